@@ -1,0 +1,7 @@
+/** Real servers, ports, directories and waiting for tests. Nothing here is loaded by a product. */
+export {waitFor, type WaitOptions} from './wait.ts';
+export {freePort} from './port.ts';
+export {tempDir, removeTempDir} from './temp.ts';
+export {type TestServer} from './server.ts';
+export {startRedis, type RedisOptions, type RedisServer} from './redis.ts';
+export {startNats, type NatsOptions, type NatsServer} from './nats.ts';

@@ -1,0 +1,33 @@
+import {writeFileSync} from 'node:fs';
+import {join} from 'node:path';
+import {extend, firstReply} from './redis.ts';
+import {startServer, type TestServer} from './server.ts';
+
+export interface NatsOptions {
+  /** Clients must present this token. */
+  token?: string;
+  /** Text of a nats-server configuration file (accounts, operator mode, TLS, ...). */
+  config?: string;
+  args?: string[];
+}
+
+export interface NatsServer extends TestServer {
+  /** `nats://127.0.0.1:port` */
+  readonly url: string;
+}
+
+/** Starts a real nats-server on a free port of 127.0.0.1. */
+export async function startNats(options: NatsOptions = {}): Promise<NatsServer> {
+  const server = await startServer({
+    name: 'nats',
+    debianPackage: 'nats-server',
+    command: 'nats-server',
+    args: ({port, dir}) => {
+      const config = join(dir, 'nats.conf');
+      writeFileSync(config, options.config ?? '');
+      return ['-c', config, '-a', '127.0.0.1', '-p', `${port}`, ...(options.token ? ['--auth', options.token] : []), ...(options.args ?? [])];
+    },
+    ready: ({port}) => firstReply(port, '', /^INFO /),
+  });
+  return extend(server, {url: `nats://127.0.0.1:${server.port}`});
+}

@@ -1,0 +1,80 @@
+/**
+ * Temporary directories that carry their owner's identity in their name, so that whatever a crashed run
+ * left behind (directories, mounts, servers) is found and removed by the next one without a register.
+ */
+import {spawnSync} from 'node:child_process';
+import {mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs';
+import {rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+
+const prefix = 'hivemind-test-';
+let reaped = false;
+
+/** A fresh directory, removed when this process has gone (by the next run at the latest). */
+export function tempDir(name = 'dir'): string {
+  if (!reaped) {
+    reaped = true;
+    reapStale();
+  }
+  return mkdtempSync(join(tmpdir(), `${prefix}${process.pid}.${bootTicks(process.pid)}-${name}-`));
+}
+
+/** Removes a directory of `tempDir`, after unmounting what is mounted in it. */
+export async function removeTempDir(dir: string): Promise<void> {
+  if (unmountAll(dir)) await rm(dir, {recursive: true, force: true, maxRetries: 5, retryDelay: 50});
+}
+
+/** Kills the servers and removes the directories of test processes that no longer exist. */
+export function reapStale(): void {
+  for (const entry of readdirSync(tmpdir())) {
+    const owner = /^hivemind-test-(\d+)\.(\d+)-/.exec(entry);
+    if (!owner || bootTicks(Number(owner[1])) === owner[2]) continue;
+    const dir = join(tmpdir(), entry);
+    killProcessesOf(dir);
+    if (unmountAll(dir)) rmSync(dir, {recursive: true, force: true, maxRetries: 5, retryDelay: 50});
+  }
+}
+
+/** Kills every process whose command line names `dir`: servers and container shims are started with it. */
+export function killProcessesOf(dir: string): void {
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry) || Number(entry) === process.pid) continue;
+    const words = readOrEmpty(`/proc/${entry}/cmdline`).split('\0');
+    if (words.some((word) => word.includes(`${dir}/`) || word.endsWith(dir))) kill(Number(entry));
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** False where something under `dir` stays mounted: then nothing there may be deleted. */
+function unmountAll(dir: string): boolean {
+  const mounted = () =>
+    readOrEmpty('/proc/self/mounts')
+      .split('\n')
+      .map((line) => line.split(' ')[1] ?? '')
+      .filter((point) => point === dir || point.startsWith(`${dir}/`));
+  // The deepest first; lazily, as a dying process may still have its working directory there.
+  for (const point of mounted().reverse()) spawnSync('umount', ['-l', point]);
+  return mounted().length === 0;
+}
+
+/** When a process started, in clock ticks since boot (with its pid, its identity); '' if there is none. */
+function bootTicks(pid: number): string {
+  const stat = readOrEmpty(`/proc/${pid}/stat`);
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
