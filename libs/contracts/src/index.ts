@@ -1,2 +1,12 @@
 export * from './error.ts';
 export * from './subject.ts';
+export * from './quantity.ts';
+export * from './names.ts';
+export * from './meta.ts';
+export * from './app-spec.ts';
+export * from './app.ts';
+export * from './container.ts';
+export * from './node.ts';
+export * as subjects from './subjects.ts';
+export {LogLine, LogOptions, ContainerStats, ImageInfo, PullProgress, PlacementRequest, NodeRefusal, RegistryCredentials, VolumeUsage, OpenedSecrets} from './subjects.ts';
+export * from './validation.ts';

@@ -1,0 +1,3 @@
+export * from './runtime.ts';
+export * from './hook.ts';
+export * from './errors.ts';
