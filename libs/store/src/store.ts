@@ -5,7 +5,8 @@
  * change-log entry each, in one atomic and durable step. Values are opaque JSON text to the drivers; typed collections
  * (`collection.ts`) parse them with zod.
  *
- * A *version* here is the `n` of the write that last touched a record: 0 means "does not exist".
+ * A *version* here is the `n` of the transaction that last touched a record: 0 means "does not exist". All writes of a
+ * transaction share one `n`, so after `transact` answers, every record it put has version `result.revision.n`.
  */
 
 /** A point in the cluster's history. `epoch` is renewed on restore, import, or a changed primary (law 12). */
@@ -25,6 +26,8 @@ export interface StoredRecord {
   readonly created: number;
   /** `n` of the write that last touched it. */
   readonly version: number;
+  /** The lease it lives and dies with, if any. */
+  readonly lease?: string;
 }
 
 /** A condition of a transaction: the record's version must be exactly this (0: must not exist). */
@@ -42,8 +45,9 @@ export type Write =
 export interface Transaction {
   /** All must hold, else nothing is written and the answer names those that did not. */
   readonly compare?: readonly Compare[];
+  /** A key may stand here once. Deleting what does not exist writes nothing; a transaction that writes nothing takes no `n`. */
   readonly writes: readonly Write[];
-  /** The writer's leadership: refused with `fenced` when that election is now held under another fencing revision (law 7). */
+  /** The writer's leadership: refused with `fenced` unless that election is still held under this very revision (law 7). */
   readonly fence?: Fence;
 }
 
@@ -115,17 +119,23 @@ export interface StoreStatus {
   readonly warnings: readonly string[];
 }
 
-/** Methods reject with a StoreError (see errors.ts): `unavailable` (503), `compacted`, `lease-expired`, `closed`, `too-large`. */
+/** Methods reject with a HivemindError (see errors.ts): `unavailable` (503), `compacted`, `lease-expired`, `closed`, `too-large`, `invalid-input`. */
 export interface Store {
   get(collection: string, key: string): Promise<StoredRecord | undefined>;
   /** Many gets in one step, in the order asked. */
   getMany(keys: readonly {readonly collection: string; readonly key: string}[]): Promise<readonly (StoredRecord | undefined)[]>;
+  /** Keys come in the order of their UTF-8 bytes. */
   list(collection: string, options?: ListOptions): Promise<Page>;
-  /** Atomic, and on disk when it answers. */
+  /** Names of the collections that hold records, sorted. */
+  collections(): Promise<readonly string[]>;
+  /**
+   * Atomic, and on disk when it answers. Values are at most 1 MiB, a transaction 8 MiB and 4,096 writes (`too-large`).
+   * `unavailable` means: not known to be written; read before trying again.
+   */
   transact(transaction: Transaction): Promise<TransactionResult>;
   /** The newest revision. */
   revision(): Promise<Revision>;
-  /** Ordered changes, without gap or repeat, until aborted; ends by throwing `compacted` when it fell behind the floor or the epoch changed. */
+  /** Ordered changes, without gap or repeat, whole transactions only, until aborted; the first batch may be empty. Ends by throwing `compacted` when it fell behind the floor or the epoch changed. */
   watch(options: WatchOptions): AsyncIterable<WatchBatch>;
   /** Leases live on the store's clock. A keep-alive writes no revision. When one lapses its records are deleted, logged as deletes. */
   grantLease(ttlMs: number): Promise<Lease>;

@@ -1,0 +1,7 @@
+/** The store: the cluster's memory behind one port, with drivers for SQLite and Redis. See store.ts for what is promised. */
+export type * from './store.ts';
+export {storeErrors} from './errors.ts';
+export {systemClock, type Clock} from './clock.ts';
+export {ELECTIONS} from './reserved.ts';
+export {MAX_PAGE, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES, MAX_WRITES} from './limits.ts';
+export {openSqliteStore, type SqliteStoreOptions} from './sqlite.ts';
