@@ -1,0 +1,1 @@
+export {busContract, type BusFixture} from './contract.ts';
