@@ -9,4 +9,5 @@ export * from './container.ts';
 export * from './node.ts';
 export * as subjects from './subjects.ts';
 export {LogLine, LogOptions, ContainerStats, ImageInfo, PullProgress, PlacementRequest, NodeRefusal, RegistryCredentials, VolumeUsage, OpenedSecrets} from './subjects.ts';
+export * from './placement.ts';
 export * from './validation.ts';

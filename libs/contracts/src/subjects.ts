@@ -51,16 +51,25 @@ export const PlacementRequest = z.object({
   pinnedTo: z.array(z.object({volume: z.string(), node: z.string()})),
 });
 export type PlacementRequest = z.infer<typeof PlacementRequest>;
-export const NodeRefusal = z.object({node: z.string(), reason: z.string()});
+/** `filter`: which check of the scheduler objected (`ready`, `names`, `constraints`, `volumes`, `memory`, `cpu`, `containers`, `ports`). */
+export const NodeRefusal = z.object({node: z.string(), reason: z.string(), filter: z.string().optional()});
 
-/** app → scheduler: place a batch, or say why not. `ignore`: containers about to go, whose room counts as free. */
+/** app → scheduler: place a batch, or say why not. */
 export const place = defineRequest({
   subject: 'scheduler.place',
-  request: z.object({requests: z.array(PlacementRequest).max(1000), ignore: z.array(z.string()).default([])}),
+  request: z.object({
+    requests: z.array(PlacementRequest).max(1000),
+    /** Containers about to go, whose room counts as free. */
+    ignore: z.array(z.string()).default([]),
+    /** As if nothing were placed and every node were ready: could it ever fit? */
+    onEmpty: z.boolean().default(false),
+    /** The view that answers holds at least the store's revision `n`: the asker's own last commit. */
+    atLeast: z.number().int().nonnegative().default(0),
+  }),
   reply: z.object({
     placements: z.array(z.object({id: z.string(), node: z.string(), ports: z.array(PortBinding)})),
     refusals: z.array(z.object({id: z.string(), nodes: z.array(NodeRefusal)})),
-    /** Version of each allocation record that was seen (0: none yet); the commit compares them. */
+    /** Version of the allocation record of each node placed on, as seen (0: none yet); the commit compares them. */
     allocationVersions: z.record(z.string(), z.number()),
   }),
 });
@@ -187,3 +196,8 @@ export const explainStrategy = defineRequest({
   request: z.object({spec: AppSpec}),
   reply: z.object({strategy: z.enum(['rolling', 'recreate', 'stop-first']), because: z.string().optional()}),
 });
+
+// --- app --------------------------------------------------------------------------------------------------------------
+
+/** any manager → app: put another container in the place of this one, which is stopped. `not-found` (404). */
+export const replaceContainer = defineRequest({subject: 'app.replace', request: z.object({id: z.string()}), reply: Empty});
