@@ -11,3 +11,4 @@ export * as subjects from './subjects.ts';
 export {LogLine, LogOptions, ContainerStats, ImageInfo, PullProgress, PlacementRequest, NodeRefusal, RegistryCredentials, VolumeUsage, OpenedSecrets} from './subjects.ts';
 export * from './placement.ts';
 export * from './validation.ts';
+export * from './collections.ts';

@@ -1,0 +1,38 @@
+/**
+ * Every collection of the store: its name, schema and schema version, as data (`@hivemind/store` binds them). One manager
+ * writes each; the others only read.
+ */
+import {z} from 'zod';
+import {AppRecord, AppRevision, ConfigRecord, EventRecord, NamespaceRecord, Rollout} from './app.ts';
+import {AllocationRecord, AssignmentRecord, ContainerRecord, ContainerStatusRecord} from './container.ts';
+import {NodeLeaseRecord, NodeRecord, NodeStatusRecord, SecretRecord, VolumeRecord} from './node.ts';
+
+/**
+ * Whether the machines may remove what the store does not list (law 12). Collection `cluster`, key: `adoption`. Owner: app;
+ * the standalone process writes it once, when it starts on an empty data dir beside containers of an earlier life.
+ */
+export const AdoptionRecord = z.object({
+  held: z.boolean(),
+  reason: z.string(),
+  since: z.string(),
+});
+export type AdoptionRecord = z.infer<typeof AdoptionRecord>;
+
+export const collections = {
+  namespaces: {name: 'namespaces', schema: NamespaceRecord, version: 1},
+  apps: {name: 'apps', schema: AppRecord, version: 1},
+  appRevisions: {name: 'app-revisions', schema: AppRevision, version: 1},
+  configs: {name: 'configs', schema: ConfigRecord, version: 1},
+  containers: {name: 'containers', schema: ContainerRecord, version: 1},
+  allocations: {name: 'allocations', schema: AllocationRecord, version: 1},
+  assignments: {name: 'assignments', schema: AssignmentRecord, version: 1},
+  cluster: {name: 'cluster', schema: AdoptionRecord, version: 1},
+  events: {name: 'events', schema: EventRecord, version: 1},
+  rollouts: {name: 'rollouts', schema: Rollout, version: 1},
+  containerStatus: {name: 'container-status', schema: ContainerStatusRecord, version: 1},
+  nodes: {name: 'nodes', schema: NodeRecord, version: 1},
+  nodeStatus: {name: 'node-status', schema: NodeStatusRecord, version: 1},
+  nodeLeases: {name: 'node-leases', schema: NodeLeaseRecord, version: 1},
+  volumes: {name: 'volumes', schema: VolumeRecord, version: 1},
+  secrets: {name: 'secrets', schema: SecretRecord, version: 1},
+} as const;
