@@ -5,3 +5,6 @@ export {systemClock, type Clock} from './clock.ts';
 export {ELECTIONS} from './reserved.ts';
 export {MAX_PAGE, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES, MAX_WRITES} from './limits.ts';
 export {openSqliteStore, type SqliteStoreOptions} from './sqlite.ts';
+export {collection, commit, type Collection, type CollectionDefinition, type CollectionOptions, type Listing, type PutOptions, type Stored, type WriteOptions} from './collection.ts';
+export {informer, type ChangeListener, type Informer, type InformerOptions} from './informer.ts';
+export type {IndexFunction} from './indexed-cache.ts';
