@@ -5,3 +5,6 @@ export {tempDir, removeTempDir} from './temp.ts';
 export {type TestServer} from './server.ts';
 export {startRedis, type RedisOptions, type RedisServer} from './redis.ts';
 export {startNats, type NatsOptions, type NatsServer} from './nats.ts';
+export {startRegistry, type Registry, type RegistryOptions} from './registry.ts';
+export {dockerEngine, startDockerEngine, type DockerEngine, type DockerEngineOptions} from './docker.ts';
+export {assembleBusyboxImage, busyboxImage, busyboxImageName, type BusyboxImage} from './busybox.ts';

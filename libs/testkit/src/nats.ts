@@ -1,6 +1,7 @@
 import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {extend, firstReply} from './redis.ts';
+import {extend} from './extend.ts';
+import {firstReply} from './redis.ts';
 import {startServer, type TestServer} from './server.ts';
 
 export interface NatsOptions {

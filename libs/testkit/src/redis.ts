@@ -1,4 +1,5 @@
 import {connect} from 'node:net';
+import {extend} from './extend.ts';
 import {startServer, type TestServer} from './server.ts';
 
 export interface RedisOptions {
@@ -47,9 +48,4 @@ export function firstReply(port: number, request: string, expected: RegExp): Pro
     socket.once('error', reject);
     socket.once('close', () => resolve(false));
   });
-}
-
-/** Adds fields to a server without reading its getters once and for all. */
-export function extend<S extends TestServer, E extends object>(server: S, extra: E): S & E {
-  return Object.defineProperties(server, Object.getOwnPropertyDescriptors(extra)) as S & E;
 }

@@ -42,6 +42,8 @@ export interface ServerDefinition {
   /** Signal it gets when this process dies without stopping it; default SIGKILL. */
   deathSignal?: 'KILL' | 'TERM';
   deadlineMs?: number;
+  /** Run before it is asked to end for good; failures are ignored, as it may be dead already. */
+  beforeStop?: (dir: string) => Promise<void>;
   /** Extra clean-up before its directory is removed. */
   cleanUp?: (dir: string) => Promise<void> | void;
 }
@@ -65,6 +67,7 @@ export async function startServer(definition: ServerDefinition): Promise<TestSer
   };
   const stop = () =>
     (stopped ??= (async () => {
+      if (child && !isOver(child)) await definition.beforeStop?.(place.dir).catch(() => undefined);
       await end('SIGTERM');
       await definition.cleanUp?.(place.dir);
       await removeTempDir(place.dir);

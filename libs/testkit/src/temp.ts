@@ -3,12 +3,15 @@
  * left behind (directories, mounts, servers) is found and removed by the next one without a register.
  */
 import {spawnSync} from 'node:child_process';
-import {mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs';
+import {existsSync, mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs';
 import {rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
 const prefix = 'hivemind-test-';
+/** Holds the name of an engine's bridge. */
+export const bridgeFile = 'bridge';
+
 let reaped = false;
 
 /** A fresh directory, removed when this process has gone (by the next run at the latest). */
@@ -31,17 +34,33 @@ export function reapStale(): void {
     const owner = /^hivemind-test-(\d+)\.(\d+)-/.exec(entry);
     if (!owner || bootTicks(Number(owner[1])) === owner[2]) continue;
     const dir = join(tmpdir(), entry);
-    killProcessesOf(dir);
+    release(dir);
     if (unmountAll(dir)) rmSync(dir, {recursive: true, force: true, maxRetries: 5, retryDelay: 50});
   }
 }
 
-/** Kills every process whose command line names `dir`: servers and container shims are started with it. */
-export function killProcessesOf(dir: string): void {
+/**
+ * Releases what a directory's servers hold in the kernel: the engine's bridge, and by `killProcessesOf`
+ * all that runs there.
+ */
+export function release(dir: string): void {
+  killProcessesOf(dir);
+  const bridge = readOrEmpty(join(dir, bridgeFile));
+  if (bridge) spawnSync('ip', ['link', 'delete', bridge]);
+}
+
+/**
+ * Kills every process whose command line names `dir` (servers, container shims) and every process in a
+ * container of an engine whose data is there.
+ */
+function killProcessesOf(dir: string): void {
+  const containers = existsSync(join(dir, 'data/containers')) ? readdirSync(join(dir, 'data/containers')) : [];
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry) || Number(entry) === process.pid) continue;
     const words = readOrEmpty(`/proc/${entry}/cmdline`).split('\0');
-    if (words.some((word) => word.includes(`${dir}/`) || word.endsWith(dir))) kill(Number(entry));
+    const cgroups = containers.length > 0 ? readOrEmpty(`/proc/${entry}/cgroup`) : '';
+    const ours = words.some((word) => word.includes(`${dir}/`) || word.endsWith(dir));
+    if (ours || containers.some((id) => cgroups.includes(id))) kill(Number(entry));
   }
 }
 
