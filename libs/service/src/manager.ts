@@ -1,9 +1,9 @@
 /** What a manager is to whoever hosts it: a service of its own, or the standalone process. */
 import type {Bus} from '@hivemind/bus';
 import type {Store} from '@hivemind/store';
-import type {FastifyInstance} from 'fastify';
 import type {Logger} from 'pino';
 import type {Registry} from 'prom-client';
+import type {HttpServer} from './http.ts';
 
 /** Time and chance, injected so that what decides can be replayed. */
 export interface Effects {
@@ -31,7 +31,7 @@ export interface ManagerContext extends Effects {
 export interface Manager {
   readonly name: string;
   /** Mounts its routes; the prefix /api/v1 is already there. */
-  routes(app: FastifyInstance): void | Promise<void>;
+  routes(app: HttpServer): void | Promise<void>;
   /** Serves its subjects and starts its reconcilers. Resolves when it can do its work (readyz). */
   start(): Promise<void>;
   /** Finishes what is in hand. Safe without start. */

@@ -1,0 +1,171 @@
+/**
+ * The HTTP server of every service: strict input through zod, problem+json for every failure, traces, logs, metrics,
+ * liveness and readiness, an OpenAPI document. A manager adds its routes and throws HivemindErrors; the rest is here.
+ */
+import {commonErrors, parseInput} from '@hivemind/contracts';
+import fastify, {LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, type RawServerDefault, type RouteOptions} from 'fastify';
+import type {ZodTypeProvider} from 'fastify-type-provider-zod';
+import type {IncomingMessage, ServerResponse} from 'node:http';
+import type {Logger} from 'pino';
+import type {Registry} from 'prom-client';
+import {z} from 'zod';
+import {readBodies} from './body.ts';
+import {httpMetrics} from './http-metrics.ts';
+import {problemOf, sendProblem} from './problem.ts';
+import {RouteTable} from './routes.ts';
+import {traceIdOf} from './trace.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Answered without a token. */
+    open?: boolean;
+    /** Not in the OpenAPI document, and logged at debug. */
+    internal?: boolean;
+  }
+  interface FastifySchema {
+    /** For the OpenAPI document. */
+    summary?: string;
+    description?: string;
+    tags?: readonly string[];
+  }
+}
+
+/** A Fastify instance whose handlers are typed by their zod schemas. */
+export type HttpServer = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypeProvider>;
+
+export interface HttpOptions {
+  /** Of the service, for the log and the title of its document. */
+  readonly name: string;
+  readonly version?: string;
+  readonly logger: Logger;
+  readonly metrics: Registry;
+  /** Bytes; default 1 MiB. */
+  readonly bodyLimit?: number;
+  /** What is not ready yet, in words; empty when all is. Default: always ready. */
+  readonly ready?: () => readonly string[] | Promise<readonly string[]>;
+}
+
+const DEFAULT_BODY_LIMIT = 1024 * 1024;
+const MAX_PARAM_LENGTH = 512;
+const WITH_BODY = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
+
+const NoQuery = z.strictObject({});
+const NoBody = z.strictObject({}).optional();
+const partNames: Readonly<Record<string, string>> = {body: 'The body', querystring: 'The query', params: 'The path', headers: 'The headers'};
+
+export function createHttp(options: HttpOptions): HttpServer {
+  const {logger, bodyLimit = DEFAULT_BODY_LIMIT} = options;
+  const routes = new RouteTable();
+  const app = bareServer(logger, bodyLimit);
+  const metrics = httpMetrics(options.metrics);
+
+  readBodies(app);
+  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, logger));
+  app.setNotFoundHandler((request, reply) => {
+    const refusal = routes.refusal(request.method, request.url);
+    if (refusal.allow !== undefined) void reply.header('allow', refusal.allow);
+    return sendProblem(refusal, request, reply, logger);
+  });
+  app.addHook('onRoute', (route) => {
+    beStrict(route);
+    routes.add(route);
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-trace-id', request.id);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'none';
+    metrics.observe(request.method, route, reply.statusCode, reply.elapsedTime / 1000);
+    logRequest(logger, request, reply.statusCode, reply.elapsedTime);
+  });
+  commonRoutes(app, routes, options);
+  return app;
+}
+
+function bareServer(logger: Logger, bodyLimit: number): HttpServer {
+  const loggerInstance: FastifyBaseLogger = logger;
+  const app = fastify({
+    loggerInstance,
+    logController: new LogController({disableRequestLogging: true}),
+    childLoggerFactory: (parent) => parent,
+    genReqId: (request) => traceIdOf(request.headers.traceparent),
+    requestIdHeader: false,
+    bodyLimit,
+    exposeHeadRoutes: false,
+    routerOptions: {maxParamLength: MAX_PARAM_LENGTH},
+    forceCloseConnections: 'idle',
+    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply, logger),
+    clientErrorHandler(error, socket) {
+      // What arrived is not HTTP, or its headers are too large: there is no request to answer with the usual means.
+      const problem = JSON.stringify(problemOf(commonErrors.malformed('This is not a HTTP request that can be read.'), traceIdOf(undefined)));
+      if (socket.writable && error.code !== 'ECONNRESET') {
+        socket.end(`HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(problem)}\r\nconnection: close\r\n\r\n${problem}`);
+      } else socket.destroy();
+    },
+    // Given here so that Fastify does not load its own compilers (Ajv), which nothing uses; those below take their place.
+    schemaController: {compilersFactory: {buildValidator: () => unusedCompiler, buildSerializer: () => unusedCompiler}},
+  }).withTypeProvider<ZodTypeProvider>();
+  app.setValidatorCompiler<unknown>(({schema, httpPart}) => (data: unknown) => ({value: parsePart(schema, data, httpPart)}));
+  app.setSerializerCompiler(() => (data: unknown) => JSON.stringify(data));
+  return app;
+}
+
+function unusedCompiler(): never {
+  throw new Error('The zod compilers are not in place.');
+}
+
+function parsePart(schema: unknown, data: unknown, httpPart: string | undefined): unknown {
+  if (!(schema instanceof z.ZodType)) throw new TypeError('A route schema is not a zod schema.');
+  const what = partNames[httpPart ?? ''] ?? 'The request';
+  if (httpPart !== 'body' || data != null) return parseInput(schema, data, what);
+  const empty = schema.safeParse(undefined);
+  if (empty.success) return empty.data;
+  throw commonErrors.malformed('This route needs a body: send it as application/json or application/yaml.');
+}
+
+/** Law 14: a query or body that a route did not ask for is refused, not ignored. */
+function beStrict(route: RouteOptions): void {
+  const takesBody = [route.method].flat().some((method) => WITH_BODY.has(method));
+  route.schema = {querystring: NoQuery, ...(takesBody ? {body: NoBody} : {}), ...route.schema};
+}
+
+function commonRoutes(app: HttpServer, routes: RouteTable, {name, version = '0.0.0', metrics, ready = () => []}: HttpOptions): void {
+  const internal = {config: {internal: true}};
+  const open = {config: {internal: true, open: true}};
+  app.get('/livez', open, async () => ({status: 'live'}));
+  app.get('/readyz', open, async () => {
+    const waiting = await ready();
+    if (waiting.length > 0) throw commonErrors.unavailable(`Not ready yet: ${waiting.join('; ')}.`);
+    return {status: 'ready'};
+  });
+  app.get('/metrics', internal, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+  app.get('/openapi.json', internal, async () => {
+    const {openApiDocument} = await import('./openapi.ts');
+    return openApiDocument(routes.all(), {name, version});
+  });
+  app.get('/docs', internal, async (_request, reply) => {
+    const [{openApiDocument}, {docsPage}] = await Promise.all([import('./openapi.ts'), import('./docs.ts')]);
+    return reply.type('text/html; charset=utf-8').send(docsPage(await openApiDocument(routes.all(), {name, version})));
+  });
+}
+
+/** One event a request: never its query, headers or body, which may hold a secret. */
+function logRequest(logger: Logger, request: FastifyRequest, status: number, elapsedMs: number): void {
+  const event = {traceId: request.id, method: request.method, path: request.url.split('?', 1)[0], status, ms: Math.round(elapsedMs * 10) / 10};
+  if (status >= 500) logger.warn(event, 'request');
+  else if (request.routeOptions.config.internal === true) logger.debug(event, 'request');
+  else logger.info(event, 'request');
+}
+
+/**
+ * Stops taking requests and waits for those in hand; what is still open after `drainMs` is cut off.
+ * Streams that would never end are ended by whoever serves them, in a `preClose` hook.
+ */
+export async function stopHttp(app: HttpServer, drainMs = 10_000): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), drainMs);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(cut);
+  }
+}
