@@ -1,0 +1,86 @@
+/** A container as the Engine API takes it, from the runtime port's spec. Pure. */
+import {cpuMillicores, durationMs, engineLabels, memoryBytes, type PortBinding} from '@hivemind/contracts';
+import type {RuntimeMount, RuntimeSpec} from '@hivemind/runtime';
+import type Docker from 'dockerode';
+
+type Body = Docker.ContainerCreateOptions;
+type HostConfig = NonNullable<Body['HostConfig']>;
+
+/** Of the engine's own default; a busy container otherwise fills the disk. */
+const LOG_SIZE = '10m';
+const LOG_FILES = '3';
+
+/** @param endpoints how many networks may be named at once: engines before API 1.44 take one, the rest is connected afterwards */
+export function createBody(spec: RuntimeSpec, cluster: string, endpoints: number): Body {
+  const {record, env, labels, networks} = spec;
+  const {template} = record;
+  return {
+    name: spec.name,
+    Image: template.image,
+    Entrypoint: template.command === undefined ? undefined : [...template.command],
+    // An entrypoint of one's own makes the engine forget the image's CMD, as with Kubernetes' command and args.
+    Cmd: template.args === undefined ? undefined : [...template.args],
+    WorkingDir: template.workdir,
+    User: template.user,
+    Hostname: template.hostname ?? record.id,
+    Tty: template.tty ?? false,
+    OpenStdin: false,
+    Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
+    Labels: {...template.containerLabels, ...labels, [engineLabels.cluster]: cluster, [engineLabels.container]: record.id},
+    ExposedPorts: Object.fromEntries(record.ports.map((port) => [portKey(port), {}])),
+    StopSignal: template.stop.signal,
+    StopTimeout: Math.ceil(durationMs(template.stop.grace) / 1000),
+    // Health is probed by the node, with the app's own probes.
+    Healthcheck: {Test: ['NONE']},
+    HostConfig: hostConfig(spec),
+    NetworkingConfig: {
+      EndpointsConfig: Object.fromEntries(networks.slice(0, endpoints).map(({name, aliases}) => [name, {Aliases: [...aliases]}])),
+    },
+  };
+}
+
+function hostConfig({record, mounts, networks}: RuntimeSpec): HostConfig {
+  const {template, ports} = record;
+  const {resources, capabilities} = template;
+  const memory = resources.memoryLimit === undefined ? undefined : memoryBytes(resources.memoryLimit);
+  return {
+    NetworkMode: networks[0]?.name ?? 'none',
+    PortBindings: Object.fromEntries(
+      ports.flatMap((port) => (port.host === undefined ? [] : [[portKey(port), [{HostIp: port.address ?? '', HostPort: port.host === 0 ? '' : String(port.host)}]]])),
+    ),
+    RestartPolicy: {Name: 'no'},
+    LogConfig: {Type: 'json-file', Config: {'max-size': LOG_SIZE, 'max-file': LOG_FILES}},
+    NanoCpus: resources.cpuLimit === undefined ? undefined : cpuMillicores(resources.cpuLimit) * 1e6,
+    // The kernel's least weight is 2.
+    CpuShares: resources.cpu === undefined ? undefined : Math.max(2, Math.round((cpuMillicores(resources.cpu) * 1024) / 1000)),
+    Memory: memory,
+    // Without it the engine allows as much swap again, and a limit would not be one.
+    MemorySwap: memory,
+    MemoryReservation: resources.memory === undefined ? undefined : memoryBytes(resources.memory),
+    PidsLimit: resources.pids,
+    Init: template.init,
+    Privileged: template.privileged,
+    ReadonlyRootfs: template.readOnlyRoot,
+    CapAdd: capabilities?.add,
+    CapDrop: capabilities?.drop,
+    Sysctls: template.sysctls,
+    Dns: template.dns,
+    ExtraHosts: template.extraHosts === undefined ? undefined : Object.entries(template.extraHosts).map(([host, address]) => `${host}:${address}`),
+    Mounts: mounts.map(mount),
+  };
+}
+
+function mount(from: RuntimeMount): Docker.MountSettings {
+  switch (from.type) {
+    case 'volume':
+      return {Type: 'volume', Source: from.source, Target: from.target, ReadOnly: from.readOnly, VolumeOptions: {NoCopy: false, Labels: {...from.labels}, DriverConfig: {Name: 'local', Options: {}}}};
+    case 'bind':
+      return {Type: 'bind', Source: from.source, Target: from.target, ReadOnly: from.readOnly};
+    case 'tmpfs':
+      return {Type: 'tmpfs', Source: '', Target: from.target, TmpfsOptions: {SizeBytes: from.size ?? 0, Mode: 0o1777}};
+  }
+}
+
+function portKey({container, protocol}: PortBinding): string {
+  return `${container}/${protocol}`;
+}
