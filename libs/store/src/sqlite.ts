@@ -1,8 +1,8 @@
 /**
  * The SQLite driver: one process, one file, no server.
  *
- * Writes go in groups to a worker thread; reads use a read-only connection on this thread, so they see every acknowledged
- * write and go on when the disk is full. Watchers are fed from what the writer says it committed.
+ * Writes go in groups to a worker thread; reads use a connection of their own on this thread, so they see every
+ * acknowledged write and go on when the disk is full. Watchers are fed from what the writer says it committed.
  */
 import {closeSync, mkdirSync, openSync} from 'node:fs';
 import {randomUUID} from 'node:crypto';
@@ -22,7 +22,7 @@ import {decodeLog} from './sqlite/log-codec.ts';
 import {Reader} from './sqlite/reader.ts';
 import {prepareDatabase} from './sqlite/schema.ts';
 import {WriteEngine} from './sqlite/write-engine.ts';
-import {workerBackend} from './sqlite/worker-backend.ts';
+import {WorkerBackend} from './sqlite/worker-backend.ts';
 import type {WriteRequest, WriteResult} from './sqlite/writer-protocol.ts';
 import type {ChangeEvent, Lease, Leadership, ListOptions, Page, Revision, Store, StoreStatus, StoredRecord, Transaction, TransactionResult, WatchBatch, WatchOptions} from './store.ts';
 import {WatchHub} from './watch-hub.ts';
@@ -56,13 +56,15 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     unlock = lockStore(path);
     // SQLite gives its side files the mode of the database.
     closeSync(openSync(path, 'a', 0o600));
-    const backend = await workerBackend(
-      () => new Worker(new URL('./sqlite/writer.worker.ts', import.meta.url), {
-        workerData: {path, newEpoch: randomUUID(), retainLog},
+    const db = new DatabaseSync(path);
+    prepareDatabase(db, randomUUID());
+    db.exec('PRAGMA query_only = 1');
+    const startWriter = (): Worker =>
+      new Worker(new URL('./sqlite/writer.worker.ts', import.meta.url), {
+        workerData: {path, retainLog},
         resourceLimits: {maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 256},
-      }),
-    );
-    return new SqliteStore(backend, new DatabaseSync(path, {readOnly: true}), clock, unlock);
+      });
+    return new SqliteStore(new WorkerBackend(startWriter), db, clock, unlock);
   } catch (error) {
     unlock();
     throw isError(error) ? error : storeErrors.unavailable(`${path} cannot be opened: ${String(error)}`, {cause: error});

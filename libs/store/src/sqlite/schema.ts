@@ -20,10 +20,17 @@ const TABLES = `
   CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), epoch TEXT NOT NULL, n INTEGER NOT NULL, floor INTEGER NOT NULL);
 `;
 
-/** Opening writes nothing when the tables are there, so that a full disk can still be read. */
-export function prepareDatabase(db: DatabaseSync, newEpoch: string): void {
+export function configureConnection(db: DatabaseSync): void {
   // FULL: the write-ahead log is synced at each commit, so what was acknowledged survives a power cut.
   db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 16777216;');
+}
+
+/**
+ * Makes the tables of a new store. Opening writes nothing when the tables are there, so that a
+ * full disk can still be read.
+ */
+export function prepareDatabase(db: DatabaseSync, newEpoch: string): void {
+  configureConnection(db);
   const format = db.prepare('PRAGMA user_version').get()?.user_version;
   if (format === FORMAT) return;
   if (format !== 0) throw new Error(`The database has format ${String(format)}, this release knows ${FORMAT}. Use the release that wrote it, and export.`);

@@ -1,0 +1,29 @@
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {openSqliteStore} from './sqlite.ts';
+import {ManualClock} from './testing/manual-clock.ts';
+import {storeContract, type ContractStore} from './testing/contract.ts';
+
+async function onDisk(): Promise<ContractStore> {
+  const folder = await mkdtemp(join(tmpdir(), 'hivemind-store-'));
+  const clock = new ManualClock();
+  const store = await openSqliteStore({path: join(folder, 'store.db'), clock});
+  return {
+    store,
+    elapse: async (ms) => clock.advance(ms),
+    async dispose() {
+      await store.close();
+      await rm(folder, {recursive: true});
+    },
+  };
+}
+
+async function inMemory(): Promise<ContractStore> {
+  const clock = new ManualClock();
+  const store = await openSqliteStore({path: ':memory:', clock});
+  return {store, elapse: async (ms) => clock.advance(ms), dispose: () => store.close()};
+}
+
+storeContract('sqlite', onDisk);
+storeContract('sqlite in memory', inMemory);
