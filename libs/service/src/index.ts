@@ -8,4 +8,5 @@ export {ALL_NAMESPACES, DEFAULT_NAMESPACE, listQuery, namespaceFilter, namespace
 export {listReply, parseRevision, revisionText, type Listed, type ListReply} from './list.ts';
 export {parseLabelSelector, type LabelMatcher} from './label-selector.ts';
 export {checkMatch, created, ifMatch, withETag} from './conditional.ts';
+export {honourIdempotencyKeys} from './idempotency.ts';
 export {flushEvents, recordEvent, type NewEvent} from './events.ts';
