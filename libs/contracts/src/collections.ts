@@ -4,7 +4,7 @@
  */
 import {z} from 'zod';
 import {AppRecord, AppRevision, ConfigRecord, EventRecord, NamespaceRecord, Rollout} from './app.ts';
-import {AllocationRecord, AssignmentRecord, ContainerRecord, ContainerStatusRecord} from './container.ts';
+import {AllocationRecord, AssignmentRecord, ContainerRecord, ContainerStatusRecord, StrangerRecord} from './container.ts';
 import {NodeLeaseRecord, NodeRecord, NodeStatusRecord, SecretRecord, VolumeRecord} from './node.ts';
 
 /**
@@ -27,6 +27,7 @@ export const collections = {
   allocations: {name: 'allocations', schema: AllocationRecord, version: 1},
   assignments: {name: 'assignments', schema: AssignmentRecord, version: 1},
   cluster: {name: 'cluster', schema: AdoptionRecord, version: 1},
+  strangers: {name: 'strangers', schema: StrangerRecord, version: 1},
   events: {name: 'events', schema: EventRecord, version: 1},
   rollouts: {name: 'rollouts', schema: Rollout, version: 1},
   containerStatus: {name: 'container-status', schema: ContainerStatusRecord, version: 1},

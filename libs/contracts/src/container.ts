@@ -117,3 +117,7 @@ export const engineLabels = {
 /** What the `hivemind.origin` label holds: the record as placed, and the store's revision at that time. */
 export const EngineOrigin = z.object({epoch: z.string(), n: z.number().int(), container: ContainerRecord, app: z.object({replicas: z.number().int(), mode: z.enum(['replicated', 'job'])})});
 export type EngineOrigin = z.infer<typeof EngineOrigin>;
+
+/** Collection `strangers`, key: node/id. A container that a machine runs and the store does not list, until it is adopted or given up. Owner: app. */
+export const StrangerRecord = z.object({id: z.string(), node: z.string(), running: z.boolean(), origin: EngineOrigin, reportedAt: z.string()});
+export type StrangerRecord = z.infer<typeof StrangerRecord>;
