@@ -8,3 +8,4 @@ export {openSqliteStore, type SqliteStoreOptions} from './sqlite.ts';
 export {collection, commit, type Collection, type CollectionDefinition, type CollectionOptions, type Listing, type PutOptions, type Stored, type WriteOptions} from './collection.ts';
 export {informer, type ChangeListener, type Informer, type InformerOptions} from './informer.ts';
 export type {IndexFunction} from './indexed-cache.ts';
+export {openRedisStore, type RedisStoreOptions} from './redis.ts';

@@ -18,7 +18,7 @@ import {checkName, checkTransaction, checkTtl} from './limits.ts';
 import {ELECTIONS} from './reserved.ts';
 import {GroupWriter, type Commit, type WriterBackend} from './sqlite/group-writer.ts';
 import {lockStore} from './sqlite/lock.ts';
-import {decodeLog} from './sqlite/log-codec.ts';
+import {decodeLog} from './log-codec.ts';
 import {Reader} from './sqlite/reader.ts';
 import {prepareDatabase} from './sqlite/schema.ts';
 import {WriteEngine} from './sqlite/write-engine.ts';

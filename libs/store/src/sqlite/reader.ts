@@ -3,7 +3,7 @@ import type {DatabaseSync, SQLOutputValue, StatementSync} from 'node:sqlite';
 import {MAX_PAGE} from '../limits.ts';
 import type {ListOptions, Page, StoredRecord} from '../store.ts';
 import type {LogPage} from '../watch-hub.ts';
-import {decodeLog} from './log-codec.ts';
+import {decodeLog} from '../log-codec.ts';
 import type {State} from './schema.ts';
 
 /** Groups of the log decoded at a time: bounds what a watcher that is far behind holds. */

@@ -3,7 +3,7 @@
  * writing, so that the worker loads no schema library: that is a third of the time to open a store.
  */
 import {z} from 'zod';
-import type {ChangeEvent} from '../store.ts';
+import type {ChangeEvent} from './store.ts';
 
 const Put = z.tuple([z.number(), z.string(), z.string(), z.string(), z.number(), z.string().optional()]);
 const Delete = z.tuple([z.number(), z.string(), z.string()]);

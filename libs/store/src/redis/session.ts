@@ -1,0 +1,167 @@
+/**
+ * One admitted pair of connections to Redis: one for commands, one that blocks on the change log.
+ *
+ * A session is never mended. When either connection ends, so does the session, with every command that was under way
+ * refused, and the next one is admitted anew: that is where another server, or one that forgot, is noticed (law 12).
+ */
+import {createHash} from 'node:crypto';
+import type {HivemindError} from '@hivemind/contracts';
+import type {Redis, RedisOptions} from 'ioredis';
+import {z} from 'zod';
+import {storeErrors} from '../errors.ts';
+import type {Revision} from '../store.ts';
+import {persistenceWarnings} from './persistence.ts';
+import {scripts, type ScriptName} from './scripts.ts';
+
+export interface SessionOptions {
+  readonly url: string;
+  readonly prefix: string;
+  readonly allowWeakPersistence: boolean;
+  /** What this process last saw, and the epoch to begin if the server turns out to be another. */
+  readonly seen: Revision | undefined;
+  readonly newEpoch: string;
+}
+
+/** ms without an answer after which a connection is given up. */
+const SILENCE_MS = 5_000;
+/** ms that the reader blocks; shorter than SILENCE_MS. */
+const BLOCK_MS = 2_000;
+const LOG_PAGE = 256;
+
+const shas: ReadonlyMap<ScriptName, string> = new Map([...scripts].map(([name, text]) => [name, createHash('sha1').update(text).digest('hex')]));
+
+const Entry = z.tuple([z.string().transform((id) => Number(id.slice(0, -2))), z.tuple([z.enum(['e', 'epoch']), z.string()])]);
+/** `[n, ['e', changes]]`, or `[n, ['epoch', id]]` where one begins. */
+export type LogEntry = z.infer<typeof Entry>;
+export const LogEntries = z.array(Entry);
+const Reading = z.tuple([z.tuple([z.string(), LogEntries])]).nullable();
+const Admission = z.tuple([z.string(), z.number()]);
+
+export class RedisSession {
+  readonly revision: Revision;
+  readonly warnings: readonly string[];
+  /** Resolves when the session has ended. */
+  readonly ended: Promise<void>;
+  readonly #commands: Redis;
+  readonly #reader: Redis;
+  readonly #prefix: string;
+  #end: () => void = () => undefined;
+  #underWay = 0;
+  #idle: () => void = () => undefined;
+
+  private constructor(commands: Redis, reader: Redis, prefix: string, revision: Revision, warnings: readonly string[]) {
+    this.#commands = commands;
+    this.#reader = reader;
+    this.#prefix = prefix;
+    this.revision = revision;
+    this.warnings = warnings;
+    this.ended = new Promise((resolve) => (this.#end = resolve));
+    for (const connection of [commands, reader]) connection.once('end', () => this.abandon());
+  }
+
+  /** Rejects with `unavailable` or `weak-persistence`. */
+  static async open(options: SessionOptions): Promise<RedisSession> {
+    const {url, prefix, seen, newEpoch} = options;
+    const connections: Redis[] = [];
+    try {
+      const commands = await connect(url, connections);
+      const reader = await connect(url, connections);
+      const warnings = await persistenceWarnings(commands, options.allowWeakPersistence);
+      for (const text of scripts.values()) await commands.script('LOAD', text);
+      const run = /^run_id:(\S+)/m.exec(await commands.info('server'))?.[1] ?? 'unknown';
+      const reply = await evaluate(commands, prefix, 'admit', [run, newEpoch, seen?.epoch ?? '', seen?.n ?? 0]);
+      const [epoch, n] = Admission.parse(reply);
+      return new RedisSession(commands, reader, prefix, {epoch, n}, warnings);
+    } catch (error) {
+      for (const connection of connections) connection.disconnect();
+      throw toStoreError(error);
+    }
+  }
+
+  /** Rejects with `unavailable`. */
+  async run(script: ScriptName, args: readonly (string | number)[]): Promise<unknown> {
+    this.#underWay += 1;
+    try {
+      return await evaluate(this.#commands, this.#prefix, script, args);
+    } catch (error) {
+      // Another server has been promoted: whoever connects again finds it.
+      if (/^(READONLY|UNBLOCKED|LOADING)/.test(messageOf(error))) this.abandon();
+      throw toStoreError(error);
+    } finally {
+      this.#underWay -= 1;
+      if (this.#underWay === 0) this.#idle();
+    }
+  }
+
+  /** Hands on the log after the revision of admission, until the session ends. */
+  async follow(onEntries: (entries: readonly LogEntry[]) => void): Promise<void> {
+    let last = `${this.revision.n}-0`;
+    try {
+      for (;;) {
+        const reply = Reading.parse(await this.#reader.call('XREAD', 'COUNT', LOG_PAGE, 'BLOCK', BLOCK_MS, 'STREAMS', `${this.#prefix}log`, last));
+        const entries = reply?.[0][1] ?? [];
+        const newest = entries.at(-1);
+        if (newest) last = `${newest[0]}-0`;
+        if (entries.length > 0) onEntries(entries);
+      }
+    } catch {
+      this.abandon();
+    }
+  }
+
+  /** Answers what is under way, then ends. */
+  async close(): Promise<void> {
+    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    this.abandon();
+  }
+
+  abandon(): void {
+    this.#reader.disconnect();
+    this.#commands.disconnect();
+    this.#end();
+  }
+}
+
+async function connect(url: string, opened: Redis[]): Promise<Redis> {
+  const {Redis} = await import('ioredis');
+  const options: RedisOptions = {
+    lazyConnect: true,
+    protocol: 2,
+    retryStrategy: null,
+    // Nothing waits in secret for a server that may never answer, and nothing is sent twice.
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: SILENCE_MS,
+    socketTimeout: SILENCE_MS,
+    enableAutoPipelining: true,
+  };
+  const connection = new Redis(url, options);
+  opened.push(connection);
+  // Each command rejects with its own error; without a listener this one would end the process.
+  let failure: unknown;
+  connection.on('error', (error) => (failure = error));
+  try {
+    await connection.connect();
+  } catch (error) {
+    throw failure ?? error;
+  }
+  return connection;
+}
+
+async function evaluate(connection: Redis, prefix: string, script: ScriptName, args: readonly (string | number)[]): Promise<unknown> {
+  const sha = shas.get(script) ?? '';
+  try {
+    return await connection.evalsha(sha, 1, prefix, ...args);
+  } catch (error) {
+    if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
+    return connection.eval(scripts.get(script) ?? '', 1, prefix, ...args);
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function toStoreError(error: unknown): HivemindError {
+  if (error instanceof Error && 'code' in error && error.code === 'weak-persistence') return storeErrors['weak-persistence'](error.message);
+  return storeErrors.unavailable(`Redis did not do it: ${messageOf(error)}`, {cause: error, retryAfterMs: 1000});
+}
