@@ -1,0 +1,60 @@
+/** May this app be? Everything that is checked before a spec is accepted, each refusal with a field and a way out. */
+import {call} from '@hivemind/bus';
+import {isError, placementRequest, resourceKey, subjects, templateOf, unsupportedFields, type AppRecord, type FieldError} from '@hivemind/contracts';
+import type {ManagerContext} from '@hivemind/service';
+import {dependencyCircle} from '../core/dependencies.ts';
+import {portClash, portErrors} from '../core/host-ports.ts';
+import {errors} from '../errors.ts';
+import type {ClusterView} from './view.ts';
+
+export type Candidate = Pick<AppRecord, 'namespace' | 'name' | 'spec'>;
+
+/** @throws `not-supported`, `invalid-input`, `does-not-fit` (422), `port-conflict` (409), `unavailable` (503) when security cannot be asked */
+export async function admit(context: Pick<ManagerContext, 'bus' | 'logger'>, view: ClusterView, candidate: Candidate): Promise<void> {
+  const {name, spec} = candidate;
+  const refused = unsupportedFields(spec);
+  if (refused[0]) throw errors['not-supported'](`${refused[0].path} ${refused[0].message}`, {errors: refused});
+  const wrong = [...portErrors(spec.ports), ...circleErrors(candidate, view)];
+  if (wrong[0]) throw errors['invalid-input'](`App ${name} is not valid: ${wrong[0].path} ${wrong[0].message}`, {errors: wrong});
+  const [admission, misfit] = await Promise.all([askSecurity(context, candidate), neverFits(context, view, candidate)]);
+  if (admission[0]) throw errors['invalid-input'](`App ${name} is not admitted: ${admission[0].path} ${admission[0].message}`, {errors: admission});
+  if (misfit[0]) throw errors['does-not-fit'](`No machine could ever run app ${name}: ${misfit.map(({message}) => message).join('; ')}`, {errors: misfit});
+  const clash = portClash(candidate, view.apps.list().map(({value}) => value), view.nodes.list().length);
+  if (clash) {
+    const {port, index, other} = clash;
+    const message = `${port.host}/${port.protocol} belongs to app ${other.namespace}/${other.name}: use another port, 0 for any free one, or a range`;
+    throw errors['port-conflict'](`Host port ${message}`, {errors: [{path: `spec.ports[${index}].host`, message}]});
+  }
+}
+
+function circleErrors({namespace, name, spec}: Candidate, view: ClusterView): readonly FieldError[] {
+  const circle = dependencyCircle(name, Object.keys(spec.dependsOn), (app) => Object.keys(view.apps.get(resourceKey(namespace, app))?.value.spec.dependsOn ?? {}));
+  return circle === undefined ? [] : [{path: 'spec.dependsOn', message: `goes in a circle, so that none could start: ${circle.join(' → ')}`}];
+}
+
+async function askSecurity({bus}: Pick<ManagerContext, 'bus'>, {namespace, name, spec}: Candidate): Promise<readonly FieldError[]> {
+  try {
+    return (await call(bus, subjects.admit, {}, {namespace, name, spec})).errors;
+  } catch (cause) {
+    throw errors.unavailable('The security manager cannot be asked whether this is allowed. Nothing was changed.', {cause, retryAfterMs: 1000});
+  }
+}
+
+/**
+ * What each machine says, where none could run it even if nothing else ran. Without machines, or when the scheduler cannot
+ * be asked, nothing is known to be impossible: the app waits, and says why.
+ */
+async function neverFits({bus, logger}: Pick<ManagerContext, 'bus' | 'logger'>, view: ClusterView, {namespace, name, spec}: Candidate): Promise<readonly FieldError[]> {
+  const request = placementRequest({id: name, namespace, app: name, template: templateOf(spec), volumeNode: (volume) => view.volumeNode(namespace, volume)});
+  if (request.memory === 0 && request.cpu === 0) return [];
+  try {
+    const {refusals} = await call(bus, subjects.place, {}, {requests: [request], onEmpty: true});
+    const nodes = refusals[0]?.nodes ?? [];
+    if (!nodes.some(({filter}) => filter === 'memory' || filter === 'cpu')) return [];
+    return nodes.map(({node, reason, filter}) => ({path: filter === 'cpu' ? 'spec.resources.cpu' : filter === 'memory' ? 'spec.resources.memory' : 'spec.placement', message: `${node}: ${reason}`}));
+  } catch (err) {
+    if (!isError(err)) throw err;
+    logger.warn({err, app: `${namespace}/${name}`}, 'the scheduler could not be asked whether the app fits');
+    return [];
+  }
+}

@@ -1,0 +1,40 @@
+/** Apps with their status, worked out when asked. */
+import {call} from '@hivemind/bus';
+import {placementRequest, resourceKey, subjects, templateOf, type App, type AppRecord, type NodeRefusal} from '@hivemind/contracts';
+import type {ManagerContext} from '@hivemind/service';
+import type {Stored} from '@hivemind/store';
+import type {z} from 'zod';
+import {appResource} from '../core/resource.ts';
+import {appStatus, missingContainers} from '../core/status.ts';
+import type {ClusterView} from './view.ts';
+
+type Refusals = readonly z.infer<typeof NodeRefusal>[];
+
+/** Apps without a machine that are asked about in one answer; beyond that the reason is left out. */
+const MOST_ASKED = 500;
+const ASK_TIMEOUT_MS = 1000;
+
+export async function appResources(context: Pick<ManagerContext, 'bus' | 'logger'>, view: ClusterView, records: readonly Stored<AppRecord>[]): Promise<readonly App[]> {
+  const refusals = await askRefusals(context, view, records.map(({value}) => value));
+  return records.map((stored) => {
+    const {value: app} = stored;
+    const seen = view.appView(resourceKey(app.namespace, app.name));
+    // The record may be newer than the view; its rollout and containers are then about to come.
+    const status = appStatus({...seen, app, waiting: view.waiting(app), refusals: refusals.get(app.meta.uid), addressOf: (node) => view.addressOf(node)});
+    return appResource(stored, status);
+  });
+}
+
+/** Why containers have no machine is the scheduler's to say, so it is asked when somebody wants to know, rather than stored. */
+async function askRefusals({bus, logger}: Pick<ManagerContext, 'bus' | 'logger'>, view: ClusterView, apps: readonly AppRecord[]): Promise<ReadonlyMap<string, Refusals>> {
+  const waiting = apps.filter((app) => missingContainers({...view.appView(resourceKey(app.namespace, app.name)), app}) > 0 && view.waiting(app).length === 0).slice(0, MOST_ASKED);
+  if (waiting.length === 0) return new Map();
+  const requests = waiting.map(({meta, namespace, name, spec}) => placementRequest({id: meta.uid, namespace, app: name, template: templateOf(spec), volumeNode: (volume) => view.volumeNode(namespace, volume)}));
+  try {
+    const {refusals} = await call(bus, subjects.place, {}, {requests}, {timeoutMs: ASK_TIMEOUT_MS});
+    return new Map(refusals.map(({id, nodes}) => [id, nodes]));
+  } catch (err) {
+    logger.warn({err}, 'the scheduler could not be asked why containers wait');
+    return new Map(waiting.map(({meta}) => [meta.uid, [{node: 'scheduler', reason: 'cannot be reached, so nothing is placed now'}]]));
+  }
+}

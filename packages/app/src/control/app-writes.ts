@@ -1,0 +1,129 @@
+/**
+ * Every write of an app by a person: read, decide, admit, and put app and revision in one transaction that compares what
+ * was read. A lost race without `If-Match` reads and decides anew.
+ */
+import {isError, resourceKey, revisionKey, type AppRecord, type AppSpec, type HivemindError} from '@hivemind/contracts';
+import {checkMatch, type ManagerContext} from '@hivemind/service';
+import {commit, type Compare, type Stored, type Write} from '@hivemind/store';
+import {canonical} from '../core/canonical.ts';
+import {revisionNumber, revisionOf, revisionsToForget} from '../core/revision.ts';
+import {errors} from '../errors.ts';
+import {admit} from './admission.ts';
+import {appRevisions, apps, namespaces} from './collections.ts';
+import type {ClusterView} from './view.ts';
+
+const MAX_RACES = 16;
+
+/** What a person may change of an app. */
+export type Change = Partial<Pick<AppRecord, 'labels' | 'annotations' | 'spec' | 'stopped' | 'restarts' | 'deletedAt'>>;
+
+export interface WriteRequest {
+  readonly namespace: string;
+  readonly name: string;
+  /** Answers what changes. `before` undefined: there is no such app; answer a whole one, or throw. */
+  readonly change: (before: AppRecord | undefined) => Change;
+  /** Kept with the revision, should one be made. */
+  readonly cause: string;
+  /** Version from `If-Match`. */
+  readonly expected?: number;
+}
+
+/** A write that was decided but not made. */
+export interface Draft {
+  readonly before: Stored<AppRecord> | undefined;
+  readonly after: AppRecord;
+  readonly changed: boolean;
+}
+
+export class AppWrites {
+  readonly #context: ManagerContext;
+  readonly #view: ClusterView;
+
+  constructor(context: ManagerContext, view: ClusterView) {
+    this.#context = context;
+    this.#view = view;
+  }
+
+  /** Fresh from the store, so that one reads one's own writes whoever serves. @throws `app-not-found` 404 */
+  async read(namespace: string, name: string): Promise<Stored<AppRecord>> {
+    const stored = await apps.in(this.#context.store).get(resourceKey(namespace, name));
+    if (!stored) throw this.notFound(namespace, name);
+    return stored;
+  }
+
+  notFound(namespace: string, name: string): HivemindError {
+    return errors['app-not-found'](`There is no app ${name} in namespace ${namespace}.`);
+  }
+
+  /**
+   * Decide, and write. Answers the app as stored.
+   * @throws what `change` throws, `app-deleting` 409, `version-mismatch` 412, and what admission throws
+   */
+  async write(request: WriteRequest): Promise<Stored<AppRecord>> {
+    for (let races = 1; ; races += 1) {
+      try {
+        const draft = await this.draft(request);
+        return draft.changed || draft.before === undefined ? await this.#put(draft, request.cause) : draft.before;
+      } catch (error) {
+        const lost = isError(error, 'version-mismatch') || isError(error, 'already-exists');
+        if (!lost || request.expected !== undefined || races >= MAX_RACES) throw error;
+        // What makes a creation fail for good is found out, in words, by the next reading.
+      }
+    }
+  }
+
+  /** What a write would make of the app; admitted, not written. */
+  async draft({namespace, name, change, expected}: WriteRequest): Promise<Draft> {
+    const before = await apps.in(this.#context.store).get(resourceKey(namespace, name));
+    checkMatch(expected, before?.version ?? 0, `App ${name}`);
+    if (before?.value.deletedAt !== undefined) throw errors['app-deleting'](`App ${name} is being deleted: wait until it is gone.`);
+    const after = this.#apply(namespace, name, before?.value, change(before?.value));
+    const changed = canonical(after) !== canonical(before?.value);
+    const specChanged = before === undefined || canonical(before.value.spec) !== canonical(after.spec);
+    if (specChanged && after.deletedAt === undefined) await admit(this.#context, this.#view, after);
+    return {before, after, changed};
+  }
+
+  #apply(namespace: string, name: string, before: AppRecord | undefined, change: Change): AppRecord {
+    const now = new Date(this.#context.now()).toISOString();
+    const spec: AppSpec | undefined = change.spec ?? before?.spec;
+    if (spec === undefined) throw this.notFound(namespace, name);
+    const base = before ?? {name, namespace, labels: {}, annotations: {}, spec, revision: 1, stopped: false, restarts: 0, meta: {uid: this.#context.uid(), generation: 1, createdAt: now, updatedAt: now}};
+    const next = {...base, ...change};
+    if (canonical(next) === canonical(before)) return base;
+    const generation = before === undefined || canonical(before.spec) === canonical(spec) ? base.meta.generation : before.meta.generation + 1;
+    return {...next, revision: revisionNumber(before, next), meta: {...base.meta, generation, updatedAt: now}};
+  }
+
+  async #put({before, after}: Draft, cause: string): Promise<Stored<AppRecord>> {
+    const key = resourceKey(after.namespace, after.name);
+    const compare: Compare[] = [before ? apps.unchanged(before) : apps.absent(key)];
+    const put = apps.putting(key, after, {previous: before});
+    const writes: Write[] = [put];
+    if (before?.value.revision !== after.revision) {
+      writes.push(appRevisions.putting(revisionKey(after.namespace, after.name, after.revision), revisionOf(after, cause, after.meta.updatedAt)));
+      writes.push(...this.#pruning(key, after));
+    }
+    if (before === undefined) this.#withNamespace(after.namespace, compare, writes);
+    const {n} = await commit(this.#context.store, {compare, writes});
+    await this.#view.catchUp(n);
+    return apps.decode({collection: apps.name, key, version: n, created: before?.created ?? n, value: put.op === 'put' ? put.value : ''});
+  }
+
+  /** Revisions beyond the last ten go, but for those that still run or may be gone back to. */
+  #pruning(key: string, app: AppRecord): readonly Write[] {
+    const {containers, rollout} = this.#view.appView(key);
+    const inUse = new Set([app.revision, rollout?.revision ?? 0, rollout?.previous ?? 0, ...containers.map(({record}) => record.revision)]);
+    const numbers = [...this.#view.revisions.byIndex('app', key).map(({value}) => value.number), app.revision];
+    return revisionsToForget([...new Set(numbers)], inUse).map((number) => appRevisions.deleting(revisionKey(app.namespace, app.name, number)));
+  }
+
+  /** A namespace is made when it is first used; it must not be deleted under an app that is just being made. */
+  #withNamespace(name: string, compare: Compare[], writes: Write[]): void {
+    const known = this.#view.namespaces.get(name);
+    compare.push(known ? namespaces.unchanged(known) : namespaces.absent(name));
+    if (known) return;
+    const now = new Date(this.#context.now()).toISOString();
+    writes.push(namespaces.putting(name, {name, labels: {}, annotations: {}, spec: {}, meta: {uid: this.#context.uid(), generation: 1, createdAt: now, updatedAt: now}}));
+  }
+}

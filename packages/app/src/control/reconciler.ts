@@ -1,0 +1,227 @@
+/**
+ * Makes what the rollouts count so. Each pass of a key waits until the view holds this manager's own last commit, plans,
+ * asks the scheduler, and commits all in one transaction; a lost race reads and decides anew.
+ */
+import {call, emit} from '@hivemind/bus';
+import {isError, placementRequest, resourceKey, revisionKey, splitKey, subjects, templateOf, type AppRecord, type ContainerRecord, type ContainerTemplate} from '@hivemind/contracts';
+import {recordEvent, type ManagerContext} from '@hivemind/service';
+import {commit, type Compare, type Fence} from '@hivemind/store';
+import type {z} from 'zod';
+import {planSteps} from '../core/reconcile.ts';
+import {containerId} from '../core/ids.ts';
+import {unplacedText} from '../core/status.ts';
+import {errors} from '../errors.ts';
+import type {Steps} from '../model.ts';
+import {apps, appRevisions, rollouts} from './collections.ts';
+import {PlacementCommit} from './placement-commit.ts';
+import type {ClusterView} from './view.ts';
+
+/** Most containers placed, removed or forgotten by one transaction; what is left follows in the next. */
+const BATCH = 500;
+/** Most bytes of templates in one transaction. */
+const BATCH_BYTES = 4_000_000;
+const CLAIM_TIMEOUT_MS = 2000;
+const MAX_RACES = 8;
+/** Containers that one event names. */
+const TOLD_PLACES = 5;
+
+export interface Pass {
+  /** ms since the epoch when to look again, whatever happens. */
+  readonly wakeAt?: number;
+  /** Some containers found no machine: look again when machines change. */
+  readonly unplaced: boolean;
+}
+
+/** What the scheduler answered, as far as it did. */
+interface Placing extends Pick<PlaceReply, 'refusals' | 'allocationVersions'> {
+  readonly records: readonly ContainerRecord[];
+  readonly failure?: unknown;
+}
+type PlaceReply = z.infer<(typeof subjects.place)['reply']>;
+const nothingPlaced: Placing = {records: [], refusals: [], allocationVersions: {}};
+
+interface Wanted {
+  readonly id: string;
+  readonly revision: number;
+  readonly template: ContainerTemplate;
+}
+
+export class Reconciler {
+  readonly #context: ManagerContext;
+  readonly #view: ClusterView;
+  readonly #fence: Fence;
+  /** What was last said about each app's unplaced containers, so that it is not said twice. */
+  readonly #told = new Map<string, string>();
+  /** The view must have come this far before a decision; undefined: ask the store how far it is. */
+  #seen: number | undefined;
+
+  constructor(context: ManagerContext, view: ClusterView, fence: Fence) {
+    this.#context = context;
+    this.#view = view;
+    this.#fence = fence;
+    // Whatever an earlier leader committed came before this.
+    this.#seen = fence.revision;
+  }
+
+  /** One pass of a key `namespace/name`, and another at once when a race was lost. Rejects with `fenced` when no longer the leader. */
+  async reconcile(key: string, signal: AbortSignal): Promise<Pass> {
+    for (let races = 1; ; races += 1) {
+      try {
+        return await this.#pass(key, signal);
+      } catch (error) {
+        const lost = isError(error, 'version-mismatch') || isError(error, 'already-exists');
+        if (!lost || races >= MAX_RACES) throw error;
+      }
+    }
+  }
+
+  async #pass(key: string, signal: AbortSignal): Promise<Pass> {
+    this.#seen ??= (await this.#context.store.revision()).n;
+    await this.#view.waitFor(this.#seen, signal);
+    // All that is decided upon is read here, before anything is awaited: the commit compares these very versions.
+    const view = this.#view.appView(key);
+    const basis = this.#basis(key);
+    const steps = planSteps({
+      ...view,
+      waiting: view.app === undefined ? [] : this.#view.waiting(view.app),
+      knowsNode: (node) => this.#view.nodes.get(node) !== undefined,
+      now: this.#context.now(),
+    });
+    const placing = await this.#place(view.app, steps, signal);
+    const draft = new PlacementCommit(this.#view);
+    this.#draftRemovals(draft, steps);
+    if (steps.deleteApp) this.#draftDeletion(draft, key);
+    this.#draftCreations(draft, placing);
+    await this.#commit(draft, basis);
+    this.#tell(key, placing);
+    // What could be done without the scheduler is done: now say that it failed.
+    if (placing.failure !== undefined) throw placing.failure;
+    return {wakeAt: steps.wakeAt, unplaced: placing.refusals.length > 0};
+  }
+
+  #basis(key: string): readonly Compare[] {
+    const app = this.#view.apps.get(key);
+    if (!app) return [apps.absent(key)];
+    const rollout = this.#view.rolloutOf(app.value);
+    return [apps.unchanged(app), ...(rollout ? [rollouts.unchanged(rollout)] : [])];
+  }
+
+  #draftRemovals(draft: PlacementCommit, {remove, forget}: Steps): void {
+    const removedAt = new Date(this.#context.now()).toISOString();
+    for (const id of forget.slice(0, BATCH)) {
+      const stored = this.#view.containers.get(id);
+      if (stored) draft.forget(stored);
+    }
+    for (const id of remove.slice(0, BATCH)) {
+      const stored = this.#view.containers.get(id);
+      if (stored) draft.remove(stored, removedAt);
+    }
+  }
+
+  #draftDeletion(draft: PlacementCommit, key: string): void {
+    draft.write(apps.deleting(key), ...this.#view.revisions.byIndex('app', key).map((revision) => appRevisions.deleting(revision.key)));
+  }
+
+  #draftCreations(draft: PlacementCommit, {records, allocationVersions}: Placing): void {
+    for (const record of records) draft.create(record);
+    for (const [node, version] of Object.entries(allocationVersions)) {
+      if (draft.allocationVersion(node) !== version) throw errors['version-mismatch'](`What ${node} has promised moved while containers were placed.`);
+    }
+  }
+
+  /** Where the missing containers go, with their volumes claimed there. Answers a failure rather than throwing it: removals do not depend on it. */
+  async #place(app: AppRecord | undefined, steps: Steps, signal: AbortSignal): Promise<Placing> {
+    const wanted = app === undefined ? [] : this.#wanted(app, steps.create);
+    if (app === undefined || wanted.length === 0) return nothingPlaced;
+    const {namespace, name} = app;
+    try {
+      const {placements, refusals, allocationVersions} = await call(
+        this.#context.bus,
+        subjects.place,
+        {},
+        {
+          requests: wanted.map(({id, template}) => placementRequest({id, namespace, app: name, template, volumeNode: (volume) => this.#view.volumeNode(namespace, volume)})),
+          ignore: steps.forget.slice(0, BATCH),
+          atLeast: this.#view.revision().n,
+        },
+        {signal},
+      );
+      const records = this.#records(app, wanted, placements);
+      await this.#claimVolumes(records, signal);
+      return {records, refusals, allocationVersions};
+    } catch (failure) {
+      return {...nothingPlaced, failure};
+    }
+  }
+
+  /** Ids and templates of what is to be made, as many as one transaction takes. */
+  #wanted(app: AppRecord, create: Steps['create']): readonly Wanted[] {
+    const key = resourceKey(app.namespace, app.name);
+    const random = (): number => this.#context.random();
+    let bytes = 0;
+    return create
+      .flatMap(({revision, count}): Wanted[] => {
+        const template = revision === app.revision ? templateOf(app.spec) : this.#view.revisions.get(revisionKey(app.namespace, app.name, revision))?.value.template;
+        if (template === undefined) {
+          this.#context.logger.warn({app: key, revision}, 'the rollout asks for a revision that is gone');
+          return [];
+        }
+        const size = JSON.stringify(template).length;
+        const most = Math.max(1, Math.min(BATCH, count, Math.floor((BATCH_BYTES - bytes) / size)));
+        bytes += most * size;
+        return Array.from({length: most}, () => ({id: containerId(app.name, random), revision, template}));
+      })
+      .slice(0, BATCH);
+  }
+
+  #records(app: AppRecord, wanted: readonly Wanted[], placements: readonly {readonly id: string; readonly node: string; readonly ports: ContainerRecord['ports']}[]): readonly ContainerRecord[] {
+    const byId = new Map(wanted.map((each) => [each.id, each]));
+    const createdAt = new Date(this.#context.now()).toISOString();
+    return placements.flatMap(({id, node, ports}) => {
+      const made = byId.get(id);
+      if (made === undefined) return [];
+      const {revision, template} = made;
+      return [{id, namespace: app.namespace, app: app.name, appUid: app.meta.uid, revision, node, generation: 1, template, ports, mode: app.spec.mode === 'job' ? 'job' as const : 'replicated' as const, createdAt}];
+    });
+  }
+
+  /** Before anything is committed to a node, its volumes are: data must never come to be in two places. */
+  async #claimVolumes(placed: readonly ContainerRecord[], signal: AbortSignal): Promise<void> {
+    const claims = new Map(
+      placed.flatMap(({namespace, node, template}) => template.volumes.flatMap(({name}) => (name === undefined ? [] : [[`${namespace}/${name}/${node}`, {namespace, name, node}] as const]))),
+    );
+    if (claims.size === 0) return;
+    await call(this.#context.bus, subjects.claimVolumes, {}, {claims: [...claims.values()]}, {signal, timeoutMs: CLAIM_TIMEOUT_MS});
+  }
+
+  async #commit(draft: PlacementCommit, basis: readonly Compare[]): Promise<void> {
+    if (draft.isEmpty) return;
+    draft.require(...basis);
+    const {transaction, nodes} = draft.finish();
+    this.#seen = undefined;
+    const {n} = await commit(this.#context.store, {...transaction, fence: this.#fence});
+    this.#seen = n;
+    for (const node of nodes) {
+      // Only a wake: an agent that misses it asks by itself.
+      emit(this.#context.bus, subjects.assignmentChanged, {node}, {version: n}).catch((err: unknown) => this.#context.logger.debug({err, node}, 'the wake of an assignment was lost'));
+    }
+  }
+
+  #tell(key: string, {records, refusals, failure}: Placing): void {
+    if (records.length > 0) {
+      const places = records.slice(0, TOLD_PLACES).map(({id, node}) => `${id} on ${node}`).join(', ');
+      this.#event(key, 'normal', 'Placed', `${records.length} placed: ${places}${records.length > TOLD_PLACES ? ' …' : ''}`);
+    }
+    const message = refusals[0] && unplacedText(refusals.length, refusals[0].nodes);
+    if (message === undefined && failure === undefined) this.#told.delete(key);
+    if (message !== undefined && this.#told.get(key) !== message) {
+      this.#told.set(key, message);
+      this.#event(key, 'warning', 'Unplaced', message);
+    }
+  }
+
+  #event(key: string, type: 'normal' | 'warning', reason: string, message: string): void {
+    const {namespace, name} = splitKey(key);
+    recordEvent(this.#context, {namespace, kind: 'App', name, type, reason, message});
+  }
+}
