@@ -74,6 +74,10 @@ export default tseslint.config(
     },
   },
   {
+    files: ['**/*.mjs'],
+    rules: {eqeqeq: ['error', 'always', {null: 'ignore'}], 'no-unused-vars': ['error', {argsIgnorePattern: '^_'}], 'no-undef': 'off', 'object-shorthand': 'error', 'prefer-const': 'error'},
+  },
+  {
     files: ['packages/*/src/node/**/*.ts', 'apps/agent/**/*.ts'],
     rules: {'no-restricted-imports': ['error', {patterns: [fastify]}]},
   },

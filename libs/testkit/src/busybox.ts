@@ -6,8 +6,8 @@ import {busyboxApplets} from './docker.ts';
 export interface BusyboxImage {
   /** Name and tag to load it as. */
   name: string;
-  /** Further files by absolute path. */
-  files?: Record<string, string>;
+  /** Further files by absolute path: their text, and their mode where 0644 is not wanted. */
+  files?: Record<string, {text: string; mode?: number}>;
   /** `Dockerfile` instructions: CMD, EXPOSE, ENV, ... */
   changes?: string[];
 }
@@ -49,13 +49,13 @@ async function imageExists(engine: Docker, name: string): Promise<boolean> {
   }
 }
 
-function fill(tar: Pack, files: Record<string, string>): void {
+function fill(tar: Pack, files: NonNullable<BusyboxImage['files']>): void {
   for (const dir of ['bin', 'etc', 'proc', 'sys', 'dev', 'root', 'var', 'var/run']) tar.entry({name: dir, type: 'directory', mode: 0o755});
   tar.entry({name: 'tmp', type: 'directory', mode: 0o1777});
   tar.entry({name: 'bin/busybox', mode: 0o755}, readFileSync('/bin/busybox'));
   for (const applet of busyboxApplets()) tar.entry({name: `bin/${applet}`, type: 'symlink', linkname: 'busybox'});
   tar.entry({name: 'etc/passwd'}, 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n');
   tar.entry({name: 'etc/group'}, 'root:x:0:\nnogroup:x:65534:\n');
-  for (const [path, text] of Object.entries(files)) tar.entry({name: path.replace(/^\/+/, '')}, text);
+  for (const [path, {text, mode = 0o644}] of Object.entries(files)) tar.entry({name: path.replace(/^\/+/, ''), mode}, text);
   tar.finalize();
 }

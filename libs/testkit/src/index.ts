@@ -8,3 +8,4 @@ export {startNats, type NatsOptions, type NatsServer} from './nats.ts';
 export {startRegistry, type Registry, type RegistryOptions} from './registry.ts';
 export {dockerEngine, startDockerEngine, type DockerEngine, type DockerEngineOptions} from './docker.ts';
 export {assembleBusyboxImage, busyboxImage, busyboxImageName, type BusyboxImage} from './busybox.ts';
+export {startHivemind, type Answer, type HivemindOptions, type HivemindProcess} from './hivemind.ts';

@@ -1,0 +1,102 @@
+/** esbuild, and what it has to be told so that an app works from one file. */
+import {readFile, stat} from 'node:fs/promises';
+import {dirname, resolve, sep} from 'node:path';
+import {build} from 'esbuild';
+import {root} from '../setup/enter.mjs';
+
+/** CommonJS packages in the bundle still call `require` for Node's own modules. */
+const requireShim = (base) => `import {createRequire as __createRequire} from 'node:module'; const require = __createRequire(${base});`;
+const dirnameShim = "import {fileURLToPath as __toPath} from 'node:url'; const __filename = __toPath(import.meta.url), __dirname = __toPath(new URL('.', import.meta.url));";
+
+const shared = {
+  bundle: true,
+  platform: 'node',
+  target: 'node24',
+  format: 'esm',
+  mainFields: ['module', 'main'],
+  conditions: ['node', 'import'],
+  logLevel: 'warning',
+};
+
+/** Bundles `entry` with all it imports into `outfile`; answers the size in bytes. */
+export default async function bundle({entry, outfile}) {
+  await build({
+    ...shared,
+    entryPoints: [entry],
+    outfile,
+    legalComments: 'external',
+    banner: {js: `${requireShim('import.meta.url')} ${dirnameShim}`},
+    plugins: [leaveOut, ownSources],
+  });
+  return (await stat(outfile)).size;
+}
+
+/**
+ * Parts of dependencies that are loaded at start and never used: they cost a quarter of a second, or
+ * need native binaries that one file cannot carry. Using one says so.
+ */
+const unused = [
+  {package: 'dockerode', path: /^\.\/(session|buildkit)$/, what: 'BuildKit sessions'},
+  {package: 'docker-modem', path: /^ssh2$/, what: 'Docker engines over ssh://'},
+];
+
+const leaveOut = {
+  name: 'leave-out',
+  setup({onResolve, onLoad}) {
+    for (const {package: owner, path, what} of unused) {
+      onResolve({filter: path}, ({importer}) =>
+        importer.includes(`${sep}node_modules${sep}${owner}${sep}`) ? {path: what, namespace: 'unused'} : undefined,
+      );
+    }
+    onLoad({filter: /.*/, namespace: 'unused'}, ({path}) => ({
+      contents: `module.exports = new Proxy(function () {}, {
+        get: (target, key) => (typeof key === 'symbol' || key in target ? target[key] : module.exports),
+        apply() { throw new Error(${JSON.stringify(`${path} are not supported by the bundled hivemind`)}); },
+        construct() { throw new Error(${JSON.stringify(`${path} are not supported by the bundled hivemind`)}); },
+      });`,
+      loader: 'js',
+    }));
+    onResolve({filter: /\.node$/}, ({path}) => ({errors: [{text: `${path}: a native binary cannot be bundled`}]}));
+  },
+};
+
+const workerUrl = /new URL\(\s*(['"])(\.{1,2}\/[^'"]+\.worker\.ts)\1\s*,\s*import\.meta\.url\s*\)/g;
+
+/**
+ * Inlines `new URL('./x.worker.ts', import.meta.url)` as a data: URL of the bundled worker, which
+ * Node runs as a module; and refuses anything else that looks for a file beside the source.
+ */
+const ownSources = {
+  name: 'own-sources',
+  setup({onLoad}) {
+    onLoad({filter: /\.ts$/}, async ({path}) => {
+      if (path.includes(`${sep}node_modules${sep}`)) return undefined;
+      const source = await readFile(path, 'utf8');
+      if (!source.includes('import.meta.')) return undefined;
+      const workers = new Map();
+      for (const [, , relative] of source.matchAll(workerUrl)) {
+        workers.set(relative, await workerDataUrl(resolve(dirname(path), relative)));
+      }
+      const contents = source.replace(workerUrl, (_all, _quote, relative) => `new URL(${JSON.stringify(workers.get(relative))})`);
+      const left = /import\.meta\.(url|dirname|filename)/.exec(contents.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, ''));
+      if (left) {
+        return {errors: [{text: `${left[0]} is no place of its own in a bundle: import the file, or name a worker *.worker.ts`, location: {file: path}}]};
+      }
+      return {contents, loader: 'ts'};
+    });
+  },
+};
+
+async function workerDataUrl(entry) {
+  const {outputFiles} = await build({
+    ...shared,
+    entryPoints: [entry],
+    write: false,
+    minify: true,
+    legalComments: 'none',
+    banner: {js: requireShim("'file:///'")},
+    plugins: [leaveOut],
+    absWorkingDir: root,
+  });
+  return `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`;
+}

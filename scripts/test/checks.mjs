@@ -1,0 +1,65 @@
+/** The checks of `npm test`, in order. One that fails does not keep the next from running. */
+import {mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {runTool} from './process.mjs';
+import {runJest} from './jest.mjs';
+import {tryTarball} from './tarball.mjs';
+
+const minutes = 60_000;
+
+/** Runs the checks that `options` ask for, prints the sum as the last line, answers the exit status. */
+export async function runChecks({full, unit, paths}) {
+  const scratch = mkdtempSync(join(tmpdir(), 'hivemind-checks-'));
+  const integration = ['--testPathPatterns', paths.length > 0 ? paths.map((path) => `${path}.*/test/integration/`).join('|') : '/test/integration/'];
+  const beside = ['--testPathIgnorePatterns', '/node_modules/', '/dist/', '/test/integration/', ...(full ? [] : ['\\.full\\.test\\.ts$'])];
+  const deadlineMs = (full ? 60 : 8) * minutes;
+  const whole = paths.length === 0 && !unit;
+
+  const jobs = [
+    whole && (() => Promise.all([check('lint', ['eslint', '.', '--max-warnings', '0']), check('types', ['tsc', '--project', 'tsconfig.json'])])),
+    () => runJest('tests', [...paths, ...beside, '--maxWorkers=2'], {scratch, full, deadlineMs}),
+    // One at a time: they measure and kill real servers, and share one engine.
+    !unit && (() => runJest('integration tests', [...integration, '--runInBand'], {scratch, full, deadlineMs})),
+    whole && (() => check('bundles', ['nx', 'run-many', '--target', 'build'])),
+    whole && (() => timed('tarball', () => tryTarball(scratch))),
+  ];
+  const results = [];
+  try {
+    for (const job of jobs.filter(Boolean)) results.push(...[await job()].flat());
+  } finally {
+    rmSync(scratch, {recursive: true, force: true});
+  }
+  return report(results);
+}
+
+/** A tool that counts as one test. Its output is shown when it is done, so that two can run at once. */
+function check(name, command) {
+  return timed(name, async () => {
+    const {status, output} = await runTool(command, {deadlineMs: 5 * minutes});
+    if (status !== 0) throw new Error(output);
+  });
+}
+
+async function timed(name, work) {
+  const started = performance.now();
+  const say = (mark, more = '') => process.stdout.write(`${mark} ${name} (${((performance.now() - started) / 1000).toFixed(1)} s)${more}\n`);
+  try {
+    await work();
+    say('PASS');
+    return {name, passed: 1, failed: 0};
+  } catch (error) {
+    say('FAIL', `\n${error.message}`);
+    return {name, passed: 0, failed: 1};
+  }
+}
+
+function report(results) {
+  const sum = (field) => results.reduce((total, result) => total + (result[field] ?? 0), 0);
+  process.stdout.write('\n');
+  for (const {name, passed, failed, skipped = 0} of results) {
+    process.stdout.write(`${failed ? 'FAIL' : 'PASS'} ${name}: ${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}\n`);
+  }
+  process.stdout.write(`${sum('passed')} passed, ${sum('failed')} failed\n`);
+  return sum('failed') === 0 && sum('passed') > 0 ? 0 : 1;
+}

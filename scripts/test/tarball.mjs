@@ -1,0 +1,69 @@
+/** What ships, tried as it ships: packed, installed into an empty folder, started, used, removed. */
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync} from 'node:fs';
+import {join} from 'node:path';
+import {root} from '../setup/enter.mjs';
+import {toolEnvironment} from '../run.mjs';
+import {runQuietly} from './process.mjs';
+
+/** Throws at the first thing that does not work from the tarball. `scratch` is a folder outside the repository. */
+export async function tryTarball(scratch) {
+  const folder = join(scratch, 'install');
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'package.json'), '{"private": true}\n');
+  await must('npm', ['pack', join(root, 'dist/apps/cli'), '--pack-destination', scratch], {cwd: folder});
+  const {version} = JSON.parse(readFileSync(join(root, 'dist/apps/cli/package.json'), 'utf8'));
+  await must('npm', ['install', '--no-audit', '--no-fund', '--offline', join(scratch, `hivemind-${version}.tgz`)], {cwd: folder});
+
+  const hivemind = join(folder, 'node_modules/.bin/hivemind');
+  const printed = await must(hivemind, ['--version'], {cwd: folder});
+  if (printed.trim() !== version) throw new Error(`hivemind --version prints ${JSON.stringify(printed)}, not ${version}`);
+  await deployTheDemo(hivemind, folder);
+}
+
+async function deployTheDemo(hivemind, cwd) {
+  const [{freePort, waitFor}, {demoImage}, {demoFile, pageUrls}] = await Promise.all([
+    import('../../libs/testkit/src/index.ts'),
+    import('../start/demo-image.mjs'),
+    import('../start/demo.mjs'),
+  ]);
+  await demoImage();
+  const dataDir = join(cwd, 'data');
+  const server = `http://127.0.0.1:${await freePort()}`;
+  const env = {HIVEMIND_DATA_DIR: dataDir, HIVEMIND_SERVER: server};
+  const up = startUp(hivemind, cwd, env, new URL(server).host);
+  try {
+    await waitFor(async () => (await fetch(`${server}/readyz`)).ok, {what: 'hivemind up to be ready', deadlineMs: 30_000});
+    await must(hivemind, ['apply', '-f', demoFile, '--wait', '--timeout', '60s'], {cwd, env});
+    const urls = await pageUrls({server, dataDir});
+    if (urls.length !== 2) throw new Error(`the demo has ${urls.length} pages, not 2`);
+    for (const url of urls) await waitFor(async () => (await fetch(url)).ok, {what: `the page at ${url}`});
+    await must(hivemind, ['down'], {cwd, env});
+    up.child.kill('SIGTERM');
+    const [code] = await up.ended;
+    if (code !== 0) throw new Error(`hivemind up ended with status ${code} on SIGTERM`);
+  } catch (error) {
+    throw new Error(`${error.message}\nthe log of hivemind up:\n${up.log()}`, {cause: error});
+  } finally {
+    if (up.child.exitCode === null) {
+      await runQuietly(hivemind, ['down'], {cwd, env});
+      up.child.kill('SIGKILL');
+      await up.ended;
+    }
+  }
+}
+
+function startUp(hivemind, cwd, env, listen) {
+  const file = join(cwd, 'up.log');
+  const output = openSync(file, 'a');
+  const child = spawn(hivemind, ['up', '--listen', listen], {cwd, env: {...toolEnvironment(), ...env}, stdio: ['ignore', output, output]});
+  closeSync(output);
+  return {child, ended: once(child, 'exit'), log: () => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(-40).join('\n') : '')};
+}
+
+async function must(command, args, options) {
+  const {status, stdout, output} = await runQuietly(command, args, {deadlineMs: 120_000, ...options});
+  if (status !== 0) throw new Error(`${[command, ...args].join(' ')}: exit status ${status}\n${output}`);
+  return stdout;
+}
