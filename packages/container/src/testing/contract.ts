@@ -171,11 +171,12 @@ export function runtimeContract(name: string, make: () => Promise<{readonly unde
 
       it('names the port that is taken', async () => {
         const bind = (host: number) => ({ports: [{container: 80, protocol: 'tcp' as const, host}]});
-        const first = scripted('sleep 1000', bind(0));
+        const networks = [{name: `net-${under.cluster}`, aliases: []}];
+        const first = scripted('sleep 1000', bind(0), {networks});
         await run(first);
         const port = (await runtime.inspect(first.record.id))?.ports[0]?.host;
         expect(port).toBeGreaterThan(1023);
-        const second = await runtime.create(scripted('sleep 1000', bind(port!)));
+        const second = await runtime.create(scripted('sleep 1000', bind(port!), {networks}));
         await expect(runtime.start(second)).rejects.toMatchObject({code: 'port-in-use', message: expect.stringContaining(String(port))});
         await runtime.remove((await runtime.inspect(first.record.id))!.runtimeId);
         await runtime.start(second);
@@ -183,7 +184,7 @@ export function runtimeContract(name: string, make: () => Promise<{readonly unde
       });
 
       it('publishes no port that has no host port', async () => {
-        const spec = scripted('sleep 1000', {ports: [{container: 80, protocol: 'tcp'}]});
+        const spec = scripted('sleep 1000', {ports: [{container: 80, protocol: 'tcp'}]}, {networks: [{name: `net-${under.cluster}`, aliases: []}]});
         await run(spec);
         expect((await runtime.inspect(spec.record.id))?.ports).toEqual([]);
       });

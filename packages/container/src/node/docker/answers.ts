@@ -22,7 +22,7 @@ export const InspectedContainer = z.object({
   }),
   Config: z.object({Labels: orEmpty(z.string()), Tty: z.boolean().default(false)}),
   NetworkSettings: z.object({
-    Networks: orEmpty(z.object({IPAddress: z.string().default('')})),
+    Networks: orEmpty(z.object({IPAddress: z.string().default(''), Aliases: z.array(z.string()).nullish()})),
     Ports: orEmpty(z.array(z.object({HostIp: z.string().default(''), HostPort: z.string()})).nullable()),
   }),
 });

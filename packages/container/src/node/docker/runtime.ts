@@ -236,10 +236,14 @@ class DockerRuntime implements Runtime {
     }
   }
 
+  /** A stopped container holds its networks by id: made again, they have another, and it has to be told. */
   async #restoreNetworks(runtimeId: string): Promise<void> {
     const inspected = InspectedContainer.parse(await this.#engine.docker.getContainer(runtimeId).inspect());
     if (inspected.Config.Labels[engineLabels.cluster] !== this.#options.cluster) return;
-    for (const network of Object.keys(inspected.NetworkSettings.Networks)) await this.#networks.restore(network);
+    for (const [network, {Aliases}] of Object.entries(inspected.NetworkSettings.Networks)) {
+      await this.#networks.restore(network);
+      await this.#networks.connect(network, runtimeId, Aliases ?? []);
+    }
   }
 
   async #waitFor(runtimeId: string, condition: 'not-running' | 'removed'): Promise<void> {
