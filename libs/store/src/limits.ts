@@ -12,10 +12,17 @@ export const MAX_TTL_MS = 2 ** 31 - 1;
 /** Records of one page. */
 export const MAX_PAGE = 1000;
 
+/** What a name and its framing count for. */
+const OVERHEAD_BYTES = 128;
+
 const COLLECTION = /^[a-z0-9][a-z0-9-]{0,62}$/;
 // Control characters are the drivers' separators, and U+10FFFF their upper bound of a prefix.
 // eslint-disable-next-line no-control-regex
 const FORBIDDEN_IN_KEY = /[\u0000-\u001f\u{10ffff}]/u;
+
+/** Of the change log (log-codec.ts). */
+// eslint-disable-next-line no-control-regex
+const SEPARATORS = /[\u001e\u001f]/;
 
 /** Throws `invalid-input`. */
 export function checkName(collection: string, key: string): void {
@@ -30,7 +37,7 @@ export function checkTransaction(transaction: Transaction): number {
   if (writes.length > MAX_WRITES || compare.length > MAX_WRITES) throw storeErrors['too-large'](`A transaction has at most ${MAX_WRITES} writes and comparisons.`);
   for (const {collection, key} of compare) checkName(collection, key);
   const seen = writes.length > 1 ? new Set<string>() : undefined;
-  let total = 0;
+  let total = (compare.length + writes.length) * OVERHEAD_BYTES;
   for (const write of writes) {
     const {collection, key} = write;
     checkName(collection, key);
@@ -42,7 +49,7 @@ export function checkTransaction(transaction: Transaction): number {
     }
     if (write.op === 'put') total += checkValue(collection, key, write.value);
   }
-  if (total > MAX_TRANSACTION_BYTES) throw storeErrors['too-large'](`A transaction holds at most ${MAX_TRANSACTION_BYTES} bytes of values.`);
+  if (total > MAX_TRANSACTION_BYTES) throw storeErrors['too-large'](`A transaction holds at most ${MAX_TRANSACTION_BYTES} bytes.`);
   return total;
 }
 
@@ -52,6 +59,7 @@ export function checkTtl(ttlMs: number): void {
 }
 
 function checkValue(collection: string, key: string, value: string): number {
+  if (SEPARATORS.test(value)) throw storeErrors['invalid-input'](`${collection} "${key}" holds control characters that JSON text cannot hold.`);
   // UTF-8 takes at most 3 bytes a UTF-16 unit: most values are cleared without being measured.
   if (value.length * 3 <= MAX_VALUE_BYTES) return value.length;
   const bytes = Buffer.byteLength(value);

@@ -11,6 +11,7 @@ import {backoff, pause} from './backoff.ts';
 import {systemClock} from './clock.ts';
 import {leaseExpired, toLeadership} from './elections.ts';
 import {storeErrors} from './errors.ts';
+import {GroupWriter, type GroupOutcome} from './group-writer.ts';
 import {checkName, checkTransaction, checkTtl, MAX_PAGE} from './limits.ts';
 import {decodeLog} from './log-codec.ts';
 import {LogEntries, RedisSession, type LogEntry} from './redis/session.ts';
@@ -38,15 +39,18 @@ const STALL_MS = 5_000;
 
 const Text = z.string();
 const State = z.tuple([z.string(), z.number(), z.coerce.number()]);
-const TransactReply = z.union([
-  z.tuple([z.enum(['ok', 'fenced']), z.string(), z.number()]),
-  z.tuple([z.literal('conflict'), z.string(), z.number(), z.array(z.number())]),
-  z.tuple([z.literal('lease'), z.string(), z.number(), z.string()]),
+/** n when it was done. */
+const TransactResult = z.union([
+  z.number(),
+  z.tuple([z.literal('fenced'), z.number()]),
+  z.tuple([z.literal('conflict'), z.number(), z.array(z.number())]),
+  z.tuple([z.literal('lease'), z.number(), z.string()]),
 ]);
+const TransactReply = z.tuple([z.string(), z.array(TransactResult)]);
+type Answer = {readonly epoch: string; readonly result: z.infer<typeof TransactResult>};
 const Packed = z.string().nullable();
 const ListReply = z.tuple([z.string(), z.number(), z.array(z.string()), z.array(Packed)]);
 const LogReply = z.tuple([z.string(), z.number(), z.coerce.number(), LogEntries]);
-const Election = z.union([z.tuple([z.string(), z.number()]), z.tuple([])]);
 
 /** Rejects with `unavailable` (not reached), or `weak-persistence`. */
 export async function openRedisStore(options: RedisStoreOptions): Promise<Store> {
@@ -58,6 +62,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
 class RedisStore implements Store {
   readonly #options: Required<RedisStoreOptions>;
   readonly #hub = new WatchHub((after) => this.#readLog(after));
+  readonly #writer = new GroupWriter<Transaction, Answer>((group) => this.#transactGroup(group));
   readonly #stop = new AbortController();
   #session: RedisSession | undefined;
   /** The newest revision this process knows of: a server that knows less has forgotten. */
@@ -106,25 +111,16 @@ class RedisStore implements Store {
   }
 
   async transact(transaction: Transaction): Promise<TransactionResult> {
-    checkTransaction(transaction);
-    const {compare = [], writes, fence} = transaction;
-    const args: (string | number)[] = [this.#options.retainLog, fence?.election ?? '', fence?.revision ?? 0, compare.length];
-    for (const {collection, key, version} of compare) args.push(collection, key, version);
-    for (const write of writes) {
-      if (write.op === 'put') args.push('put', write.collection, write.key, write.value, write.lease ?? '');
-      else args.push('delete', write.collection, write.key, '', '');
-    }
-    const reply = TransactReply.parse(await this.#run('transact', args));
-    const revision = this.#see({epoch: reply[1], n: reply[2]});
-    switch (reply[0]) {
-      case 'ok':
-        return {ok: true, revision};
+    const {epoch, result} = await this.#writer.submit(transaction, checkTransaction(transaction));
+    const revision = this.#see({epoch, n: typeof result === 'number' ? result : result[1]});
+    if (typeof result === 'number') return {ok: true, revision};
+    switch (result[0]) {
       case 'fenced':
         return {ok: false, reason: 'fenced', revision};
       case 'lease':
-        throw leaseExpired(reply[3]);
+        throw leaseExpired(result[2]);
       case 'conflict':
-        return {ok: false, reason: 'conflict', revision, conflicts: conflictsOf(compare, reply[3])};
+        return {ok: false, reason: 'conflict', revision, conflicts: conflictsOf(transaction.compare ?? [], result[2])};
     }
   }
 
@@ -150,9 +146,10 @@ class RedisStore implements Store {
 
   async campaign(election: string, holder: string, leaseId: string): Promise<Leadership> {
     checkName(ELECTIONS, election);
-    const [value, created] = Election.parse(await this.#run('campaign', [this.#options.retainLog, election, electionValue(holder), leaseId]));
-    if (value === undefined || created === undefined) throw leaseExpired(leaseId);
-    return toLeadership({key: election, value, created});
+    const packed = Packed.parse(await this.#run('campaign', [this.#options.retainLog, election, electionValue(holder), leaseId]));
+    const record = unpack(ELECTIONS, election, packed);
+    if (!record) throw leaseExpired(leaseId);
+    return toLeadership(record);
   }
 
   async leader(election: string): Promise<Leadership | undefined> {
@@ -179,14 +176,30 @@ class RedisStore implements Store {
   }
 
   async #close(): Promise<void> {
-    const session = this.#session;
-    this.#stop.abort();
     this.#hub.close();
-    await session?.close();
+    await this.#writer.close();
+    this.#stop.abort();
+    await this.#session?.close();
+  }
+
+  async #transactGroup(group: readonly Transaction[]): Promise<GroupOutcome<Answer>> {
+    try {
+      const args: (string | number)[] = [this.#options.retainLog];
+      for (const transaction of group) pushTransaction(args, transaction);
+      const [epoch, results] = TransactReply.parse(await this.#runNow('transact', args));
+      return {ok: true, results: results.map((result) => ({epoch, result}))};
+    } catch (error) {
+      return {ok: false, detail: error instanceof Error ? error.message : String(error)};
+    }
   }
 
   async #run(script: ScriptName, args: readonly (string | number)[]): Promise<unknown> {
     if (this.#closed) throw storeErrors.closed('The store was closed.');
+    return this.#runNow(script, args);
+  }
+
+  /** Also while closing, for what was submitted before. */
+  async #runNow(script: ScriptName, args: readonly (string | number)[]): Promise<unknown> {
     const session = this.#session;
     if (!session) throw storeErrors.unavailable(`Redis is not reached: ${String(this.#failure)}`, {cause: this.#failure, retryAfterMs: 1000});
     return session.run(script, args);
@@ -261,7 +274,7 @@ class RedisStore implements Store {
 
   async #readLog(after: number): Promise<LogPage> {
     const [epoch, n, floor, entries] = LogReply.parse(await this.#run('readLog', [after, LOG_PAGE]));
-    const batches = entries.filter(([, [field]]) => field === 'e').map(toBatch);
+    const batches = entries.filter(([, [field]]) => field === 'changes').map(toBatch);
     return {revision: {epoch, n}, floor, complete: entries.length < LOG_PAGE, batches};
   }
 }
@@ -269,6 +282,15 @@ class RedisStore implements Store {
 function toBatch([n, [, text]]: LogEntry): LogBatch {
   let events: readonly ChangeEvent[] | undefined;
   return {n, events: () => (events ??= decodeLog(text))};
+}
+
+function pushTransaction(args: (string | number)[], {compare = [], writes, fence}: Transaction): void {
+  args.push(fence?.election ?? '', fence?.revision ?? 0, compare.length, writes.length);
+  for (const {collection, key, version} of compare) args.push(collection, key, version);
+  for (const write of writes) {
+    if (write.op === 'put') args.push('put', write.collection, write.key, write.value, write.lease ?? '');
+    else args.push('delete', write.collection, write.key, '', '');
+  }
 }
 
 /** `pairs` holds the index of each failed comparison and the version that was found. */

@@ -12,18 +12,18 @@ import {Worker} from 'node:worker_threads';
 import {isError, type HivemindError} from '@hivemind/contracts';
 import {systemClock, type Clock} from './clock.ts';
 import {storeErrors} from './errors.ts';
+import {GroupWriter} from './group-writer.ts';
 import {LeaseDeadlines} from './leases.ts';
 import {leaseExpired, toLeadership} from './elections.ts';
 import {checkName, checkTransaction, checkTtl} from './limits.ts';
 import {ELECTIONS} from './reserved.ts';
-import {GroupWriter, type Commit, type WriterBackend} from './sqlite/group-writer.ts';
 import {lockStore} from './sqlite/lock.ts';
 import {decodeLog} from './log-codec.ts';
 import {Reader} from './sqlite/reader.ts';
 import {prepareDatabase} from './sqlite/schema.ts';
 import {WriteEngine} from './sqlite/write-engine.ts';
 import {WorkerBackend} from './sqlite/worker-backend.ts';
-import type {WriteRequest, WriteResult} from './sqlite/writer-protocol.ts';
+import type {GroupResult, WriteRequest, WriteResult} from './sqlite/writer-protocol.ts';
 import type {ChangeEvent, Lease, Leadership, ListOptions, Page, Revision, Store, StoreStatus, StoredRecord, Transaction, TransactionResult, WatchBatch, WatchOptions} from './store.ts';
 import {WatchHub} from './watch-hub.ts';
 
@@ -71,10 +71,17 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   }
 }
 
+/** Where groups are applied, in order: the worker, or this thread for a store in memory. */
+interface Writer {
+  send(group: readonly WriteRequest[]): Promise<GroupResult>;
+  close(): Promise<void>;
+}
+
 class SqliteStore implements Store {
   readonly #db: DatabaseSync;
   readonly #reader: Reader;
-  readonly #writer: GroupWriter;
+  readonly #backend: Writer;
+  readonly #writer: GroupWriter<WriteRequest, WriteResult>;
   readonly #hub: WatchHub;
   readonly #leases: LeaseDeadlines;
   readonly #clock: Clock;
@@ -82,14 +89,15 @@ class SqliteStore implements Store {
   #epoch: string;
   #closed: Promise<void> | undefined;
 
-  constructor(backend: WriterBackend, db: DatabaseSync, clock: Clock, unlock: () => void) {
+  constructor(backend: Writer, db: DatabaseSync, clock: Clock, unlock: () => void) {
+    this.#backend = backend;
     this.#db = db;
     this.#reader = new Reader(db);
     this.#epoch = this.#reader.state().epoch;
     this.#clock = clock;
     this.#unlock = unlock;
     this.#hub = new WatchHub((after) => this.#read((reader) => reader.readLog(after)));
-    this.#writer = new GroupWriter(backend, {onCommit: (commit) => this.#onCommit(commit), onFailure: () => this.#hub.resync()});
+    this.#writer = new GroupWriter((group) => this.#apply(group));
     this.#leases = new LeaseDeadlines(clock, (ids) => void this.#endLapsed(ids));
     for (const {id, ttlMs} of this.#reader.leases()) this.#leases.start(id, ttlMs);
   }
@@ -183,12 +191,20 @@ class SqliteStore implements Store {
     this.#leases.stop();
     this.#hub.close();
     await this.#writer.close();
+    await this.#backend.close();
     this.#db.close();
     this.#unlock();
   }
 
   /** Watchers hear of a group before its writers do. */
-  #onCommit({log, state}: Commit): void {
+  async #apply(group: readonly WriteRequest[]): Promise<GroupResult> {
+    const result = await this.#backend.send(group);
+    if (!result.ok) {
+      // Should the writer have died just after the commit, the log knows.
+      this.#hub.resync();
+      return {ok: false, detail: `Nothing was written: ${result.detail}. Reads go on; try again when the disk has room.`};
+    }
+    const {log, state} = result;
     if (log !== undefined) {
       let events: readonly ChangeEvent[] | undefined;
       this.#hub.publish({n: state.n, events: () => (events ??= decodeLog(log))});
@@ -197,6 +213,7 @@ class SqliteStore implements Store {
       this.#epoch = state.epoch;
       this.#hub.fail(storeErrors.compacted(`The store began epoch ${state.epoch}. List again.`));
     }
+    return result;
   }
 
   async #endLapsed(ids: readonly string[]): Promise<void> {

@@ -28,10 +28,10 @@ const SILENCE_MS = 5_000;
 const BLOCK_MS = 2_000;
 const LOG_PAGE = 256;
 
-const shas: ReadonlyMap<ScriptName, string> = new Map([...scripts].map(([name, text]) => [name, createHash('sha1').update(text).digest('hex')]));
+const shas: ReadonlyMap<string, string> = new Map(Object.entries(scripts).map(([name, text]) => [name, createHash('sha1').update(text).digest('hex')]));
 
-const Entry = z.tuple([z.string().transform((id) => Number(id.slice(0, -2))), z.tuple([z.enum(['e', 'epoch']), z.string()])]);
-/** `[n, ['e', changes]]`, or `[n, ['epoch', id]]` where one begins. */
+const Entry = z.tuple([z.string().transform((id) => Number(id.slice(0, -2))), z.tuple([z.enum(['changes', 'epoch']), z.string()])]);
+/** `[n, ['changes', text]]`, or `[n, ['epoch', id]]` where one begins. */
 export type LogEntry = z.infer<typeof Entry>;
 export const LogEntries = z.array(Entry);
 const Reading = z.tuple([z.tuple([z.string(), LogEntries])]).nullable();
@@ -67,7 +67,7 @@ export class RedisSession {
       const commands = await connect(url, connections);
       const reader = await connect(url, connections);
       const warnings = await persistenceWarnings(commands, options.allowWeakPersistence);
-      for (const text of scripts.values()) await commands.script('LOAD', text);
+      for (const text of Object.values(scripts)) await commands.script('LOAD', text);
       const run = /^run_id:(\S+)/m.exec(await commands.info('server'))?.[1] ?? 'unknown';
       const reply = await evaluate(commands, prefix, 'admit', [run, newEpoch, seen?.epoch ?? '', seen?.n ?? 0]);
       const [epoch, n] = Admission.parse(reply);
@@ -134,7 +134,6 @@ async function connect(url: string, opened: Redis[]): Promise<Redis> {
     maxRetriesPerRequest: 0,
     connectTimeout: SILENCE_MS,
     socketTimeout: SILENCE_MS,
-    enableAutoPipelining: true,
   };
   const connection = new Redis(url, options);
   opened.push(connection);
@@ -155,7 +154,7 @@ async function evaluate(connection: Redis, prefix: string, script: ScriptName, a
     return await connection.evalsha(sha, 1, prefix, ...args);
   } catch (error) {
     if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
-    return connection.eval(scripts.get(script) ?? '', 1, prefix, ...args);
+    return connection.eval(scripts[script], 1, prefix, ...args);
   }
 }
 

@@ -4,10 +4,9 @@
  * the lock on the store is held by this thread, so no one can come between.
  */
 import type {Worker} from 'node:worker_threads';
-import type {WriterBackend} from './group-writer.ts';
 import type {GroupResult, WriteRequest} from './writer-protocol.ts';
 
-export class WorkerBackend implements WriterBackend {
+export class WorkerBackend {
   readonly #start: () => Worker;
   #worker: Worker | undefined;
   /** Who waits for an answer, oldest first: the writer answers in order. */

@@ -5,10 +5,11 @@
  * refused request has nothing to undo, and only the disk can fail a group: then all of it is rolled back and refused.
  */
 import type {DatabaseSync, StatementSync} from 'node:sqlite';
+import {encodeDelete, encodePut, joinLog} from '../log-codec.ts';
 import {ELECTIONS, electionValue} from '../reserved.ts';
 import type {Compare, Transaction} from '../store.ts';
 import {readState, type State} from './schema.ts';
-import type {GroupResult, LogEntry, WriteRequest, WriteResult, WriterOptions} from './writer-protocol.ts';
+import type {GroupResult, WriteRequest, WriteResult, WriterOptions} from './writer-protocol.ts';
 
 interface Head {
   readonly created: number;
@@ -23,7 +24,8 @@ export class WriteEngine {
   readonly #retainLog: number;
   readonly #sql: Readonly<Record<'head' | 'insert' | 'update' | 'delete' | 'value' | 'log' | 'state' | 'hasLease' | 'addLease' | 'dropLease' | 'leased' | 'trim', StatementSync>>;
   #state: State;
-  #entries: LogEntry[] = [];
+  /** Changes of this group, encoded. */
+  #changes: string[] = [];
 
   constructor(db: DatabaseSync, options: WriterOptions) {
     this.#db = db;
@@ -51,7 +53,7 @@ export class WriteEngine {
     try {
       this.#db.exec('BEGIN IMMEDIATE');
       const results = requests.map((request) => this.#applyOne(request));
-      const log = this.#entries.length > 0 ? JSON.stringify(this.#entries) : undefined;
+      const log = this.#changes.length > 0 ? joinLog(this.#changes) : undefined;
       if (log !== undefined) this.#sql.log.run(this.#state.n, log);
       if (this.#state.n - this.#state.floor > this.#retainLog * (1 + TRIM_SLACK)) this.#raiseFloor(this.#state.n - this.#retainLog);
       if (!sameState(before, this.#state)) this.#sql.state.run(this.#state.epoch, this.#state.n, this.#state.floor);
@@ -63,7 +65,7 @@ export class WriteEngine {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
       return {ok: false, detail: error instanceof Error ? error.message : String(error)};
     } finally {
-      this.#entries = [];
+      this.#changes = [];
     }
   }
 
@@ -141,13 +143,13 @@ export class WriteEngine {
     const created = head?.created ?? n;
     if (head) this.#sql.update.run(value, n, lease ?? null, collection, key);
     else this.#sql.insert.run(collection, key, value, n, n, lease ?? null);
-    this.#entries.push(lease === undefined ? [n, collection, key, value, created] : [n, collection, key, value, created, lease]);
+    this.#changes.push(encodePut(n, collection, key, value, created, lease));
   }
 
   #delete(n: number, collection: string, key: string): void {
     this.#state.n = n;
     this.#sql.delete.run(collection, key);
-    this.#entries.push([n, collection, key]);
+    this.#changes.push(encodeDelete(n, collection, key));
   }
 
   #raiseFloor(n: number): void {

@@ -19,9 +19,6 @@ export type WriteResult =
   | {readonly election: {readonly value: string; readonly created: number}}
   | {readonly leaseExpired: string};
 
-/** One change as the log holds it: `[n, collection, key]` deletes, more puts `value`, `created` and perhaps `lease`. */
-export type LogEntry = readonly [number, string, string] | readonly [number, string, string, string, number, string?];
-
 export type GroupResult =
   /** On disk. `log` is the encoded group when it changed records, `state` what holds after it. */
   | {readonly ok: true; readonly results: readonly WriteResult[]; readonly log: string | undefined; readonly state: State}
