@@ -55,7 +55,7 @@ export interface ByteStream extends AsyncDisposable {
   readonly closed: Promise<void>;
 }
 
-/** Methods reject with a BusError (errors.ts): `timeout`, `no-responders`, `too-large`, `disconnected`, `closed`, or the remote error with its code. */
+/** Methods reject with a BusError (errors.ts): `timeout`, `no-responders`, `too-large`, `disconnected`, `closed`, `cancelled`, `not-permitted`, or the remote error with its code. */
 export interface Bus {
   publish(subject: string, data: unknown, headers?: Readonly<Record<string, string>>): Promise<void>;
   /** Deliveries of one subscription are in order and never overlap with the publisher's call stack. A handler that throws is logged and loses only that message. */

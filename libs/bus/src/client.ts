@@ -62,9 +62,9 @@ class BusClient implements Bus {
     this.#mailboxes.add(mailbox);
     return {
       unsubscribe: async () => {
+        await subscription.unsubscribe();
         mailbox.clear();
         this.#mailboxes.delete(mailbox);
-        await subscription.unsubscribe();
       },
     };
   }

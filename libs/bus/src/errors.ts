@@ -7,6 +7,7 @@ export const busErrors = defineErrors({
   'too-large': {status: 413, title: 'The message is too large'},
   'disconnected': {status: 503, title: 'The bus is not reachable', retryable: true},
   'closed': {status: 503, title: 'It is closed', retryable: true},
+  'not-permitted': {status: 403, title: 'Not permitted on the bus'},
   'cancelled': {status: 499, title: 'Cancelled'},
   'invalid-subject': {status: 500, title: 'Not a subject'},
   'invalid-message': {status: 400, title: 'The message is not valid'},

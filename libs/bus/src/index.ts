@@ -2,4 +2,5 @@ export * from './bus.ts';
 export {busErrors, errorFromWire, errorToWire} from './errors.ts';
 export {MAX_MESSAGE_BYTES, type BusLogger} from './client.ts';
 export {createEmbeddedBus, EmbeddedHub, type EmbeddedBusOptions} from './drivers/embedded.ts';
+export {connectNatsBus, type NatsBusOptions} from './drivers/nats.ts';
 export * from './subject.ts';

@@ -13,7 +13,6 @@ interface Subscriber {
   readonly pattern: string;
   readonly queue: string | undefined;
   readonly onDelivery: (delivery: Delivery) => void;
-  active: boolean;
   /** When it last got a message of its queue group, in messages. */
   turn: number;
 }
@@ -59,12 +58,13 @@ export class EmbeddedHub {
     else this.#exact.set(subscriber.pattern, new Set([subscriber]));
   }
 
-  remove(subscriber: Subscriber): void {
-    subscriber.active = false;
+  /** What was routed to it before is still delivered; resolves after that. */
+  remove(subscriber: Subscriber): Promise<void> {
     this.#wild.delete(subscriber);
     const known = this.#exact.get(subscriber.pattern);
     known?.delete(subscriber);
     if (known?.size === 0) this.#exact.delete(subscriber.pattern);
+    return new Promise((resolve) => this.post(resolve));
   }
 
   /** Hands the message to every plain subscriber and to one member of each queue group; says how many that are. */
@@ -82,7 +82,7 @@ export class EmbeddedHub {
       member.turn = ++this.#turn;
       targets.push(member);
     }
-    for (const target of targets) this.post(() => (target.active ? target.onDelivery(delivery) : undefined));
+    for (const target of targets) this.post(() => target.onDelivery(delivery));
     return targets.length;
   }
 
@@ -113,12 +113,12 @@ class EmbeddedTransport implements Transport {
   }
 
   async subscribe(pattern: string, queue: string | undefined, onDelivery: (delivery: Delivery) => void): Promise<() => Promise<void>> {
-    const subscriber: Subscriber = {pattern, queue, onDelivery, active: true, turn: 0};
+    const subscriber: Subscriber = {pattern, queue, onDelivery, turn: 0};
     this.#subscribers.add(subscriber);
     this.#hub.add(subscriber);
     return async () => {
       this.#subscribers.delete(subscriber);
-      this.#hub.remove(subscriber);
+      await this.#hub.remove(subscriber);
     };
   }
 
@@ -156,7 +156,7 @@ class EmbeddedTransport implements Transport {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const subscriber of this.#subscribers) this.#hub.remove(subscriber);
+    await Promise.all([...this.#subscribers].map((subscriber) => this.#hub.remove(subscriber)));
     for (const fail of [...this.#pending]) fail(busErrors.closed('The bus was closed.'));
   }
 }

@@ -223,14 +223,18 @@ function requests(buses: Buses): void {
 
     it('fail at their deadline, which the handler knows', async () => {
       const {left, right} = buses();
-      const expired = Promise.withResolvers<unknown>();
+      const expired = Promise.withResolvers<{leftMs: number; reason: unknown}>();
+      const release = Promise.withResolvers<void>();
       await right.respond('slow', async (_message, {deadline, signal}) => {
-        expect(deadline - Date.now()).toBeLessThanOrEqual(50);
-        signal.addEventListener('abort', () => expired.resolve(signal.reason), {once: true});
-        await expired.promise;
+        const leftMs = deadline - Date.now();
+        signal.addEventListener('abort', () => expired.resolve({leftMs, reason: signal.reason}), {once: true});
+        await release.promise;
       });
       expect(await codeOf(left.request('slow', null, {timeoutMs: 50}))).toBe('timeout');
-      expect(await expired.promise).toMatchObject({code: 'timeout'});
+      const {leftMs, reason} = await expired.promise;
+      expect(leftMs).toBeLessThanOrEqual(50);
+      expect(reason).toMatchObject({code: 'timeout'});
+      release.resolve();
     });
 
     it('can be cancelled', async () => {
@@ -258,6 +262,19 @@ function requests(buses: Buses): void {
       await right.respond('work', async () => 'right', {queue: 'q'});
       const answers = await Promise.all(Array.from({length: 64}, () => left.request('work', null)));
       expect(new Set(answers)).toEqual(new Set(['left', 'right']));
+    });
+
+    it('are not lost when a member leaves its queue group', async () => {
+      const {left, right} = buses();
+      await left.respond('leave', async () => 'left', {queue: 'q'});
+      const leaving = await right.respond('leave', async () => 'right', {queue: 'q'});
+      const ask = (): Promise<unknown> => left.request('leave', null);
+      const answers = Array.from({length: 100}, ask);
+      const first = await Promise.race(answers);
+      await leaving.unsubscribe();
+      expect(['left', 'right']).toContain(first);
+      expect((await Promise.all(answers)).every((who) => who === 'left' || who === 'right')).toBe(true);
+      expect(await Promise.all(Array.from({length: 20}, ask))).toEqual(Array(20).fill('left'));
     });
   });
 }
