@@ -9,3 +9,4 @@ export {collection, commit, type Collection, type CollectionDefinition, type Col
 export {informer, type ChangeListener, type Informer, type InformerOptions} from './informer.ts';
 export type {IndexFunction} from './indexed-cache.ts';
 export {openRedisStore, type RedisStoreOptions} from './redis.ts';
+export {exportStore, importStore, type ImportOptions} from './transfer.ts';

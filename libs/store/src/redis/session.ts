@@ -56,7 +56,10 @@ export class RedisSession {
     this.revision = revision;
     this.warnings = warnings;
     this.ended = new Promise((resolve) => (this.#end = resolve));
-    for (const connection of [commands, reader]) connection.once('end', () => this.abandon());
+    for (const connection of [commands, reader]) {
+      connection.once('end', () => this.abandon());
+      if (connection.status !== 'ready') this.abandon();
+    }
   }
 
   /** Rejects with `unavailable` or `weak-persistence`. */
@@ -73,7 +76,7 @@ export class RedisSession {
       const [epoch, n] = Admission.parse(reply);
       return new RedisSession(commands, reader, prefix, {epoch, n}, warnings);
     } catch (error) {
-      for (const connection of connections) connection.disconnect();
+      connections.forEach(disconnect);
       throw toStoreError(error);
     }
   }
@@ -116,8 +119,7 @@ export class RedisSession {
   }
 
   abandon(): void {
-    this.#reader.disconnect();
-    this.#commands.disconnect();
+    for (const connection of [this.#commands, this.#reader]) disconnect(connection);
     this.#end();
   }
 }
@@ -146,6 +148,11 @@ async function connect(url: string, opened: Redis[]): Promise<Redis> {
     throw failure ?? error;
   }
   return connection;
+}
+
+/** Disconnecting what has ended leaves a timer behind. */
+function disconnect(connection: Redis): void {
+  if (connection.status !== 'end' && connection.status !== 'close') connection.disconnect();
 }
 
 async function evaluate(connection: Redis, prefix: string, script: ScriptName, args: readonly (string | number)[]): Promise<unknown> {
