@@ -380,10 +380,11 @@ function closing(buses: Buses, connect: () => Promise<Bus>): void {
         await release.promise;
         return 'done';
       });
+      await bus.respond('probe', async () => 'open');
       const answer = left.request('last', null);
       await reached.promise;
       const closed = bus.close();
-      await eventuallyCode(() => left.request('last', null), 'no-responders');
+      await eventuallyCode(() => left.request('probe', null), 'no-responders');
       release.resolve();
       expect(await answer).toBe('done');
       await Promise.all([closed, bus.close()]);

@@ -1,1 +1,2 @@
 export {busContract, type BusFixture} from './contract.ts';
+export {lossy, type LossyBus, type LossyOptions} from './lossy.ts';
