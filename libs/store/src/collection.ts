@@ -8,13 +8,13 @@
 import {isError, type HivemindError} from '@hivemind/contracts';
 import {z} from 'zod';
 import {storeErrors} from './errors.ts';
-import {preserveUnknown} from './preserve.ts';
 import type {Compare, Fence, ListOptions, Revision, Store, StoredRecord, Transaction, Write} from './store.ts';
+import {parseIgnoringUnknown, preserveUnknown} from './unknown-fields.ts';
 
 export interface CollectionOptions<T extends object> {
   /** The collection's name in the store. */
   readonly name: string;
-  /** Must let unknown fields pass (they are kept beside the value); its output must be plain JSON without a field `v`. */
+  /** Its output must be plain JSON without a field `v`. Unknown fields are ignored and kept even where it is strict. */
   readonly schema: z.ZodType<T>;
   /** Version of the schema, from 1. Raise it when older records need `migrate`. */
   readonly version: number;
@@ -211,7 +211,7 @@ function parseStored<T extends object>({name, schema, version, migrate}: Collect
   try {
     const {v, ...document} = Envelope.parse(JSON.parse(raw));
     const known = v < version && migrate ? migrate(document, v) : document;
-    return {v: Math.max(v, version), known, value: schema.parse(known)};
+    return {v: Math.max(v, version), known, value: parseIgnoringUnknown(schema, known)};
   } catch (error) {
     const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
     throw storeErrors['unreadable-record'](`${name} "${key}" cannot be read: ${reason}`, {cause: error});
