@@ -1,1 +1,2 @@
 export {createDockerRuntime, type DockerRuntimeOptions} from './docker/runtime.ts';
+export * from './worker/index.ts';

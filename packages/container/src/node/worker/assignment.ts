@@ -1,0 +1,133 @@
+/**
+ * The node's assignment: fetched from the app manager, whose list is complete, and kept on disk so that the machine goes
+ * on alone (law 8). What comes from the disk may be older than what the engine has, so it never justifies a removal.
+ * Secrets are never in it: templates only name them.
+ */
+import {mkdir, open, readFile, rename} from 'node:fs/promises';
+import {dirname} from 'node:path';
+import {call, type Bus} from '@hivemind/bus';
+import {ContainerRecord, isError, subjects} from '@hivemind/contracts';
+import {z} from 'zod';
+import type {StoreRevision} from './core/timeline.ts';
+import {workerErrors} from './errors.ts';
+import type {Session} from './session.ts';
+
+export interface Assignment {
+  readonly cluster: string;
+  readonly revision: StoreRevision;
+  readonly listed: ReadonlySet<string>;
+  /** Bodies of the listed ones; one that is missing was removed meanwhile. */
+  readonly records: ReadonlyMap<string, ContainerRecord>;
+  /** What is not listed may not be removed. */
+  readonly hold: boolean;
+}
+
+const CachedAssignment = z.object({
+  version: z.literal(1),
+  cluster: z.string(),
+  revision: z.object({epoch: z.string(), n: z.number()}),
+  containers: z.array(ContainerRecord),
+});
+
+const PAGE = 50;
+
+export class AssignmentSource {
+  readonly #bus: Bus;
+  readonly #node: string;
+  readonly #session: Session;
+  readonly #path: string;
+  #records: ReadonlyMap<string, ContainerRecord> = new Map();
+  #saving: Promise<void> = Promise.resolve();
+  #saved = '';
+
+  /** @param path of the cache file */
+  constructor(bus: Bus, node: string, session: Session, path: string) {
+    this.#bus = bus;
+    this.#node = node;
+    this.#session = session;
+    this.#path = path;
+  }
+
+  /** What the control plane said last, before this process; undefined when that is not known or cannot be read. */
+  async cached(): Promise<Assignment | undefined> {
+    let text: string;
+    try {
+      text = await readFile(this.#path, 'utf8');
+    } catch {
+      return undefined;
+    }
+    const parsed = CachedAssignment.safeParse(parseJson(text));
+    if (!parsed.success) return undefined;
+    const {cluster, revision, containers} = parsed.data;
+    const records = new Map(containers.map((record) => [record.id, record]));
+    this.#records = records;
+    return {cluster, revision, listed: new Set(records.keys()), records, hold: true};
+  }
+
+  /**
+   * The whole list, from the control plane.
+   * @throws `not-registered`; what the bus says when nobody answers
+   */
+  async fetch(): Promise<Assignment> {
+    const session = this.#session.current();
+    if (session === undefined) throw workerErrors['not-registered']('The node has no session.');
+    const tokens = {node: this.#node};
+    const reply = await call(this.#bus, subjects.getAssignment, tokens, {session}).catch((error: unknown) => {
+      if (isError(error, 'session-expired')) this.#session.expired(session);
+      throw error;
+    });
+    const inline = new Map(reply.bodies.map((record) => [record.id, record]));
+    const records = new Map<string, ContainerRecord>();
+    const missing: string[] = [];
+    for (const {id, generation} of reply.containers) {
+      const known = inline.get(id) ?? this.#records.get(id);
+      if (known?.generation === generation) records.set(id, known);
+      else missing.push(id);
+    }
+    for (let at = 0; at < missing.length; at += PAGE) {
+      for (const record of await this.#bodies(missing.slice(at, at + PAGE))) records.set(record.id, record);
+    }
+    this.#records = records;
+    return {cluster: reply.cluster, revision: reply.revision, listed: new Set(reply.containers.map(({id}) => id)), records, hold: reply.hold};
+  }
+
+  /** Keeps it for the next process. Runs beside the work: what it may miss is neither removed nor doubled. */
+  save({cluster, revision, records}: Assignment): Promise<void> {
+    const content = JSON.stringify({version: 1, cluster, revision, containers: [...records.values()]});
+    const fingerprint = JSON.stringify([cluster, revision.epoch, [...records.values()].map(({id, generation}) => [id, generation])]);
+    if (fingerprint === this.#saved) return this.#saving;
+    this.#saved = fingerprint;
+    this.#saving = this.#saving.catch(() => undefined).then(() => writeAtomically(this.#path, content));
+    this.#saving.catch(() => (this.#saved = ''));
+    return this.#saving;
+  }
+
+  /** Halves the page where the bodies together are too large for a message. */
+  async #bodies(ids: readonly string[]): Promise<readonly ContainerRecord[]> {
+    try {
+      return (await call(this.#bus, subjects.getContainers, {node: this.#node}, {ids: [...ids]})).containers;
+    } catch (error) {
+      if (!isError(error, 'too-large') || ids.length === 1) throw error;
+      const half = Math.ceil(ids.length / 2);
+      return [...(await this.#bodies(ids.slice(0, half))), ...(await this.#bodies(ids.slice(half)))];
+    }
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The file is the old one or the new one, whenever the power goes. */
+async function writeAtomically(path: string, content: string): Promise<void> {
+  await mkdir(dirname(path), {recursive: true, mode: 0o700});
+  const temporary = `${path}.new`;
+  await using file = await open(temporary, 'w', 0o600);
+  await file.writeFile(content);
+  await file.sync();
+  await rename(temporary, path);
+}

@@ -1,0 +1,9 @@
+/** The node's registration, as the worker sees it: under which session it may ask and report. */
+export interface Session {
+  /** Undefined while the node is not registered, or the control plane is away. */
+  current(): number | undefined;
+  /** The control plane refused this session: register again. */
+  expired(session: number): void;
+  /** Calls after each registration; answers how to stop that. */
+  onRegistered(listener: () => void): () => void;
+}

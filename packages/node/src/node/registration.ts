@@ -1,0 +1,162 @@
+/**
+ * The node's place in the cluster: it registers, and is heard of often enough to keep its lease. A control plane that does
+ * not answer changes nothing: the session is kept until it is refused.
+ */
+import {type Bus, call} from '@hivemind/bus';
+import {isError, type NodeReport, subjects} from '@hivemind/contracts';
+import {type Clock, systemClock} from '@hivemind/controller';
+import type {Logger} from 'pino';
+
+export interface RegistrationOptions {
+  readonly bus: Bus;
+  readonly node: string;
+  /** Which process this is: unique for each start. */
+  readonly instance: string;
+  /** What the machine is and has now. */
+  readonly report: () => Promise<NodeReport>;
+  readonly clock?: Clock;
+  readonly logger: Logger;
+}
+
+export interface Registration {
+  /** Tries once; resolves whether or not that worked, and goes on trying. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Resolves with the cluster's id when the node is registered. */
+  registered(): Promise<string>;
+  /** Undefined while the node has never been registered, or was refused. */
+  current(): number | undefined;
+  /** The control plane refused this session: register again. */
+  expired(session: number): void;
+  /** Calls after each registration; answers how to stop that. */
+  onRegistered(listener: () => void): () => void;
+  /** Something about the machine changed: say so now. */
+  reportNow(): void;
+}
+
+const RETRY_MS = {first: 200, most: 5_000};
+/** The free disk alone makes a report worth sending only so often: beats. */
+const BEATS_A_REPORT = 12;
+
+export function createRegistration(options: RegistrationOptions): Registration {
+  return new NodeRegistration(options);
+}
+
+class NodeRegistration implements Registration {
+  readonly #options: RegistrationOptions;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<() => void>();
+  readonly #cluster = Promise.withResolvers<string>();
+  #session: number | undefined;
+  #heartbeatMs = 5_000;
+  #retryMs = RETRY_MS.first;
+  #sent = '';
+  #beats = 0;
+  #cancel: (() => void) | undefined;
+  #beating: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+  #unlisten: (() => void) | undefined;
+
+  constructor(options: RegistrationOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  async start(): Promise<void> {
+    this.#unlisten = this.#options.bus.onStatus((status) => (status === 'connected' ? this.reportNow() : undefined));
+    this.#beat();
+    await this.#beating;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#unlisten?.();
+    this.#cancel?.();
+    await this.#beating;
+  }
+
+  registered(): Promise<string> {
+    return this.#cluster.promise;
+  }
+
+  current(): number | undefined {
+    return this.#session;
+  }
+
+  expired(session: number): void {
+    if (this.#session !== session) return;
+    this.#session = undefined;
+    this.#beat();
+  }
+
+  onRegistered(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  reportNow(): void {
+    this.#beat();
+  }
+
+  #beat(): void {
+    if (this.#stopped) return;
+    this.#cancel?.();
+    if (this.#beating) {
+      this.#again = true;
+      return;
+    }
+    this.#again = false;
+    this.#beating = this.#speak().then((delayMs) => {
+      this.#beating = undefined;
+      if (this.#stopped) return;
+      if (this.#again) this.#beat();
+      else this.#cancel = this.#clock.setTimer(() => this.#beat(), delayMs);
+    });
+  }
+
+  /** Registers or beats. @returns ms until the next time */
+  async #speak(): Promise<number> {
+    const session = this.#session;
+    try {
+      if (session === undefined) await this.#register();
+      else await this.#heartbeat(session);
+      this.#retryMs = RETRY_MS.first;
+      return this.#heartbeatMs;
+    } catch (error) {
+      if (session !== undefined && isError(error, 'session-expired')) {
+        this.#session = undefined;
+        return 0;
+      }
+      this.#options.logger.debug({err: error}, 'the node manager does not answer; trying again');
+      this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.most);
+      return this.#retryMs;
+    }
+  }
+
+  async #register(): Promise<void> {
+    const {bus, node, instance, logger} = this.#options;
+    const report = await this.#options.report();
+    const {cluster, session, heartbeatMs} = await call(bus, subjects.registerNode, {node}, {report, instance});
+    this.#session = session;
+    this.#heartbeatMs = heartbeatMs;
+    this.#sent = essence(report);
+    this.#cluster.resolve(cluster);
+    logger.info({node, cluster, session}, 'registered');
+    for (const listener of this.#listeners) listener();
+  }
+
+  async #heartbeat(session: number): Promise<void> {
+    const {bus, node} = this.#options;
+    const report = await this.#options.report();
+    const news = essence(report) !== this.#sent || this.#beats % BEATS_A_REPORT === BEATS_A_REPORT - 1;
+    await call(bus, subjects.heartbeat, {node}, {session, ...(news ? {report} : {})});
+    this.#sent = essence(report);
+    this.#beats += 1;
+  }
+}
+
+/** What of a report is news at once. */
+function essence({capacity: {diskFree: _, ...capacity}, ...report}: NodeReport): string {
+  return JSON.stringify({...report, capacity});
+}
