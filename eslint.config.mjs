@@ -49,7 +49,6 @@ export default tseslint.config(
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': ['error', {checksVoidReturn: {arguments: false, attributes: false}}],
-      '@typescript-eslint/await-thenable': 'error',
       '@typescript-eslint/switch-exhaustiveness-check': ['error', {considerDefaultExhaustiveForUnions: true}],
       '@typescript-eslint/no-unnecessary-type-assertion': 'error',
       '@typescript-eslint/only-throw-error': 'error',
@@ -97,8 +96,11 @@ export default tseslint.config(
   },
   {
     files: tests,
+    rules: {'@typescript-eslint/no-non-null-assertion': 'off'},
+  },
+  {
+    files: ['**/*.test.ts', '**/test/**/*.ts'],
     rules: {
-      '@typescript-eslint/no-non-null-assertion': 'off',
       'no-restricted-syntax': [
         'error',
         {
