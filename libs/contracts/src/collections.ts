@@ -15,6 +15,8 @@ export const AdoptionRecord = z.object({
   held: z.boolean(),
   reason: z.string(),
   since: z.string(),
+  /** What a person decided last; it holds for what is reported within a minute of it too. */
+  decision: z.object({mode: z.enum(['keep', 'discard']), at: z.string()}).optional(),
 });
 export type AdoptionRecord = z.infer<typeof AdoptionRecord>;
 

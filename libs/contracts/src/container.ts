@@ -118,6 +118,18 @@ export const engineLabels = {
 export const EngineOrigin = z.object({epoch: z.string(), n: z.number().int(), container: ContainerRecord, app: z.object({replicas: z.number().int(), mode: z.enum(['replicated', 'job'])})});
 export type EngineOrigin = z.infer<typeof EngineOrigin>;
 
-/** Collection `strangers`, key: node/id. A container that a machine runs and the store does not list, until it is adopted or given up. Owner: app. */
-export const StrangerRecord = z.object({id: z.string(), node: z.string(), running: z.boolean(), origin: EngineOrigin, reportedAt: z.string()});
+/**
+ * Collection `strangers`, key: node/id. A container that a machine runs and the store does not list, until it is adopted or
+ * gone. Owner: app.
+ */
+export const StrangerRecord = z.object({
+  id: z.string(),
+  node: z.string(),
+  running: z.boolean(),
+  /** Null where its label cannot be read: then it can only be discarded. */
+  origin: EngineOrigin.nullable(),
+  /** A person gave it up: its machine may remove it. */
+  discarded: z.boolean().default(false),
+  reportedAt: z.string(),
+});
 export type StrangerRecord = z.infer<typeof StrangerRecord>;

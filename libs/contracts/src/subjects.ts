@@ -105,7 +105,11 @@ export const getConfigs = defineRequest({
   request: z.object({configs: z.array(z.object({namespace: z.string(), name: z.string()}))}),
   reply: z.object({configs: z.array(z.object({namespace: z.string(), name: z.string(), data: z.record(z.string(), z.string())})), missing: z.array(z.object({namespace: z.string(), name: z.string()}))}),
 });
-/** agent → app: containers of this cluster that the machine runs but the assignment does not list, held until adopted. Answers what to do with each. */
+/**
+ * agent → app: containers of this cluster that the machine runs but the assignment does not list, held until adopted. An
+ * empty report says that there are none (left). `accepted`: they are known now, and the assignment's `hold` decides; false:
+ * they have just been adopted, so remove nothing and fetch the assignment again.
+ */
 export const reportStrangers = defineRequest({
   subject: 'assignment.{node}.strangers',
   request: z.object({session: z.number().int(), containers: z.array(z.object({id: z.string(), running: z.boolean(), origin: z.unknown()}))}),
