@@ -16,7 +16,10 @@ await enter(async () => {
   await rm(out, {recursive: true, force: true});
   await mkdir(out, {recursive: true});
   const name = basename(project) === 'cli' ? 'hivemind' : basename(project);
-  const bytes = await bundle({entry, outfile: join(out, `${name}.js`)});
+  const bytes = await bundle({entry, outfile: join(out, `${name}.js`)}).catch((error) => {
+    // esbuild has shown them, with the lines.
+    throw error.errors ? new SetupError(`${project} was not bundled: ${error.errors.length} errors.`) : error;
+  });
   await (name === 'hivemind' ? writePackage(out) : writeFile(join(out, 'package.json'), '{"type": "module"}\n'));
   process.stdout.write(`dist/${project}/${name}.js ${(bytes / 1024).toFixed(0)} KiB\n`);
   return 0;
