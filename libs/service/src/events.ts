@@ -2,12 +2,12 @@
  * Events: what happened, for people. Appended in batches off the path of the work that they tell of; best effort, so
  * that a full disk or a lost store never fails the work itself.
  */
-import {EventRecord, resourceKey} from '@hivemind/contracts';
+import {collections, resourceKey, type EventRecord} from '@hivemind/contracts';
 import {collection, type Store} from '@hivemind/store';
 import type {ManagerContext} from './manager.ts';
 
 export type NewEvent = Omit<EventRecord, 'time'> & Partial<Pick<EventRecord, 'time'>>;
-const events = collection({name: 'events', schema: EventRecord, version: 1});
+const events = collection(collections.events);
 type RecorderContext = Pick<ManagerContext, 'store' | 'logger' | 'now' | 'uid'>;
 
 /** ms an event waits for others to share its write. */
