@@ -10,6 +10,7 @@ import {revisionNumber, revisionOf, revisionsToForget} from '../core/revision.ts
 import {errors} from '../errors.ts';
 import {admit} from './admission.ts';
 import {appRevisions, apps, namespaces} from './collections.ts';
+import {newNamespace} from './namespace-record.ts';
 import type {ClusterView} from './view.ts';
 
 const MAX_RACES = 16;
@@ -122,8 +123,6 @@ export class AppWrites {
   #withNamespace(name: string, compare: Compare[], writes: Write[]): void {
     const known = this.#view.namespaces.get(name);
     compare.push(known ? namespaces.unchanged(known) : namespaces.absent(name));
-    if (known) return;
-    const now = new Date(this.#context.now()).toISOString();
-    writes.push(namespaces.putting(name, {name, labels: {}, annotations: {}, spec: {}, meta: {uid: this.#context.uid(), generation: 1, createdAt: now, updatedAt: now}}));
+    if (!known) writes.push(namespaces.putting(name, newNamespace(name, this.#context)));
   }
 }

@@ -22,9 +22,11 @@ export async function serveAssignments(context: ManagerContext): Promise<readonl
       await checkSession(store, node, session);
       // Read first: what is read after it is at least as new (law 12).
       const revision = await store.revision();
-      const [assignment, held] = await Promise.all([assignments.in(store).get(node), adoption.in(store).get(ADOPTION_KEY)]);
+      // In one step: a hold that has ended must never be seen with the list from before what ended it.
+      const [stored, held] = await store.getMany([{collection: assignments.name, key: node}, {collection: adoption.name, key: ADOPTION_KEY}]);
+      const assignment = stored && assignments.decode(stored);
       const listed = assignment?.value.containers ?? [];
-      return {cluster, revision, version: assignment?.version ?? 0, containers: listed, bodies: await firstBodies(store, listed), hold: held?.value.held ?? false};
+      return {cluster, revision, version: assignment?.version ?? 0, containers: listed, bodies: await firstBodies(store, listed), hold: held !== undefined && adoption.decode(held).value.held};
     }, queue),
     serve(bus, subjects.getContainers, {}, async ({ids}, {tokens: {node}}) => {
       const found = await many(store, containers, ids);

@@ -3,6 +3,7 @@ import {createController} from '@hivemind/controller';
 import {resourceKey} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
 import type {Fence} from '@hivemind/store';
+import {trimEvents} from './event-trimmer.ts';
 import {Reconciler} from './reconciler.ts';
 import type {ClusterView} from './view.ts';
 
@@ -32,6 +33,7 @@ export async function lead(context: ManagerContext, view: ClusterView, fence: Fe
   });
   const stopListening = listen(view, (key) => controller.wake(key), unplaced);
   controller.start();
+  trimEvents(context, signal);
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), {once: true});

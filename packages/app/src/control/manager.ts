@@ -2,11 +2,17 @@
 import type {Subscription} from '@hivemind/bus';
 import {runAsLeader, type Leader} from '@hivemind/controller';
 import type {CreateManager} from '@hivemind/service';
+import {Adoption} from './adoption.ts';
 import {AppWrites} from './app-writes.ts';
 import {serveAssignments} from './assignments.ts';
 import {lead} from './lead.ts';
+import {serveReplace} from './replace.ts';
 import {mountAppActionRoutes} from './routes/app-actions.ts';
+import {mountAppObserveRoutes} from './routes/app-observe.ts';
 import {mountAppRoutes} from './routes/apps.ts';
+import {mountClusterRoutes} from './routes/cluster.ts';
+import {mountConfigRoutes} from './routes/configs.ts';
+import {ensureDefaultNamespace, mountNamespaceRoutes} from './routes/namespaces.ts';
 import {clusterView, type ClusterView} from './view.ts';
 
 export const createAppManager: CreateManager = (context) => {
@@ -14,6 +20,7 @@ export const createAppManager: CreateManager = (context) => {
   let following: ClusterView | undefined;
   // Made at the first use: a manager that is only mounted reads nothing.
   const view = (): ClusterView => (following ??= clusterView(context, ended.signal));
+  const adoption = (): Adoption => new Adoption(context, view());
   let subscriptions: readonly Subscription[] = [];
   let leader: Leader | undefined;
 
@@ -23,10 +30,15 @@ export const createAppManager: CreateManager = (context) => {
       const routes = {app, context, view: view(), writes: new AppWrites(context, view())};
       mountAppRoutes(routes);
       mountAppActionRoutes(routes);
+      mountAppObserveRoutes(routes);
+      mountConfigRoutes(routes);
+      mountNamespaceRoutes(routes);
+      mountClusterRoutes(app, adoption());
     },
     async start() {
       await view().ready();
-      subscriptions = await serveAssignments(context);
+      await ensureDefaultNamespace(context);
+      subscriptions = [...(await serveAssignments(context)), await serveReplace(context, view()), await adoption().serve()];
       leader = runAsLeader({store: context.store, election: 'app', holder: context.instance, logger: context.logger, onElected: (fence, signal) => lead(context, view(), fence, signal)});
     },
     async stop() {

@@ -60,13 +60,17 @@ export function planSteps(input: ReconcileInput): Steps {
 export function surplus(present: readonly ContainerView[], own: readonly ContainerView[], count: number): readonly ContainerView[] {
   const perNode = new Map<string, number>();
   for (const {record} of own) perNode.set(record.node, (perNode.get(record.node) ?? 0) + 1);
+  const crowd = ({record}: ContainerView): number => perNode.get(record.node) ?? 0;
+  const order = (a: ContainerView, b: ContainerView): number => service(a) - service(b) || crowd(b) - crowd(a) || newestFirst(a.record, b.record);
+  // On one machine the order never changes, so only the first of each machine are compared anew.
+  const queues = Map.groupBy(present.toSorted(order), ({record}) => record.node);
   const chosen: ContainerView[] = [];
-  const left = [...present];
-  while (chosen.length < count && left.length > 0) {
-    left.sort((a, b) => service(a) - service(b) || (perNode.get(b.record.node) ?? 0) - (perNode.get(a.record.node) ?? 0) || newestFirst(a.record, b.record));
-    const next = left.shift();
+  while (chosen.length < count) {
+    const [next] = [...queues.values()].flatMap(([first]) => first ?? []).toSorted(order);
     if (next === undefined) break;
-    perNode.set(next.record.node, (perNode.get(next.record.node) ?? 1) - 1);
+    const {node} = next.record;
+    queues.get(node)?.shift();
+    perNode.set(node, crowd(next) - 1);
     chosen.push(next);
   }
   return chosen;

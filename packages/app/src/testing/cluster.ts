@@ -109,7 +109,7 @@ export class TestCluster {
 
   async #neighbours(options: ClusterOptions): Promise<void> {
     await serve(this.bus, subjects.admit, {}, async ({spec}) => ({errors: [...(options.admit?.(spec) ?? [])]}));
-    await serve(this.bus, subjects.explainStrategy, {}, async () => ({strategy: 'rolling'}));
+    await serve(this.bus, subjects.explainStrategy, {}, async () => ({strategy: 'rolling' as const}));
     await serve(this.bus, subjects.claimVolumes, {}, async ({claims}) => {
       const now = new Date().toISOString();
       for (const {namespace, name, node} of claims) {

@@ -49,7 +49,7 @@ interface Room {
 
 type Filter = (room: Room, request: PlacementRequest) => string | undefined;
 
-/** In the order they are asked: what no change of load could mend comes first. */
+/** In the order they are asked: what no change of load could mend comes first. Who asks for nothing fits anywhere. */
 const filters = {
   ready: ({node}) => node.closed,
   names: ({node}, {nodes}) => (nodes.length === 0 || nodes.includes(node.name) ? undefined : `is not one of the nodes asked for: ${nodes.join(', ')}`),
@@ -58,8 +58,8 @@ const filters = {
     const elsewhere = pinnedTo.find((pin) => pin.node !== node.name);
     return elsewhere === undefined ? undefined : `the data of volume ${elsewhere.volume} is on ${elsewhere.node}`;
   },
-  memory: (room, {memory}) => (memory <= room.memory ? undefined : `asks ${memoryText(memory)} of memory, ${memoryText(Math.max(0, room.memory))} of ${memoryText(room.node.capacity.memory)} free`),
-  cpu: (room, {cpu}) => (cpu <= room.cpu ? undefined : `asks ${cpuText(cpu)} of CPU, ${cpuText(Math.max(0, room.cpu))} of ${cpuText(room.node.capacity.cpu)} free`),
+  memory: (room, {memory}) => (memory === 0 || memory <= room.memory ? undefined : `asks ${memoryText(memory)} of memory, ${memoryText(Math.max(0, room.memory))} of ${memoryText(room.node.capacity.memory)} free`),
+  cpu: (room, {cpu}) => (cpu === 0 || cpu <= room.cpu ? undefined : `asks ${cpuText(cpu)} of CPU, ${cpuText(Math.max(0, room.cpu))} of ${cpuText(room.node.capacity.cpu)} free`),
   containers: (room) => (room.count < room.node.capacity.pods ? undefined : `holds ${room.count} containers, at most ${room.node.capacity.pods} are allowed`),
   ports: (room, {ports}) => {
     const choice = choosePorts(ports, room.taken);

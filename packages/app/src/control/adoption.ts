@@ -1,0 +1,213 @@
+/**
+ * Law 12: what machines run and a rewound or emptied store does not list is held until a person, or an empty report, says
+ * what becomes of it.
+ */
+import {call, emit, serve, type Subscription} from '@hivemind/bus';
+import {EngineOrigin, isError, resourceKey, revisionKey, subjects, type AdoptionRecord, type StrangerRecord} from '@hivemind/contracts';
+import {recordEvent, type ManagerContext} from '@hivemind/service';
+import {commit, type Stored, type Write} from '@hivemind/store';
+import {adoptApp, type Found} from '../core/adopt.ts';
+import {errors} from '../errors.ts';
+import {ADOPTION_KEY, checkSession} from './assignments.ts';
+import {adoption, appRevisions, apps, namespaces, strangers} from './collections.ts';
+import {newNamespace} from './namespace-record.ts';
+import {PlacementCommit} from './placement-commit.ts';
+import type {ClusterView} from './view.ts';
+
+/** ms for which a decision covers what is reported after it: a machine reports its containers one by one. */
+const DECISION_MS = 60_000;
+const MAX_RACES = 16;
+
+export interface AdoptionResult {
+  readonly adopted: readonly string[];
+  readonly discarded: readonly string[];
+  readonly skipped: readonly {readonly id: string; readonly reason: string}[];
+}
+
+export interface AdoptionStatus extends Pick<AdoptionRecord, 'held' | 'reason' | 'since'> {
+  readonly strangers: readonly StrangerRecord[];
+}
+
+export class Adoption {
+  readonly #context: ManagerContext;
+  readonly #view: ClusterView;
+
+  constructor(context: ManagerContext, view: ClusterView) {
+    this.#context = context;
+    this.#view = view;
+  }
+
+  async serve(): Promise<Subscription> {
+    return serve(
+      this.#context.bus,
+      subjects.reportStrangers,
+      {},
+      async ({session, containers}, {tokens: {node}}) => {
+        await checkSession(this.#context.store, node, session);
+        return containers.length === 0 ? this.#none(node) : this.#reported(node, containers);
+      },
+      {queue: 'app'},
+    );
+  }
+
+  async status(): Promise<AdoptionStatus> {
+    const [record, undecided] = await Promise.all([this.#record(), this.#undecided()]);
+    const {held = false, reason = '', since = ''} = record?.value ?? {};
+    return {held, reason, since, strangers: undecided.map(({value}) => value)};
+  }
+
+  /**
+   * Keep what runs, or give it up. It holds for what is reported within the next minute too.
+   * @throws `not-held` 409
+   */
+  async decide(mode: 'keep' | 'discard'): Promise<AdoptionResult> {
+    const record = await this.#record();
+    const undecided = await this.#undecided();
+    if (record?.value.held !== true && undecided.length === 0) throw errors['not-held']('Nothing is held: all that the machines run is known.');
+    const result = mode === 'keep' ? await this.#keep(undecided) : await this.#discard(undecided);
+    const held = result.skipped.length > 0;
+    const reason = held ? `These cannot be adopted, only discarded: ${result.skipped.map(({id, reason: why}) => `${id} (${why})`).join(', ')}.` : '';
+    await this.#put({held, reason, since: this.#now(), decision: {mode, at: this.#now()}});
+    this.#event(mode === 'keep' ? 'Adopted' : 'Discarded', `${result.adopted.length} adopted, ${result.discarded.length} discarded, ${result.skipped.length} skipped`);
+    await this.#wakeAll();
+    return result;
+  }
+
+  async #reported(node: string, containers: readonly {readonly id: string; readonly running: boolean; readonly origin?: unknown}[]): Promise<{accepted: boolean}> {
+    const records = containers.map(({id, running, origin}): StrangerRecord => {
+      const parsed = EngineOrigin.safeParse(origin);
+      return {id, node, running, origin: parsed.success ? parsed.data : null, discarded: false, reportedAt: this.#now()};
+    });
+    const mode = await this.#standingDecision();
+    const fresh: Stored<StrangerRecord>[] = [];
+    for (const record of records) {
+      const key = resourceKey(node, record.id);
+      const known = await strangers.in(this.#context.store).get(key);
+      const discarded = known?.value.discarded === true || mode === 'discard';
+      const stored = await strangers.in(this.#context.store).put(key, {...record, discarded}, known ? {expect: known} : {});
+      if (!discarded) fresh.push(stored);
+    }
+    if (fresh.length === 0) return {accepted: true};
+    if (mode === 'keep') {
+      const {skipped} = await this.#keep(fresh);
+      if (skipped.length === 0) return {accepted: false};
+    }
+    await this.#hold(`Node ${node} runs containers that the store does not list, from a time that it does not know.`);
+    return {accepted: true};
+  }
+
+  /** It has none (left): with the last one, the hold ends by itself. */
+  async #none(node: string): Promise<{accepted: boolean}> {
+    const {store} = this.#context;
+    const all = await strangers.in(store).list();
+    const own = all.items.filter(({value}) => value.node === node);
+    if (own.length > 0) await store.transact({writes: own.map(({key}) => strangers.deleting(key))});
+    const left = all.items.some(({value}) => value.node !== node && !value.discarded);
+    const record = await this.#record();
+    if (record?.value.held === true && !left) {
+      await this.#put({...record.value, held: false, reason: '', since: this.#now()});
+      this.#event('Released', `Node ${node} holds nothing that is not known: nothing waits to be adopted any more.`);
+      await this.#wakeAll();
+    }
+    return {accepted: true};
+  }
+
+  async #keep(found: readonly Stored<StrangerRecord>[]): Promise<AdoptionResult> {
+    const adopted: string[] = [];
+    const skipped = found.filter(({value}) => value.origin === null).map(({value}) => ({id: value.id, reason: 'its label cannot be read'}));
+    const byApp = Map.groupBy(
+      found.filter(({value}) => value.origin !== null),
+      ({value}) => resourceKey(value.origin?.container.namespace ?? '', value.origin?.container.app ?? ''),
+    );
+    for (const [key, group] of byApp) {
+      const result = await this.#adoptApp(key, group);
+      adopted.push(...result.adopted);
+      skipped.push(...result.skipped);
+    }
+    return {adopted, discarded: [], skipped};
+  }
+
+  async #discard(found: readonly Stored<StrangerRecord>[]): Promise<AdoptionResult> {
+    for (const {key, value} of found) await strangers.in(this.#context.store).put(key, {...value, discarded: true});
+    return {adopted: [], discarded: found.map(({value}) => value.id), skipped: []};
+  }
+
+  /** One app in one transaction; again when it was changed meanwhile. */
+  async #adoptApp(key: string, group: readonly Stored<StrangerRecord>[]): Promise<Pick<AdoptionResult, 'adopted' | 'skipped'>> {
+    for (let races = 1; ; races += 1) {
+      try {
+        return await this.#tryAdopt(key, group);
+      } catch (error) {
+        const lost = isError(error, 'version-mismatch') || isError(error, 'already-exists');
+        if (!lost || races >= MAX_RACES) throw error;
+      }
+    }
+  }
+
+  async #tryAdopt(key: string, group: readonly Stored<StrangerRecord>[]): Promise<Pick<AdoptionResult, 'adopted' | 'skipped'>> {
+    const {store, bus} = this.#context;
+    await this.#view.catchUp((await store.revision()).n);
+    const found = group.flatMap(({value: {origin, node}}): Found[] => (origin === null ? [] : [{origin, node}]));
+    const [namespace = '', name = ''] = key.split('/');
+    const stored = this.#view.apps.get(key);
+    const known = this.#view.appView(key).containers.filter(({record}) => record.removedAt === undefined).map(({record}) => record);
+    const plan = adoptApp({namespace, name, app: stored?.value, known, found, now: this.#now()});
+    const draft = new PlacementCommit(this.#view);
+    draft.require(stored ? apps.unchanged(stored) : apps.absent(key));
+    if (plan.app) draft.write(apps.putting(key, plan.app, {previous: stored}));
+    if (!this.#view.namespaces.get(namespace)) draft.write(namespaces.putting(namespace, newNamespace(namespace, this.#context)));
+    for (const revision of plan.revisions) draft.write(appRevisions.putting(revisionKey(namespace, name, revision.number), revision));
+    const made = plan.containers.filter(({id}) => !this.#view.containers.get(id));
+    for (const record of made) draft.create(record);
+    const skippedIds = new Set(plan.skipped.map(({id}) => id));
+    draft.write(...group.filter(({value}) => !skippedIds.has(value.id)).map((stranger): Write => strangers.deleting(stranger.key)));
+    const claims = made.flatMap(({namespace: within, node, template}) => template.volumes.flatMap((volume) => (volume.name === undefined ? [] : [{namespace: within, name: volume.name, node}])));
+    if (claims.length > 0) await call(bus, subjects.claimVolumes, {}, {claims});
+    const {transaction, nodes} = draft.finish();
+    const {n} = await commit(store, transaction);
+    for (const node of nodes) await this.#wake(node, n);
+    return {adopted: plan.containers.map(({id}) => id), skipped: plan.skipped};
+  }
+
+  async #hold(reason: string): Promise<void> {
+    const record = await this.#record();
+    if (record?.value.held === true) return;
+    await this.#put({held: true, reason, since: this.#now()});
+    this.#event('Held', `${reason} Nothing is removed from machines until it is adopted: hivemind cluster adopt.`);
+  }
+
+  async #standingDecision(): Promise<'keep' | 'discard' | undefined> {
+    const decision = (await this.#record())?.value.decision;
+    return decision !== undefined && Math.abs(this.#context.now() - Date.parse(decision.at)) <= DECISION_MS ? decision.mode : undefined;
+  }
+
+  #record(): Promise<Stored<AdoptionRecord> | undefined> {
+    return adoption.in(this.#context.store).get(ADOPTION_KEY);
+  }
+
+  async #put(record: AdoptionRecord): Promise<void> {
+    await adoption.in(this.#context.store).put(ADOPTION_KEY, record);
+  }
+
+  async #undecided(): Promise<readonly Stored<StrangerRecord>[]> {
+    return (await strangers.in(this.#context.store).list()).items.filter(({value}) => !value.discarded);
+  }
+
+  /** What was held may be done now. */
+  async #wakeAll(): Promise<void> {
+    const {n} = await this.#context.store.revision();
+    await Promise.all(this.#view.nodes.list().map(({key}) => this.#wake(key, n)));
+  }
+
+  async #wake(node: string, version: number): Promise<void> {
+    await emit(this.#context.bus, subjects.assignmentChanged, {node}, {version}).catch((err: unknown) => this.#context.logger.debug({err, node}, 'the wake of an assignment was lost'));
+  }
+
+  #event(reason: string, message: string): void {
+    recordEvent(this.#context, {namespace: 'default', kind: 'Cluster', name: this.#context.cluster, type: 'warning', reason, message});
+  }
+
+  #now(): string {
+    return new Date(this.#context.now()).toISOString();
+  }
+}

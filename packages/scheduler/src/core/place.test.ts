@@ -1,0 +1,109 @@
+import {aNode, aRequest, GiB, held} from '../testing/builders.ts';
+import {explain, place} from './place.ts';
+
+const nodesOf = (result: ReturnType<typeof place>) => result.placements.map(({node}) => node);
+const reasonOf = (result: ReturnType<typeof place>) => result.refusals[0]?.nodes.map(({node, reason}) => `${node}: ${reason}`);
+
+describe('where a container goes', () => {
+  it('spreads an app over nodes, though it would fit on one', () => {
+    const result = place([aRequest(), aRequest(), aRequest()], [aNode('a'), aNode('b'), aNode('c')]);
+    expect(nodesOf(result).toSorted()).toEqual(['a', 'b', 'c']);
+  });
+
+  it('among equals takes the fullest node that it still fits', () => {
+    const nodes = [aNode('empty'), aNode('half', {containers: {x: held({memory: 4 * GiB})}}), aNode('full', {containers: {y: held({memory: 8 * GiB})}})];
+    expect(nodesOf(place([aRequest({memory: GiB})], nodes))).toEqual(['half']);
+  });
+
+  it('doubles up on a node rather than refuse: the spread is a preference', () => {
+    expect(nodesOf(place([aRequest(), aRequest()], [aNode('a')]))).toEqual(['a', 'a']);
+  });
+
+  it('sees its own earlier placements', () => {
+    const result = place([aRequest({memory: 5 * GiB}), aRequest({memory: 5 * GiB})], [aNode('a')]);
+    expect(nodesOf(result)).toEqual(['a']);
+    expect(reasonOf(result)).toEqual(['a: asks 5Gi of memory, 3Gi of 8Gi free']);
+  });
+
+  it('counts the room of what is about to go as free, and that of the request itself', () => {
+    const node = aNode('a', {containers: {old: held({memory: 8 * GiB})}});
+    expect(place([aRequest({memory: GiB})], [node]).placements).toEqual([]);
+    expect(nodesOf(place([aRequest({memory: GiB})], [node], {ignore: ['old']}))).toEqual(['a']);
+    expect(nodesOf(place([aRequest({id: 'old', memory: GiB})], [node]))).toEqual(['a']);
+  });
+
+  it('answers whether it could ever fit, whatever runs and whoever is away', () => {
+    const node = aNode('a', {closed: 'is cordoned', containers: {old: held({memory: 8 * GiB})}});
+    expect(nodesOf(place([aRequest({memory: 8 * GiB})], [node], {onEmpty: true}))).toEqual(['a']);
+    expect(place([aRequest({memory: 64 * GiB})], [node], {onEmpty: true}).refusals[0]?.nodes).toEqual([{node: 'a', filter: 'memory', reason: 'asks 64Gi of memory, 8Gi of 8Gi free'}]);
+  });
+});
+
+describe('why a node refuses', () => {
+  const refusal = (request: Parameters<typeof aRequest>[0], node: Parameters<typeof aNode>[1]) => reasonOf(place([aRequest(request)], [aNode('n', node)]))?.[0];
+
+  it.each([
+    ['its state', {}, {closed: 'is cordoned: it takes no new containers'}, 'n: is cordoned: it takes no new containers'],
+    ['names', {nodes: ['a', 'b']}, {}, 'n: is not one of the nodes asked for: a, b'],
+    ['in', {constraints: [{label: 'disk', in: ['ssd', 'nvme']}]}, {labels: {disk: 'hdd'}}, 'n: has disk=hdd, asked is one of ssd, nvme'],
+    ['in, without the label', {constraints: [{label: 'disk', in: ['ssd']}]}, {}, 'n: has no label disk, asked is one of ssd'],
+    ['notIn', {constraints: [{label: 'disk', notIn: ['hdd']}]}, {labels: {disk: 'hdd'}}, 'n: has disk=hdd, which is excluded'],
+    ['exists', {constraints: [{label: 'gpu', exists: true as const}]}, {}, 'n: has no label gpu'],
+    ['missing', {constraints: [{label: 'spot', missing: true as const}]}, {labels: {spot: 'yes'}}, 'n: has spot=yes, asked is none'],
+    ['gt', {constraints: [{label: 'gen', gt: 3}]}, {labels: {gen: '3'}}, 'n: has gen=3, asked is more than 3'],
+    ['lt, of what is no number', {constraints: [{label: 'gen', lt: 3}]}, {labels: {gen: ''}}, 'n: has gen=, asked is less than 3'],
+    ['volumes', {pinnedTo: [{volume: 'data', node: 'other'}]}, {}, 'n: the data of volume data is on other'],
+    ['memory', {memory: 64 * GiB}, {capacity: {cpu: 1, memory: 23.4 * GiB, pods: 5}, containers: {x: held({memory: 11.3 * GiB})}}, 'n: asks 64Gi of memory, 12.1Gi of 23.4Gi free'],
+    ['CPU', {cpu: 1500}, {capacity: {cpu: 2000, memory: 1, pods: 5}, containers: {x: held({cpu: 750})}}, 'n: asks 1.5 of CPU, 1.25 of 2 free'],
+    ['the number of containers', {}, {capacity: {cpu: 1, memory: 1, pods: 1}, containers: {x: held()}}, 'n: holds 1 containers, at most 1 are allowed'],
+    ['a host port', {ports: [{container: 80, protocol: 'tcp' as const, host: 8080}]}, {containers: {x: held({ports: [{host: 8080, protocol: 'tcp'}]})}}, 'n: host port 8080/tcp is taken by default/other'],
+    ['a range of host ports', {ports: [{container: 80, protocol: 'tcp' as const, host: '8080-8081'}]}, {containers: {x: held({ports: [{host: 8080, protocol: 'tcp'}, {host: 8081, protocol: 'tcp'}]})}}, 'n: every host port of 8080-8081/tcp is taken'],
+  ])('%s', (_what, request, node, reason) => {
+    expect(refusal(request, node)).toBe(reason);
+  });
+
+  it('is told of every node, the commonest objection first', () => {
+    const full = {containers: {x: held({memory: 8 * GiB})}};
+    const result = place([aRequest({memory: GiB})], [aNode('a', {closed: 'is cordoned'}), aNode('b', full), aNode('c', full)]);
+    expect(result.refusals[0]?.nodes.map(({node, filter}) => [node, filter])).toEqual([['b', 'memory'], ['c', 'memory'], ['a', 'ready']]);
+  });
+});
+
+describe('host ports', () => {
+  it('takes one port of a range for each container of a batch', () => {
+    const ports = [{container: 80, protocol: 'tcp' as const, host: '8081-8083'}];
+    const result = place([aRequest({ports}), aRequest({ports}), aRequest({ports}), aRequest({ports})], [aNode('a')]);
+    expect(result.placements.map((placed) => placed.ports[0]?.host)).toEqual([8081, 8082, 8083]);
+    expect(reasonOf(result)).toEqual(['a: every host port of 8081-8083/tcp is taken']);
+  });
+
+  it('chooses for overlapping ranges of one container so that all are served', () => {
+    const port = (host: number | string) => ({container: 80, protocol: 'tcp' as const, host});
+    const result = place([aRequest({ports: [port('1-3'), port('1-2'), port(1)]})], [aNode('a')]);
+    expect(result.placements[0]?.ports.map(({host}) => host)).toEqual([3, 2, 1]);
+  });
+
+  it('tells protocols and addresses apart, but a wildcard address clashes with all', () => {
+    const taken = aNode('a', {containers: {x: held({ports: [{host: 53, protocol: 'udp', address: '10.0.0.1'}]})}});
+    const ask = (protocol: 'tcp' | 'udp', address?: string) => place([aRequest({ports: [{container: 53, protocol, host: 53, address}]})], [taken]).placements.length;
+    expect(ask('tcp')).toBe(1);
+    expect(ask('udp', '10.0.0.2')).toBe(1);
+    expect(ask('udp', '10.0.0.1')).toBe(0);
+    expect(ask('udp')).toBe(0);
+    expect(ask('udp', '0.0.0.0')).toBe(0);
+  });
+
+  it('leaves port 0 to the engine and unpublished ports alone', () => {
+    const result = place([aRequest({ports: [{container: 80, protocol: 'tcp', host: 0, name: 'http'}, {container: 81, protocol: 'tcp'}]})], [aNode('a')]);
+    expect(result.placements[0]?.ports).toEqual([{name: 'http', container: 80, protocol: 'tcp', host: 0}, {container: 81, protocol: 'tcp'}]);
+  });
+});
+
+it('explains what each node would say, the best first', () => {
+  const nodes = [aNode('busy', {containers: {x: held({app: 'web', memory: 4 * GiB})}}), aNode('free'), aNode('shut', {closed: 'is cordoned'})];
+  expect(explain(aRequest({memory: GiB}), nodes)).toEqual([
+    {node: 'free', fits: true, reason: '0 of this app there, 13% full with it'},
+    {node: 'busy', fits: true, reason: '1 of this app there, 63% full with it'},
+    {node: 'shut', fits: false, reason: 'is cordoned'},
+  ]);
+});
