@@ -87,10 +87,12 @@ class NatsTransport implements Transport {
   async subscribe(pattern: string, queue: string | undefined, onDelivery: (delivery: Delivery) => void): Promise<() => Promise<void>> {
     this.#check();
     const {prefix, logger} = this.#options;
+    let refusal: Error | undefined;
     const subscription = this.#connection.subscribe(prefix + pattern, {
       queue,
       callback: (error, message) => {
         if (error) {
+          refusal = error;
           logger?.error({err: error, pattern}, 'a subscription failed');
           return;
         }
@@ -100,6 +102,7 @@ class NatsTransport implements Transport {
       },
     });
     await this.#flush();
+    if (refusal) throw translate(refusal, `subscribing to ${pattern}`);
     return () => this.#unsubscribe(subscription);
   }
 
