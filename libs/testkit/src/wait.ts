@@ -1,4 +1,5 @@
 import {setTimeout as pause} from 'node:timers/promises';
+import {types} from 'node:util';
 
 export interface WaitOptions {
   /** What is waited for, as it should read after "waited 10 s for". */
@@ -28,7 +29,7 @@ export async function waitFor<T>(
       last = error;
     }
     if (performance.now() - started >= deadlineMs) {
-      const seen = last instanceof Error ? `failed: ${last.message}` : `saw: ${String(last)}`;
+      const seen = types.isNativeError(last) ? `failed: ${last.message}` : `saw: ${String(last)}`;
       throw new Error(`waited ${deadlineMs / 1000} s for ${what}; the last look ${seen}`, {cause: last});
     }
     await pause(intervalMs);
