@@ -77,7 +77,7 @@ describe('bringing up', () => {
     await machine.until('ready with an address', () => machine.control.statuses.get('web-aaaaa')?.ip !== undefined);
     expect(machine.status('web-aaaaa')).toMatchObject({phase: 'running', ready: true, restarts: 0, reason: '', ip: '10.0.0.2'});
     const {spec} = machine.engine.container('web-aaaaa');
-    expect(spec.networks).toEqual([{name: expect.stringMatching(/^hivemind-.{8}-default$/), aliases: ['web']}]);
+    expect(spec.networks).toEqual([{name: 'hivemind-test-default', aliases: ['web']}]);
     expect(spec.labels).toMatchObject({[engineLabels.app]: 'web', [engineLabels.node]: 'n1', [engineLabels.cluster]: 'test'});
     expect(JSON.parse(spec.labels[engineLabels.origin] ?? '')).toMatchObject({epoch: 'e1', container: {id: 'web-aaaaa'}});
   });

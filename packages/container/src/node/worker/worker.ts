@@ -237,15 +237,11 @@ class AssignmentWorker implements Worker {
     if (!('id' in event)) return event.type === 'connected' ? this.#listEngine() : this.#setEngine(false);
     const entry = this.#entries.get(event.id);
     if (!entry) return event.type === 'started' ? this.#listEngine() : undefined;
-    if (event.type === 'oom') {
-      entry.outOfMemory = true;
-      return;
-    }
-    const current = entry.observed?.runtimeId === event.runtimeId;
-    if (entry.busy || !current) entry.stale = true;
-    else if (event.type === 'removed') entry.observed = undefined;
+    if (event.type === 'oom') entry.outOfMemory = true;
+    const known = entry.observed?.runtimeId === event.runtimeId && !entry.busy;
+    if (!known || event.type === 'removed') entry.stale = true;
     else if (event.type === 'started') entry.stale ||= !isRunning(entry.observed);
-    else this.#onExit(entry, {exitCode: event.exitCode, oomKilled: entry.outOfMemory, startedAt: entry.observed?.startedAt, finishedAt: event.time});
+    else if (event.type === 'exited') this.#onExit(entry, {exitCode: event.exitCode, oomKilled: entry.outOfMemory, startedAt: entry.observed?.startedAt, finishedAt: event.time});
     this.#wake(entry);
   }
 

@@ -1,0 +1,112 @@
+/**
+ * The agent: the node halves of the managers, put together for one machine. It speaks the bus only, and keeps its
+ * containers running with the control plane gone.
+ */
+import {randomUUID} from 'node:crypto';
+import {mkdir, readFile, writeFile} from 'node:fs/promises';
+import {join, resolve} from 'node:path';
+import type {Bus} from '@hivemind/bus';
+import {createConfiguration, createDockerRuntime, createWorker, serveContainerNode} from '@hivemind/container/node';
+import {type Clock, systemClock} from '@hivemind/controller';
+import {createHealthHook} from '@hivemind/health/node';
+import {createRegistration, defaultNodeName, machineFacts, type Registration} from '@hivemind/node/node';
+import type {NodeReport} from '@hivemind/contracts';
+import type {Runtime} from '@hivemind/runtime';
+import {createStorage} from '@hivemind/storage/node';
+import type {Logger} from 'pino';
+import {version} from './version.ts';
+
+export interface AgentOptions {
+  readonly bus: Bus;
+  /** Made when missing. The agent keeps what it needs to go on alone in `agent/` of it. */
+  readonly dataDir: string;
+  /** DNS label; the machine's host name when absent. */
+  readonly name?: string;
+  /** Where published ports are reached. */
+  readonly address?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Which engine; a runtime that is given here is used as it is, and not closed. */
+  readonly runtime?: 'docker' | Runtime;
+  /** As DOCKER_HOST; the engine's default when absent. */
+  readonly dockerHost?: string;
+  /** The cluster's id where it is known; else the last one known, else what the control plane says. */
+  readonly cluster?: string;
+  readonly clock?: Clock;
+  readonly logger: Logger;
+}
+
+export interface Agent {
+  readonly name: string;
+  /** Leaves every container running. */
+  stop(): Promise<void>;
+}
+
+/** Resolves when the node is registered, or when the control plane turned out to be away and the machine goes on alone. */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const {bus} = options;
+  const name = options.name ?? defaultNodeName();
+  const logger = options.logger.child({node: name});
+  const clock = options.clock ?? systemClock;
+  const dataDir = resolve(options.dataDir);
+  await mkdir(join(dataDir, 'agent'), {recursive: true, mode: 0o700});
+
+  const engine = {available: false, info: {name: 'unknown', version: ''}};
+  const report = async (): Promise<NodeReport> => ({
+    ...(await machineFacts({dataDir, address: options.address, labels: options.labels})),
+    runtime: {...engine.info, available: engine.available, ...(engine.available ? {} : {message: 'the container engine does not answer'})},
+    agentVersion: version,
+  });
+  const registration = createRegistration({bus, node: name, instance: randomUUID(), report, clock, logger});
+
+  await registration.start();
+  const cluster = await knownCluster(options, dataDir, registration);
+  const owned = typeof options.runtime !== 'object';
+  const runtime = typeof options.runtime === 'object' ? options.runtime : await createDockerRuntime({host: options.dockerHost, cluster, node: name, logger, now: () => clock.now()});
+
+  const configuration = createConfiguration({bus, node: name, session: registration, dataDir, secretsDir: secretsDir(cluster)});
+  const storage = createStorage({bus, node: name, cluster, runtime});
+  const health = createHealthHook({runtime, clock});
+  const worker = createWorker({
+    node: name,
+    bus,
+    runtime,
+    dataDir,
+    session: registration,
+    hooks: [storage.hook, configuration.hook, health],
+    credentials: configuration.credentials,
+    onEngine: (available) => {
+      engine.available = available;
+      if (!available) return registration.reportNow();
+      void runtime.info().then((info) => (engine.info = {name: info.name, version: info.version}), () => undefined).finally(() => registration.reportNow());
+    },
+    clock,
+    logger,
+  });
+  const served = await serveContainerNode({bus, node: name, runtime, logger, restart: (id) => worker.restart(id)});
+  await storage.start();
+  await worker.start();
+
+  return {
+    name,
+    async stop() {
+      await Promise.all([served.stop(), storage.stop()]);
+      await worker.stop();
+      await registration.stop();
+      if (owned) await runtime.close();
+    },
+  };
+}
+
+/** The id decides which of the engine's containers are ours: without it the agent waits for the control plane. */
+async function knownCluster({cluster}: AgentOptions, dataDir: string, registration: Registration): Promise<string> {
+  const path = join(dataDir, 'agent', 'cluster');
+  const kept = await readFile(path, 'utf8').then((text) => text.trim(), () => '');
+  const known = cluster ?? (kept === '' || registration.current() !== undefined ? await registration.registered() : kept);
+  if (known !== kept) await writeFile(path, `${known}\n`, {mode: 0o600});
+  return known;
+}
+
+/** In memory, where root has a place for that. */
+function secretsDir(cluster: string): string | undefined {
+  return process.platform === 'linux' && process.getuid?.() === 0 ? join('/run/hivemind', cluster, 'secrets') : undefined;
+}

@@ -1,0 +1,1 @@
+export {createHealthHook, type HealthHookOptions} from './hook.ts';

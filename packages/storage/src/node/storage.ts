@@ -1,0 +1,69 @@
+/** Storage on the machine: mounts for containers, and the data of volumes looked after for the storage manager. */
+import {mkdir} from 'node:fs/promises';
+import {type Bus, serve, type Subscription} from '@hivemind/bus';
+import {subjects} from '@hivemind/contracts';
+import type {NodeHook, Runtime} from '@hivemind/runtime';
+import {mountsOf} from '../core/mounts.ts';
+import {volumeName} from '../core/names.ts';
+import {storageErrors} from '../errors.ts';
+
+export interface StorageOptions {
+  readonly bus: Bus;
+  readonly node: string;
+  readonly cluster: string;
+  readonly runtime: Runtime;
+  /** Make directories of the machine that a container mounts and that are missing, as Compose does; default true. */
+  readonly createHostDirectories?: boolean;
+}
+
+export interface Storage {
+  readonly hook: NodeHook;
+  /** Serves usage and removal. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export function createStorage({bus, node, cluster, runtime, createHostDirectories = true}: StorageOptions): Storage {
+  let subscriptions: Subscription[] = [];
+  return {
+    hook: {
+      name: 'storage',
+      async prepare(record) {
+        const mounts = mountsOf(record, cluster);
+        if (createHostDirectories) for (const mount of mounts) if (mount.type === 'bind') await ensureExists(mount.source);
+        return {mounts};
+      },
+    },
+    async start() {
+      const to = {node};
+      subscriptions = [
+        await serve(bus, subjects.volumeUsage, to, async ({volumes}) => {
+          const names = new Map(volumes.map((volume) => [volumeName(cluster, volume.namespace, volume.name), volume]));
+          const usage = await runtime.volumeUsage([...names.keys()]);
+          return {volumes: usage.flatMap(({name, bytes, path}) => {
+            const volume = names.get(name);
+            return volume ? [{...volume, bytes, path}] : [];
+          })};
+        }),
+        await serve(bus, subjects.removeVolume, to, async ({namespace, name}) => {
+          await runtime.removeVolume(volumeName(cluster, namespace, name));
+          return {};
+        }),
+      ];
+    },
+    async stop() {
+      await Promise.all(subscriptions.map((subscription) => subscription.unsubscribe()));
+      subscriptions = [];
+    },
+  };
+}
+
+/** A file that exists is as good as a directory; what is missing becomes a directory. */
+async function ensureExists(path: string): Promise<void> {
+  try {
+    await mkdir(path, {recursive: true});
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return;
+    throw storageErrors['host-path-unavailable'](`The directory ${path} of the machine does not exist and could not be made: ${error instanceof Error ? error.message : String(error)}.`);
+  }
+}
