@@ -38,6 +38,6 @@ function readPid(file: string): string {
 }
 
 /** Whether it is SQLite's error of this primary code. */
-export function isSqliteError(error: unknown, code: number): boolean {
-  return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' && (error.errcode & 0xff) === code;
+function isSqliteError(error: unknown, code: number): boolean {
+  return typeof error === 'object' && error !== null && 'errcode' in error && typeof error.errcode === 'number' && (error.errcode & 0xff) === code;
 }
