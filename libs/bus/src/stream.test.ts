@@ -1,6 +1,6 @@
 import {setImmediate as turn} from 'node:timers/promises';
 import {StreamEnd, WINDOW_BYTES} from './stream.ts';
-import {codeOf, collect} from './testing/contract.ts';
+import {codeOf, collect} from './testing/observe.ts';
 
 /** Two ends joined by hand, so that a test decides what becomes of each frame. */
 function join(keepAliveMs?: number) {

@@ -1,41 +1,15 @@
 /** What every driver of the bus must do. Run it with `busContract(name, makeFixture)` in a test file of the driver. */
 import {setTimeout as delay} from 'node:timers/promises';
-import {z} from 'zod';
-import {defineMessage, defineRequest, defineStream, isError} from '@hivemind/contracts';
 import {busErrors} from '../errors.ts';
-import {call, emit, listen, open, serve, serveStream} from '../subject.ts';
+import {codeOf, eventually, eventuallyCode} from './observe.ts';
 import {streamContract} from './stream-contract.ts';
+import {subjectContract} from './subject-contract.ts';
 import type {Bus, Message} from '../bus.ts';
 
 export interface BusFixture {
   /** Another bus that hears the ones made before. */
   connect(): Promise<Bus>;
   stop(): Promise<void>;
-}
-
-/** Waits until it holds, or fails after 5 s. */
-export async function eventually(holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error('It did not become true within 5 s.');
-    await delay(1);
-  }
-}
-
-/** The code of the error that it fails with. */
-export async function codeOf(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-  } catch (error) {
-    return isError(error) ? error.code : `not one of ours: ${String(error)}`;
-  }
-  return 'none';
-}
-
-export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of items) all.push(item);
-  return all;
 }
 
 const big = 'x'.repeat(512 * 1024);
@@ -59,7 +33,7 @@ export function busContract(name: string, makeFixture: () => Promise<BusFixture>
     const buses = (): {left: Bus; right: Bus} => ({left, right});
     messages(buses);
     requests(buses);
-    typedSubjects(buses);
+    subjectContract(buses);
     closing(buses, () => fixture.connect());
     streamContract(buses);
   });
@@ -279,95 +253,6 @@ function requests(buses: Buses): void {
   });
 }
 
-const Stop = defineRequest({
-  subject: 'test.{node}.stop.{name}',
-  request: z.object({grace: z.number().min(0)}),
-  reply: z.object({stopped: z.boolean()}),
-});
-const Changed = defineMessage({subject: 'test.{node}.changed', message: z.object({count: z.number().int()})});
-const Shell = defineStream({
-  subject: 'test.{node}.shell',
-  params: z.object({tty: z.boolean().default(true)}),
-  controlIn: z.object({width: z.number()}),
-  controlOut: z.object({exitCode: z.number()}),
-});
-
-function typedSubjects(buses: Buses): void {
-  describe('typed subjects', () => {
-    it('carry tokens of any text', async () => {
-      const {left, right} = buses();
-      const name = 'a.b *>=é/{x}';
-      await serve(right, Stop, {node: 'n1'}, async ({grace}, {tokens}) => {
-        expect(tokens).toEqual({node: 'n1', name});
-        return {stopped: grace === 1};
-      });
-      expect(await call(left, Stop, {node: 'n1', name}, {grace: 1})).toEqual({stopped: true});
-      expect(await codeOf(call(left, Stop, {node: 'n2', name}, {grace: 1}))).toBe('no-responders');
-      expect(await codeOf(call(left, Stop, {node: '', name}, {grace: 1}))).toBe('invalid-subject');
-    });
-
-    it('refuse a request that does not fit, naming the field, at both ends', async () => {
-      const {left, right} = buses();
-      await serve(right, Stop, {}, async () => ({stopped: true}));
-      const refusal = {code: 'invalid-message', status: 400, errors: [{path: 'grace', message: expect.any(String)}]};
-      await expect(call(left, Stop, {node: 'n', name: 'x'}, {grace: -1})).rejects.toMatchObject(refusal);
-      await expect(left.request('test.n.stop.x', {grace: -1})).rejects.toMatchObject(refusal);
-    });
-
-    it('ignore fields they do not know', async () => {
-      const {left, right} = buses();
-      await right.respond('test.n.stop.x', async () => ({stopped: true, since: 'later release'}));
-      expect(await call(left, Stop, {node: 'n', name: 'x'}, {grace: 1})).toEqual({stopped: true});
-    });
-
-    it('refuse a reply that does not fit, at both ends', async () => {
-      const {left, right} = buses();
-      await right.respond('test.n.stop.x', async () => ({stopped: 'yes'}));
-      expect(await codeOf(call(left, Stop, {node: 'n', name: 'x'}, {grace: 1}))).toBe('invalid-reply');
-      const wrong: unknown = 'yes';
-      const Loose = {...Stop, reply: z.object({stopped: z.custom<boolean>((value) => value === true)})};
-      await serve(right, Loose, {node: 'm'}, async () => ({stopped: wrong === 'no'}));
-      expect(await codeOf(left.request('test.m.stop.x', {grace: 1}))).toBe('invalid-reply');
-    });
-
-    it('emit and listen; what does not fit is dropped', async () => {
-      const {left, right} = buses();
-      const seen: unknown[] = [];
-      await listen(right, Changed, {}, ({count}, {tokens}) => void seen.push([tokens.node, count]));
-      await left.publish('test.n1.changed', {count: 'many'});
-      await emit(left, Changed, {node: 'n.1'}, {count: 2});
-      await eventually(() => seen.length > 0);
-      expect(seen).toEqual([['n.1', 2]]);
-      expect(await codeOf(emit(left, Changed, {node: 'n1'}, {count: 0.5}))).toBe('invalid-message');
-    });
-
-    it('open streams with parameters and control messages', async () => {
-      const {left, right} = buses();
-      await serveStream(right, Shell, {}, async (stream, params, {tokens}) => {
-        expect([params, tokens]).toEqual([{tty: true}, {node: 'n1'}]);
-        for await (const {width} of stream.controls) await stream.send({exitCode: width});
-      });
-      const stream = await open(left, Shell, {node: 'n1'}, {});
-      await stream.send({width: 7});
-      await stream.end();
-      expect(await collect(stream.controls)).toEqual([{exitCode: 7}]);
-      await stream.closed;
-    });
-
-    it('cancel a stream whose parameters or controls do not fit', async () => {
-      const {left, right} = buses();
-      await serveStream(right, Shell, {}, async (stream) => {
-        for await (const {width} of stream.controls) await stream.send({exitCode: width});
-      });
-      const badParams = await left.openStream('test.n1.shell', {tty: 'maybe'});
-      expect(await codeOf(badParams.closed)).toBe('invalid-message');
-      const badControl = await left.openStream('test.n1.shell', {});
-      await badControl.send({width: 'wide'});
-      expect(await codeOf(badControl.closed)).toBe('invalid-message');
-    });
-  });
-}
-
 function closing(buses: Buses, connect: () => Promise<Bus>): void {
   describe('close', () => {
     it('finishes what is in hand, takes nothing new, and is the same the second time', async () => {
@@ -408,11 +293,4 @@ function closing(buses: Buses, connect: () => Promise<Bus>): void {
       expect(await codeOf(stream.closed)).toBe('closed');
     });
   });
-}
-
-async function eventuallyCode(attempt: () => Promise<unknown>, code: string): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  for (let seen = ''; seen !== code; seen = await codeOf(attempt())) {
-    if (Date.now() > deadline) throw new Error(`It ended with "${seen}", not "${code}".`);
-  }
 }

@@ -1,5 +1,5 @@
 import {createEmbeddedBus} from '../drivers/embedded.ts';
-import {codeOf, eventually} from './contract.ts';
+import {codeOf, eventually} from './observe.ts';
 import {lossy, type LossyOptions} from './lossy.ts';
 
 /** What a subscriber sees of the messages 0 to 199, and a sentinel sent after healing. */

@@ -2,7 +2,7 @@
 import {setTimeout as delay} from 'node:timers/promises';
 import {busErrors} from '../errors.ts';
 import {WINDOW_BYTES, WINDOW_CONTROLS} from '../stream.ts';
-import {codeOf, collect, eventually} from './contract.ts';
+import {codeOf, collect, eventually} from './observe.ts';
 import type {Bus, ByteStream} from '../bus.ts';
 
 async function readAll(stream: ByteStream): Promise<Buffer> {

@@ -1,6 +1,6 @@
 import {freePort, startNats, waitFor, type NatsServer} from '@hivemind/testkit';
 import {connectNatsBus} from '../../src/index.ts';
-import {codeOf} from '../../src/testing/contract.ts';
+import {codeOf} from '../../src/testing/observe.ts';
 import {busContract} from '../../src/testing/index.ts';
 
 let server: NatsServer;
