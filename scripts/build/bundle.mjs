@@ -15,15 +15,15 @@ const shared = {
   format: 'esm',
   mainFields: ['module', 'main'],
   conditions: ['node', 'import'],
-  logLevel: 'warning',
 };
 
 /** Bundles `entry` with all it imports into `outfile`; answers the size in bytes. */
-export default async function bundle({entry, outfile}) {
+export default async function bundle({entry, outfile, logLevel = 'warning'}) {
   await build({
     ...shared,
     entryPoints: [entry],
     outfile,
+    logLevel,
     legalComments: 'external',
     banner: {js: `${requireShim('import.meta.url')} ${dirnameShim}`},
     plugins: [leaveOut, ownSources],
@@ -94,6 +94,7 @@ async function workerDataUrl(entry) {
     ...shared,
     entryPoints: [entry],
     write: false,
+    logLevel: 'warning',
     minify: true,
     legalComments: 'none',
     banner: {js: requireShim("'file:///'")},

@@ -1,0 +1,44 @@
+import {spawnSync} from 'node:child_process';
+import {mkdirSync, writeFileSync} from 'node:fs';
+import {join} from 'node:path';
+import {removeTempDir, tempDir} from '@hivemind/testkit';
+import bundle from './bundle.mjs';
+
+describe('bundle', () => {
+  let dir: string;
+  beforeEach(() => {
+    dir = tempDir('bundle');
+    mkdirSync(join(dir, 'src'));
+    mkdirSync(join(dir, 'out'));
+    writeFileSync(join(dir, 'out/package.json'), '{"type": "module"}');
+  });
+  afterEach(() => removeTempDir(dir));
+
+  const write = (name: string, text: string) => writeFileSync(join(dir, 'src', name), text);
+  const bundled = async () => {
+    const outfile = join(dir, 'out/app.js');
+    await bundle({entry: join(dir, 'src/main.ts'), outfile, logLevel: 'silent'});
+    return outfile;
+  };
+
+  it('makes one file that carries its workers', async () => {
+    write('double.ts', 'export const double = (n: number): number => 2 * n;');
+    write('twice.worker.ts', `
+      import {parentPort, workerData} from 'node:worker_threads';
+      import {double} from './double.ts';
+      parentPort?.postMessage(await Promise.resolve(double(workerData as number)));`);
+    write('main.ts', `
+      import {Worker} from 'node:worker_threads';
+      const worker = new Worker(new URL('./twice.worker.ts', import.meta.url), {workerData: 21});
+      worker.once('message', (answer: number) => console.log(answer));`);
+    const outfile = await bundled();
+    await removeTempDir(join(dir, 'src'));
+    const {stdout, stderr} = spawnSync(process.execPath, [outfile], {encoding: 'utf8', env: {...process.env, NODE_OPTIONS: ''}});
+    expect({stdout, stderr}).toEqual({stdout: '42\n', stderr: ''});
+  });
+
+  it('refuses to look for a file beside the source', async () => {
+    write('main.ts', "import {readFileSync} from 'node:fs';\nconsole.log(readFileSync(new URL('./data.txt', import.meta.url), 'utf8'));");
+    await expect(bundled()).rejects.toThrow(/import\.meta\.url is no place of its own in a bundle/);
+  });
+});
