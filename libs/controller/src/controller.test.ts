@@ -187,6 +187,7 @@ describe('controller', () => {
     controller.start();
     controller.wake('a');
     await clock.advance(1);
+    controller.wakeAt('a', clock.now() + 60_000);
     void controller.stop();
     controller.start();
     controller.wake('a');
