@@ -1,2 +1,3 @@
 export {createDockerRuntime, type DockerRuntimeOptions} from './docker/runtime.ts';
+export {serveContainerNode, type ContainerNode, type ContainerNodeOptions} from './serve.ts';
 export * from './worker/index.ts';

@@ -5,7 +5,7 @@ import type {RuntimeEvent} from '@hivemind/runtime';
 import type {Logger} from 'pino';
 import {EngineEvent} from './answers.ts';
 import {asking, type Engine} from './engine.ts';
-import {jsonLines} from './lines.ts';
+import {jsonLines} from '../../core/json-lines.ts';
 
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 1000;

@@ -6,7 +6,7 @@ import type {PullProgress, RegistryCredentials} from '@hivemind/contracts';
 import {EngineProgress} from './answers.ts';
 import {asking, type Engine} from './engine.ts';
 import {engineError, isStatus, pullError} from './errors.ts';
-import {jsonLines} from './lines.ts';
+import {jsonLines} from '../../core/json-lines.ts';
 
 type Progress = z.infer<typeof PullProgress>;
 type Credentials = z.infer<typeof RegistryCredentials>;

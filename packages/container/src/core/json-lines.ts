@@ -1,4 +1,4 @@
-/** Streams of JSON, one value a line, as the engine sends events and progress. */
+/** Streams of JSON, one value a line: the engine's events and progress, and what nodes send. */
 
 /** Lines that are not JSON are passed over. */
 export async function* jsonLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<unknown> {

@@ -1,0 +1,66 @@
+import {waitFor} from '@hivemind/testkit';
+import {TestBench} from '../testing/bench.ts';
+import {containers} from './tables.ts';
+
+let bench: TestBench;
+beforeEach(async () => {
+  bench = await TestBench.start();
+});
+afterEach(() => bench.stop());
+
+describe('reports', () => {
+  it('are shown', async () => {
+    await bench.place({id: 'web-1'});
+    expect(await bench.shown('web-1')).toMatchObject({status: {phase: 'pending', ready: false, reason: 'Assigned'}});
+    await bench.report({'web-1': {ip: '10.0.0.7', restarts: 2}});
+    await waitFor(async () => (await bench.shown('web-1')).status.phase === 'running', {what: 'the report to be seen'});
+    expect(await bench.stored('web-1')).toMatchObject({phase: 'running', ip: '10.0.0.7', restarts: 2});
+  });
+
+  it('are refused under another session than the newest', async () => {
+    await bench.place({id: 'web-1'});
+    await bench.register('n1', 2);
+    await expect(bench.report({'web-1': {}}, {session: 1})).rejects.toMatchObject({code: 'session-expired', status: 409});
+    await bench.report({'web-1': {}}, {session: 2});
+    await expect(bench.report({'web-1': {}}, {session: 3})).rejects.toMatchObject({code: 'session-expired'});
+    await expect(bench.report({}, {node: 'n2'})).rejects.toMatchObject({code: 'session-expired'});
+    expect(await bench.stored('web-1')).toMatchObject({phase: 'running'});
+  });
+
+  it('are not believed about containers of another node, or of none', async () => {
+    await bench.place({id: 'web-1', node: 'n2'});
+    await bench.place({id: 'web-2'});
+    await bench.report({'web-1': {}, 'web-2': {}, 'web-3': {}});
+    expect(await bench.stored('web-1')).toBeUndefined();
+    expect(await bench.stored('web-3')).toBeUndefined();
+    expect(await bench.stored('web-2')).toMatchObject({phase: 'running'});
+  });
+
+  it('that are full say what is gone', async () => {
+    await bench.place({id: 'web-1'});
+    await bench.place({id: 'web-2', removedAt: '2026-01-01T00:00:00Z'});
+    await bench.place({id: 'web-3'});
+    await bench.place({id: 'web-4'});
+    await bench.report({'web-1': {}, 'web-3': {}});
+    await waitFor(async () => (await bench.shown('web-3')).status.phase === 'running', {what: 'the report to be seen'});
+    await bench.report({'web-1': {}}, {full: true});
+    expect(await Promise.all(['web-1', 'web-2', 'web-3', 'web-4'].map(async (id) => (await bench.stored(id))?.phase))).toEqual(['running', 'removed', 'lost', undefined]);
+  });
+
+  it('that are full write nothing when nothing changed', async () => {
+    await bench.place({id: 'web-1'});
+    await bench.report({'web-1': {}});
+    await waitFor(async () => (await bench.shown('web-1')).status.phase === 'running', {what: 'the report to be seen'});
+    const before = await bench.store.revision();
+    await bench.report({'web-1': {}}, {full: true});
+    expect(await bench.store.revision()).toEqual(before);
+  });
+
+  it('leave nothing behind when the container is forgotten', async () => {
+    await bench.place({id: 'web-1'});
+    await bench.report({'web-1': {phase: 'removed', ready: false}});
+    await containers.in(bench.store).delete('web-1');
+    await waitFor(async () => (await bench.stored('web-1')) === undefined, {what: 'the status to be deleted'});
+    expect((await bench.get('/containers/web-1')).status).toBe(404);
+  });
+});

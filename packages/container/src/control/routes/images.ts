@@ -1,0 +1,123 @@
+/** Images on the machines: list, pull, build. Progress is lines of JSON; the last says `done` or what failed. */
+import {PassThrough, Readable} from 'node:stream';
+import {call, open} from '@hivemind/bus';
+import {commonErrors, ImageInfo, RegistryCredentials, subjects} from '@hivemind/contracts';
+import {listQuery, listReply, queryFlag} from '@hivemind/service';
+import type {FastifyReply} from 'fastify';
+import type {ZodTypeProvider} from 'fastify-type-provider-zod';
+import {z} from 'zod';
+import {containerErrors} from '../../errors.ts';
+import {jsonLines} from '../../core/json-lines.ts';
+import {asking, failureLine, type RouteContext} from './context.ts';
+
+const tags = ['image'];
+const Image = ImageInfo.extend({kind: z.literal('Image'), name: z.string()});
+const ListImages = listQuery({item: Image, filters: ['node'], namespaced: false});
+const PullBody = z.strictObject({
+  image: z.string().min(1).max(1024).regex(/^\S+$/, 'has white space in it'),
+  /** All machines when absent. */
+  node: z.string().optional(),
+  credentials: z.strictObject(RegistryCredentials.shape).optional(),
+});
+const several = z.union([z.string().transform((one) => [one]), z.array(z.string())]).default([]);
+const pairs = several.pipe(z.array(z.string().regex(/^[^=]+=/, 'is not a pair: write NAME=value'))).transform((entries) => Object.fromEntries(entries.map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)])));
+const BuildQuery = z.strictObject({
+  tag: z.string().min(1).max(1024).regex(/^\S+$/, 'has white space in it'),
+  dockerfile: z.string().min(1).default('Dockerfile'),
+  /** Repeated: NAME=value. */
+  args: pairs,
+  labels: pairs,
+  target: z.string().min(1).optional(),
+  noCache: queryFlag.default(false),
+  /** Repeated: host:address. */
+  extraHosts: several,
+  /** All machines when absent, since any of them may run it. */
+  node: z.string().optional(),
+});
+/** A tar, as it is or compressed; not held in memory. */
+const TAR_TYPES = ['application/x-tar', 'application/tar', 'application/gzip', 'application/x-gzip', 'application/octet-stream'];
+
+type ProgressStream = Awaited<ReturnType<typeof openBuild>>;
+
+export async function imageRoutes(routes: RouteContext): Promise<void> {
+  const {app, context, tables} = routes;
+  const {bus} = context;
+
+  app.get('/images', {schema: {summary: 'Images on the machines; those of a machine that does not answer are left out, and it is named', tags, querystring: ListImages}}, async ({query}) => {
+    const nodes = targets(routes, query.node);
+    const answers = await Promise.allSettled(nodes.map((node) => asking(node, () => call(bus, subjects.listImages, {node}, {}))));
+    const failed = nodes.flatMap((node, index) => {
+      const answer = answers[index];
+      return answer?.status === 'rejected' ? [{node, reason: failureLine(answer.reason).error}] : [];
+    });
+    const first = answers.find((answer) => answer.status === 'rejected');
+    if (first && failed.length === nodes.length) throw first.reason;
+    const images = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value.images : []));
+    const items = images.map((image) => ({kind: 'Image' as const, name: image.tags[0] ?? image.id, ...image}));
+    return {...listReply(items, query, tables.leases.revision), unavailable: failed};
+  });
+
+  app.post('/images/pull', {schema: {summary: 'Pull an image to one machine or all; progress as lines of JSON', tags, body: PullBody}}, async (request, reply) => {
+    const {image, node: asked, credentials} = request.body;
+    const streams = await Promise.all(targets(routes, asked).map(async (node) => ({node, stream: await asking(node, () => open(bus, subjects.pullImage, {node}, {image, credentials}))})));
+    return relayProgress(reply, streams);
+  });
+
+  await app.register(async (scope) => {
+    scope.addContentTypeParser(TAR_TYPES, (_request: unknown, payload: NodeJS.ReadableStream, done: (error: null, body: unknown) => void) => done(null, payload));
+    scope.withTypeProvider<ZodTypeProvider>().post('/images/build', {schema: {summary: 'Build an image from a tar on one machine or all; progress as lines of JSON', tags, querystring: BuildQuery, body: z.unknown()}}, async (request, reply) => {
+      const tar = request.body;
+      if (!(tar instanceof Readable)) throw commonErrors.malformed('The build context is missing: send a tar with Content-Type application/x-tar.');
+      const {node: asked, ...wanted} = request.query;
+      const streams = await Promise.all(targets(routes, asked).map(async (node) => ({node, stream: await openBuild(routes, node, wanted)})));
+      void feed(tar, streams.map(({stream}) => stream));
+      return relayProgress(reply, streams);
+    });
+  });
+}
+
+function openBuild({context}: RouteContext, node: string, wanted: z.input<typeof subjects.buildImage.params>) {
+  return asking(node, () => open(context.bus, subjects.buildImage, {node}, wanted));
+}
+
+/** The asked machine, or all that are heard. @throws `node-not-connected` when there is none */
+function targets({tables}: RouteContext, asked: string | undefined): readonly string[] {
+  const heard = tables.leases.list().map(({key}) => key).toSorted();
+  if (asked === undefined && heard.length > 0) return heard;
+  if (asked !== undefined && heard.includes(asked)) return [asked];
+  throw containerErrors['node-not-connected'](asked === undefined ? 'No machine is connected now: GET /nodes lists them.' : `Node ${asked} is not connected: GET /nodes lists those that are.`);
+}
+
+/** The tar goes to every machine at the pace of the slowest. One that failed says so in its progress, and is passed over. */
+async function feed(tar: Readable, streams: readonly Pick<ProgressStream, 'write' | 'end'>[]): Promise<void> {
+  const live = new Set(streams);
+  const give = (action: (stream: Pick<ProgressStream, 'write' | 'end'>) => Promise<void>): Promise<unknown> =>
+    Promise.all([...live].map((stream) => action(stream).catch(() => live.delete(stream))));
+  try {
+    for await (const chunk of tar) await give((stream) => stream.write(Buffer.from(chunk)));
+    await give((stream) => stream.end());
+  } catch {
+    // The client went away: its answer's close ends the streams.
+  }
+}
+
+/** Progress of several machines in one answer, each line with its node. The streams end when the client goes. */
+function relayProgress(reply: FastifyReply, streams: readonly {readonly node: string; readonly stream: Pick<ProgressStream, 'readable' | 'destroy'>}[]): FastifyReply {
+  const lines = new PassThrough();
+  reply.raw.once('close', () => {
+    lines.destroy();
+    for (const {stream} of streams) stream.destroy();
+  });
+  const put = async (line: object): Promise<void> => {
+    if (!lines.destroyed && !lines.write(`${JSON.stringify(line)}\n`)) await Promise.race([new Promise((resolve) => lines.once('drain', resolve)), new Promise((resolve) => lines.once('close', resolve))]);
+  };
+  const relays = streams.map(async ({node, stream}) => {
+    try {
+      for await (const progress of jsonLines(stream.readable)) await put({node, ...Object(progress)});
+    } catch (error) {
+      await put({node, ...failureLine(error)});
+    }
+  });
+  void Promise.all(relays).then(() => lines.end());
+  return reply.type('application/x-ndjson').send(lines);
+}
