@@ -1,0 +1,91 @@
+/** `hivemind up`: Hivemind on this machine, in the foreground. */
+import {mkdir} from 'node:fs/promises';
+import {join, resolve} from 'node:path';
+import type {Command} from 'commander';
+import {z} from 'zod';
+import {dataDirOf, serverOf} from '../session.ts';
+import type {Terminal} from '../terminal.ts';
+import {type Host, leaf, noArgs} from './define.ts';
+
+export function register(parent: Command, host: Host): void {
+  leaf(parent, host, {
+    use: 'up',
+    summary: 'Start Hivemind on this machine, until Ctrl-C; containers run on',
+    example: ['up', 'up --data-dir /var/lib/hivemind --listen 127.0.0.1:4490'],
+    flags: [
+      ['--listen <host:port>', 'where the API listens (default: that of HIVEMIND_SERVER, else 127.0.0.1:4483)'],
+      ['--runtime <name>', 'auto or docker (default: auto)'],
+      ['--docker-host <url>', 'the engine, as in unix:///var/run/docker.sock (default: DOCKER_HOST, else that)'],
+      ['--no-agent', 'run no containers on this machine'],
+      ['--tls <mode>', 'auto or off: off allows to listen off loopback in the clear, on closed test networks (default: auto)'],
+    ],
+    args: noArgs,
+    options: z.object({
+      listen: z.string().optional(),
+      runtime: z.enum(['auto', 'docker'], 'is not a runtime of this release; use auto or docker').default('auto'),
+      dockerHost: z.string().optional(),
+      agent: z.boolean().default(true),
+      tls: z.enum(['auto', 'off'], 'is neither auto nor off').default('auto'),
+    }),
+    async run({terminal}, _args, options) {
+      const dataDir = resolve(terminal.cwd, dataDirOf(globalsOf(parent), terminal));
+      await mkdir(dataDir, {recursive: true, mode: 0o700});
+      const logFile = terminal.err.isTTY === true ? join(dataDir, 'hivemind.log') : undefined;
+      const [{startStandalone}, {logger, flush}] = await Promise.all([import('@hivemind/standalone'), openLog(logFile)]);
+      const asked = signalled();
+      try {
+        const standalone = await startStandalone({
+          dataDir, logger,
+          listen: options.listen ?? new URL(serverOf({output: 'table'}, terminal)).host,
+          runtime: options.runtime,
+          dockerHost: options.dockerHost ?? (terminal.env.DOCKER_HOST || undefined),
+          noAgent: !options.agent,
+          tls: options.tls,
+        });
+        greet(terminal, standalone.url, dataDir, logFile);
+        await asked;
+        if (logFile !== undefined) terminal.out.write('\nStopping; containers run on.\n');
+        await standalone.stop();
+      } finally {
+        flush();
+      }
+    },
+  });
+}
+
+function globalsOf(program: Command): {readonly dataDir?: string} {
+  return z.object({dataDir: z.string().optional()}).parse(program.opts());
+}
+
+/** For people on a terminal the log goes to a file; a supervisor gets it on stderr, as JSON lines. */
+async function openLog(file: string | undefined) {
+  const {pino} = await import('pino');
+  const destination = pino.destination({dest: file ?? 2, sync: file === undefined, mkdir: true, append: true, mode: 0o600});
+  return {logger: pino({level: process.env.HIVEMIND_LOG_LEVEL ?? 'info', base: undefined, timestamp: pino.stdTimeFunctions.isoTime}, destination), flush: () => destination.flushSync()};
+}
+
+function greet({out}: Terminal, url: string, dataDir: string, logFile: string | undefined): void {
+  if (logFile === undefined) {
+    out.write(`Hivemind listens at ${url}\n`);
+    return;
+  }
+  out.write([
+    `Hivemind listens at ${url} (docs at ${url}/docs).`,
+    `Token: ${join(dataDir, 'admin.token')}    Log: ${logFile}`,
+    'In another terminal: hivemind apply -f docker-compose.yml --wait',
+    'Ctrl-C stops Hivemind; containers run on.\n',
+  ].join('\n'));
+}
+
+/** Resolves at the first signal to stop. At the second, nothing is waited for any more. */
+function signalled(): Promise<void> {
+  return new Promise((resolve) => {
+    let count = 0;
+    const onSignal = (): void => {
+      if (count++ === 0) resolve();
+      else process.exit(1);
+    };
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  });
+}
+

@@ -1,0 +1,73 @@
+/** `hivemind down` where no server runs: through the engine, with the apps marked so that the next `up` brings none back. */
+import {existsSync} from 'node:fs';
+import {join} from 'node:path';
+import {createDockerRuntime} from '@hivemind/container/node';
+import {collections, durationMs, EngineOrigin} from '@hivemind/contracts';
+import type {RuntimeContainer} from '@hivemind/runtime';
+import {collection, openSqliteStore} from '@hivemind/store';
+import {pino} from 'pino';
+import type {Session} from '../session.ts';
+
+/** Containers stopped at a time: each may take its grace. */
+const AT_ONCE = 16;
+const DEFAULT_GRACE_MS = 10_000;
+
+export interface OfflineCluster {
+  readonly dataDir: string;
+  readonly cluster: string;
+  readonly dockerHost: string | undefined;
+}
+
+export async function downThroughEngine({output, terminal}: Session, {dataDir, cluster, dockerHost}: OfflineCluster): Promise<void> {
+  // First the intent, then the deed: a server that starts in between goes on with it.
+  const apps = await markDeleted(join(dataDir, 'store.db'), terminal.now());
+  const runtime = await createDockerRuntime({cluster, node: 'local', logger: pino({level: 'silent'}), now: () => terminal.now(), ...(dockerHost === undefined ? {} : {host: dockerHost})});
+  try {
+    const containers = await runtime.list();
+    const queue = [...containers];
+    const work = async (): Promise<void> => {
+      for (let container = queue.pop(); container !== undefined; container = queue.pop()) {
+        const {signal, graceMs} = stopOf(container);
+        if (container.state === 'running') await runtime.stop(container.runtimeId, signal, graceMs);
+        await runtime.remove(container.runtimeId);
+        output.note(`removed ${container.id}`);
+      }
+    };
+    await Promise.all(Array.from({length: AT_ONCE}, work));
+    await runtime.pruneNetworks();
+    output.say(`Removed ${containers.length} containers of ${apps} apps; no server was running. Volumes stay.`);
+  } finally {
+    await runtime.close();
+  }
+}
+
+/** @returns how many apps there were */
+async function markDeleted(path: string, now: number): Promise<number> {
+  if (!existsSync(path)) return 0;
+  const store = await openSqliteStore({path});
+  try {
+    const apps = collection(collections.apps).in(store);
+    const {items} = await apps.list();
+    const deletedAt = new Date(now).toISOString();
+    for (const {key} of items) await apps.update(key, (app) => (app === undefined || app.deletedAt !== undefined ? undefined : {...app, deletedAt}));
+    return items.length;
+  } finally {
+    await store.close();
+  }
+}
+
+/** How the container was asked to be stopped, from the label it carries. */
+function stopOf({labels}: RuntimeContainer): {readonly signal: string; readonly graceMs: number} {
+  const origin = EngineOrigin.safeParse(parsed(labels['hivemind.origin'] ?? ''));
+  if (!origin.success) return {signal: 'SIGTERM', graceMs: DEFAULT_GRACE_MS};
+  const {signal, grace} = origin.data.container.template.stop;
+  return {signal, graceMs: durationMs(grace)};
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

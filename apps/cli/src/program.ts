@@ -1,0 +1,109 @@
+/**
+ * The command's tree. Only the branch that is used is loaded: start-up is most of what a person waits for, and `ps` has no
+ * need of what `up` needs.
+ */
+import {Command, CommanderError} from 'commander';
+import {isError} from '@hivemind/contracts';
+import {exampleText, type Host} from './commands/define.ts';
+import {WRONG_USAGE} from './errors.ts';
+import {printError} from './output/error-text.ts';
+import type {Terminal} from './terminal.ts';
+import {version} from './version.ts';
+
+interface Branch {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<{register(parent: Command, host: Host): void}>;
+}
+
+const branches: readonly Branch[] = [
+  {name: 'up', summary: 'start Hivemind on this machine', load: () => import('./commands/up.ts')},
+  {name: 'down', summary: 'stop and remove every container of this data dir\'s cluster; volumes stay', load: () => import('./commands/down.ts')},
+  {name: 'apply', summary: 'make it so: a Compose file or manifests', load: () => import('./commands/apply.ts')},
+  {name: 'plan', summary: 'what applying a file would change', load: () => import('./commands/plan.ts')},
+  {name: 'delete', summary: 'delete what a file describes; volumes stay', load: () => import('./commands/delete.ts')},
+  {name: 'app', summary: 'apps: deploy, look at, scale, restart, roll back', load: () => import('./commands/app.ts')},
+  {name: 'ps', summary: 'containers', load: () => import('./commands/ps.ts')},
+  {name: 'logs', summary: 'what a container, or all of an app, print', load: () => import('./commands/logs.ts')},
+  {name: 'exec', summary: 'run a command in a container', load: () => import('./commands/exec.ts')},
+  {name: 'attach', summary: 'connect to the main process of a container', load: () => import('./commands/exec.ts')},
+  {name: 'stats', summary: 'what containers use', load: () => import('./commands/stats.ts')},
+  {name: 'top', summary: 'the same, refreshed', load: () => import('./commands/stats.ts')},
+  {name: 'node', summary: 'machines', load: () => import('./commands/node.ts')},
+  {name: 'deployment', summary: 'rollouts: pause, resume, roll back, abort', load: () => import('./commands/deployment.ts')},
+  {name: 'volume', summary: 'volumes', load: () => import('./commands/volume.ts')},
+  {name: 'secret', summary: 'secrets', load: () => import('./commands/secret.ts')},
+  {name: 'config', summary: 'configs', load: () => import('./commands/config.ts')},
+  {name: 'image', summary: 'images: list, pull, build', load: () => import('./commands/image.ts')},
+  {name: 'namespace', summary: 'namespaces', load: () => import('./commands/namespace.ts')},
+  {name: 'events', summary: 'changes as they happen', load: () => import('./commands/events.ts')},
+  {name: 'cluster', summary: 'adopt what runs, after a store was lost or put back', load: () => import('./commands/cluster.ts')},
+  {name: 'store', summary: 'export and import the cluster\'s store', load: () => import('./commands/store.ts')},
+  {name: 'status', summary: 'how the cluster is', load: () => import('./commands/status.ts')},
+  {name: 'version', summary: 'versions of command and server', load: () => import('./commands/status.ts')},
+  {name: 'login', summary: 'check a token and keep it', load: () => import('./commands/login.ts')},
+  {name: 'logout', summary: 'forget the token of a server', load: () => import('./commands/login.ts')},
+  {name: 'completion', summary: 'shell completion', load: () => import('./commands/completion.ts')},
+];
+/** Options of every command that take a value: the word after one is no command. */
+const valueOptions = new Set(['-o', '--output', '-n', '--namespace', '--server', '--token', '--data-dir']);
+
+/** @returns the exit status: 0 done, 1 failed, 2 wrong usage */
+export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
+  let status = 0;
+  const host: Host = {terminal, exit: (code) => void (status = code)};
+  try {
+    const program = await buildProgram(wanted(argv), host);
+    await program.parseAsync([...argv], {from: 'user'});
+    return status;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 || error.code === 'commander.help' && argv.length === 0 ? 0 : WRONG_USAGE;
+    printError(error, terminal.err);
+    return isError(error, 'wrong-usage') ? WRONG_USAGE : 1;
+  }
+}
+
+/** The tree with the named branches loaded, and the others as names only; all of it when `names` is undefined. */
+export async function buildProgram(names: ReadonlySet<string> | undefined, host: Host): Promise<Command> {
+  const program = new Command('hivemind');
+  program
+    .description('Containers, described once and kept running.')
+    .version(version, '-V, --version', 'print the version of this command')
+    .option('-o, --output <format>', 'table, wide, json or yaml')
+    .option('-n, --namespace <namespace>', 'namespace; * for all, where a list is asked for (default: default)')
+    .option('--server <url>', 'where Hivemind listens (default: HIVEMIND_SERVER, else http://127.0.0.1:4483)')
+    .option('--token <token>', 'token (default: HIVEMIND_TOKEN, else what login kept, else admin.token of the data dir)')
+    .option('--data-dir <dir>', 'data dir (default: HIVEMIND_DATA_DIR, else ~/.hivemind)')
+    .configureHelp({showGlobalOptions: true})
+    .configureOutput({
+      writeOut: (text) => void host.terminal.out.write(text),
+      writeErr: (text) => void host.terminal.err.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'hivemind: ')),
+    })
+    .showHelpAfterError('Add --help for how it is used.')
+    .exitOverride()
+    .addHelpText('after', exampleText(['up', 'apply -f docker-compose.yml --wait', 'app ls', 'logs web -f']));
+  const loaded = new Set<string>();
+  for (const {name, summary, load} of branches) {
+    if (loaded.has(name)) continue;
+    if (names !== undefined && !names.has(name)) {
+      program.command(name).description(summary);
+      continue;
+    }
+    const before = new Set(program.commands.map((command) => command.name()));
+    (await load()).register(program, host);
+    for (const command of program.commands) if (!before.has(command.name())) loaded.add(command.name());
+  }
+  return program;
+}
+
+/** The first words that are no options: the branch, or `help` and the branch. Modules may register more than one. */
+function wanted(argv: readonly string[]): ReadonlySet<string> {
+  const words: string[] = [];
+  for (let index = 0; index < argv.length && words.length < 2; index++) {
+    const word = argv[index] ?? '';
+    if (valueOptions.has(word)) index++;
+    else if (!word.startsWith('-')) words.push(word);
+  }
+  return new Set(words[0] === 'help' ? words.slice(1) : words.slice(0, 1));
+}

@@ -1,0 +1,28 @@
+/** All that a command sees of the outside, so that tests can be one. */
+import {homedir} from 'node:os';
+
+export interface OutputStream extends NodeJS.WritableStream {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+}
+
+export interface InputStream extends NodeJS.ReadableStream {
+  readonly isTTY?: boolean;
+  setRawMode?(raw: boolean): unknown;
+}
+
+export interface Terminal {
+  readonly in: InputStream;
+  readonly out: OutputStream;
+  readonly err: OutputStream;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly home: string;
+  /** ms since the epoch. */
+  now(): number;
+}
+
+export function processTerminal(): Terminal {
+  return {in: process.stdin, out: process.stdout, err: process.stderr, env: process.env, cwd: process.cwd(), home: homedir(), now: () => Date.now()};
+}
