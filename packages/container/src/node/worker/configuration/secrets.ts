@@ -5,7 +5,7 @@
  */
 import {createDecipheriv, createPublicKey, diffieHellman, generateKeyPairSync, hkdfSync} from 'node:crypto';
 import {type Bus, call} from '@hivemind/bus';
-import {OpenedSecrets, subjects} from '@hivemind/contracts';
+import {OpenedSecrets, resourceKey, subjects} from '@hivemind/contracts';
 import {configurationErrors} from './errors.ts';
 
 const INFO = 'hivemind.secrets';
@@ -18,7 +18,7 @@ export interface Reference {
   readonly name: string;
 }
 
-/** name → key → bytes, of secrets of one namespace. */
+/** name → key → bytes, of one namespace. */
 export type Opened = ReadonlyMap<string, ReadonlyMap<string, Buffer>>;
 
 /** @throws `secrets-unavailable`, `secret-not-found` */
@@ -39,7 +39,7 @@ export async function openSecrets(bus: Bus, node: string, session: number | unde
   decipher.setAuthTag(sealed.subarray(-TAG_BYTES));
   const text = Buffer.concat([decipher.update(sealed.subarray(0, -TAG_BYTES)), decipher.final()]).toString('utf8');
   const opened = OpenedSecrets.parse(JSON.parse(text));
-  return new Map(names.map((name) => [name, decoded(opened[name] ?? opened[`${namespace}/${name}`] ?? {})]));
+  return new Map(names.map((name) => [name, decoded(opened[resourceKey(namespace, name)] ?? {})]));
 }
 
 export function decoded(data: Readonly<Record<string, string>>): ReadonlyMap<string, Buffer> {
