@@ -11,7 +11,9 @@ export type GroupOutcome<A> =
 /** Applies groups in the order they are sent; one result a request. Must not reject. */
 export type SendGroup<Q, A> = (group: readonly Q[]) => Promise<GroupOutcome<A>>;
 
-const MAX_GROUP = 128;
+const MAX_GROUP = 512;
+/** From here on what waits is halved, so that there is something to make while the disk works. */
+const WORTH_HALVING = 64;
 const MAX_GROUP_BYTES = 8 * 1024 * 1024;
 const MAX_ON_THE_WAY = 2;
 
@@ -60,10 +62,12 @@ export class GroupWriter<Q, A> {
   }
 
   #takeGroup(): Waiting<Q, A>[] {
+    const waiting = this.#queue.length;
+    const most = Math.min(MAX_GROUP, this.#onTheWay === 0 && waiting >= WORTH_HALVING ? Math.ceil(waiting / 2) : waiting);
     let size = 0;
     let bytes = 0;
     for (const {bytes: more} of this.#queue) {
-      if (size > 0 && (size === MAX_GROUP || bytes + more > MAX_GROUP_BYTES)) break;
+      if (size > 0 && (size === most || bytes + more > MAX_GROUP_BYTES)) break;
       size += 1;
       bytes += more;
     }

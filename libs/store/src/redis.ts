@@ -37,6 +37,9 @@ const LOG_PAGE = 64;
 const REAP_MS = 1_000;
 const STALL_MS = 5_000;
 
+/** ms that a session must last to be called steady. */
+const STEADY_MS = 1_000;
+
 const Text = z.string();
 const State = z.tuple([z.string(), z.number(), z.coerce.number()]);
 /** n when it was done. */
@@ -220,16 +223,18 @@ class RedisStore implements Store {
   async #keepSession(): Promise<void> {
     let failures = 0;
     while (!this.#stop.signal.aborted) {
+      const since = systemClock.now();
       try {
         if (!this.#session) await this.#admit();
-        failures = 0;
         await this.#session?.ended;
         this.#failure = 'the connection was lost';
       } catch (error) {
         this.#failure = error;
-        await pause(systemClock, backoff(++failures, Math.random()), this.#stop.signal);
       }
       this.#session = undefined;
+      // One that is lost as soon as it is won counts as a failure.
+      failures = systemClock.now() - since > STEADY_MS ? 0 : failures + 1;
+      if (failures > 0) await pause(systemClock, backoff(failures, Math.random()), this.#stop.signal);
     }
   }
 
