@@ -1,8 +1,9 @@
 /** A cluster in one process around the app manager: its neighbours in miniature, machines that are simulated. */
 import {createEmbeddedBus, listen, serve, call, type Bus} from '@hivemind/bus';
-import {resourceKey, revisionKey, subjects, type AllocationRecord, type AppRecord, type ContainerRecord, type ContainerStatus} from '@hivemind/contracts';
+import {App, resourceKey, revisionKey, subjects, type AllocationRecord, type AppRecord, type ContainerRecord, type ContainerStatus} from '@hivemind/contracts';
 import {createHttp, type HttpServer, type Manager, type ManagerContext} from '@hivemind/service';
 import {informer, openSqliteStore, type Store} from '@hivemind/store';
+import {waitFor} from '@hivemind/testkit';
 import {pino} from 'pino';
 import {Registry} from 'prom-client';
 import {createAppManager} from '../control/manager.ts';
@@ -36,6 +37,8 @@ export class TestCluster {
   manager: Manager;
   /** Of every machine; a test may change it. */
   behave: Behaviour = () => ({});
+  /** Called when volumes are claimed, before they are. */
+  onClaim: (claims: readonly {readonly namespace: string; readonly name: string; readonly node: string}[]) => Promise<void> = async () => undefined;
   readonly #ended = new AbortController();
   #instances = 0;
   #uids = 0;
@@ -102,6 +105,16 @@ export class TestCluster {
     return this.http.inject({method, url: `/api/v1${path}`, ...(body === undefined ? {} : {payload: JSON.stringify(body), headers: {'content-type': 'application/json', ...headers}})});
   }
 
+  /** The status of an app as the API answers it. */
+  async status(app = 'web'): Promise<App['status']> {
+    return App.parse((await this.request('GET', `/apps/${app}`)).json()).status;
+  }
+
+  /** Until the app has this phase. */
+  async until(phase: App['status']['phase'], app = 'web'): Promise<void> {
+    await waitFor(async () => (await this.request('GET', `/apps/${app}`)).json().status?.phase === phase, {deadlineMs: 5000, what: `app ${app} to be ${phase}`});
+  }
+
   async containers(app = 'web'): Promise<readonly ContainerRecord[]> {
     const {items} = await containers.in(this.store).list();
     return items.map(({value}) => value).filter((record) => record.app === app);
@@ -111,6 +124,7 @@ export class TestCluster {
     await serve(this.bus, subjects.admit, {}, async ({spec}) => ({errors: [...(options.admit?.(spec) ?? [])]}));
     await serve(this.bus, subjects.explainStrategy, {}, async () => ({strategy: 'rolling' as const}));
     await serve(this.bus, subjects.claimVolumes, {}, async ({claims}) => {
+      await this.onClaim(claims);
       const now = new Date().toISOString();
       for (const {namespace, name, node} of claims) {
         await volumes.in(this.store).put(resourceKey(namespace, name), {name, namespace, labels: {}, annotations: {}, spec: {driver: 'local'}, node, meta: {uid: name, generation: 1, createdAt: now, updatedAt: now}});
@@ -169,9 +183,8 @@ export class Machine {
   readonly name: string;
   /** Ids of what runs. */
   readonly runs = new Map<string, ContainerRecord>();
-  /** The most of one app that ever ran at the same time, by app. */
-  readonly peak = new Map<string, number>();
-  hold = false;
+  /** What the control plane was told runs. */
+  readonly #reported = new Set<string>();
   #cluster: TestCluster;
   #session: number;
   #looking: Promise<void> = Promise.resolve();
@@ -202,12 +215,16 @@ export class Machine {
     this.#looking = this.#looking.then(() => this.#once()).catch(() => undefined);
   }
 
+  /** Resolves when it has looked at all it was asked to. */
+  idle(): Promise<void> {
+    return this.#looking;
+  }
+
   async #once(): Promise<void> {
     const {bus} = this.#cluster;
     const reply = await call(bus, subjects.getAssignment, {node: this.name}, {session: this.#session}, {timeoutMs: 500});
-    this.hold = reply.hold;
     const bodies = new Map(reply.bodies.map((body) => [body.id, body]));
-    const rest = reply.containers.filter(({id}) => !bodies.has(id) && !this.runs.has(id)).map(({id}) => id);
+    const rest = reply.containers.filter(({id}) => !bodies.has(id) && !this.#reported.has(id)).map(({id}) => id);
     for (let next = 0; next < rest.length; next += 50) {
       const page = await call(bus, subjects.getContainers, {node: this.name}, {ids: rest.slice(next, next + 50)}, {timeoutMs: 500});
       for (const body of page.containers) bodies.set(body.id, body);
@@ -216,7 +233,7 @@ export class Machine {
     if (!reply.hold) for (const [id, record] of this.runs) if (!listed.has(id)) await this.#gone(id, record);
     for (const id of listed) {
       const record = bodies.get(id);
-      if (record && !this.runs.has(id)) await this.run(record);
+      if (record && !this.#reported.has(id)) await this.run(record);
     }
     // What is told to go and was never here: the full report's part.
     const {items} = await containers.in(this.#cluster.store).list();
@@ -226,14 +243,14 @@ export class Machine {
   /** Runs a container, as asked or behind everybody's back. */
   async run(record: ContainerRecord): Promise<void> {
     this.runs.set(record.id, record);
-    const same = [...this.runs.values()].filter(({namespace, app}) => namespace === record.namespace && app === record.app).length;
-    this.peak.set(record.app, Math.max(same, this.peak.get(record.app) ?? 0));
+    this.#reported.add(record.id);
     await this.#report(record, aStatus({startedAt: new Date().toISOString(), readySince: new Date().toISOString(), ports: record.ports, ...this.#cluster.behave(record)}));
   }
 
   async #gone(id: string, record: ContainerRecord): Promise<void> {
     await this.#report(record, aStatus({phase: 'removed', ready: false}));
     this.runs.delete(id);
+    this.#reported.delete(id);
   }
 
   async #report({id, namespace, app, node}: ContainerRecord, status: ContainerStatus): Promise<void> {
