@@ -2,7 +2,7 @@ import {AppBody, commonErrors, Container} from '@hivemind/contracts';
 import {pino} from 'pino';
 import {Registry} from 'prom-client';
 import {z} from 'zod';
-import {createHttp, created, listQuery, listReply, type HttpServer} from './index.ts';
+import {createHttp, created, listQuery, listReply, manifest, type HttpServer} from './index.ts';
 
 interface Setup {
   readonly app: HttpServer;
@@ -13,9 +13,10 @@ function setup(ready: () => readonly string[] = () => []): Setup {
   const lines: string[] = [];
   const logger = pino({level: 'debug'}, {write: (line: string) => void lines.push(line)});
   const app = createHttp({name: 'test', version: '1.2.3', logger, metrics: new Registry(), ready});
-  app.post('/api/v1/apps', {schema: {body: AppBody, summary: 'Create an app', response: {201: z.object({name: z.string(), meta: z.object({version: z.number()})})}}}, async (request, reply) =>
+  app.post('/api/v1/apps', {schema: {body: manifest(AppBody), summary: 'Create an app', response: {201: z.object({name: z.string(), meta: z.object({version: z.number()})})}}}, async (request, reply) =>
     created(reply, `/api/v1/apps/${request.body.name}`, {name: request.body.name, meta: {version: 7}}));
   app.patch('/api/v1/apps/:name', {schema: {body: z.record(z.string(), z.unknown())}}, async (request) => request.body);
+  app.put('/api/v1/apps/:name', {schema: {body: manifest(AppBody), params: z.object({name: z.string()})}}, async (request) => request.body);
   app.post('/api/v1/apps/:name/restart', async () => ({done: true}));
   app.get('/api/v1/containers', {schema: {querystring: listQuery({item: Container, filters: ['app', 'phase']})}}, async (request) => listReply<Container>([], request.query, {epoch: 'e-1', n: 3}));
   app.get('/api/v1/broken', async () => { throw new Error('the secret inside'); });
@@ -44,6 +45,14 @@ describe('input', () => {
     const reply = await app.inject({method: 'POST', url: '/api/v1/apps', headers: {'content-type': 'application/yaml; charset=utf-8'}, payload: 'name: web\nspec:\n  image: nginx:1\n'});
     expect(reply.statusCode).toBe(201);
     expect(reply.headers).toMatchObject({location: '/api/v1/apps/web', etag: '"7"'});
+  });
+
+  it('reads a spec written flat, and takes the name from the path', async () => {
+    const {app} = setup();
+    const reply = await app.inject({method: 'PUT', url: '/api/v1/apps/web', payload: {labels: {tier: 'front'}, image: 'nginx', replicas: 2}});
+    expect(reply.json()).toMatchObject({name: 'web', labels: {tier: 'front'}, spec: {image: 'nginx', replicas: 2}});
+    const wrong = await app.inject({method: 'PUT', url: '/api/v1/apps/web', payload: {image: 'nginx', replica: 2}});
+    expect(wrong.json()).toMatchObject({status: 422, errors: [{path: 'spec.replica', message: 'is not a known field; did you mean replicas?'}]});
   });
 
   it.each([
@@ -115,7 +124,7 @@ describe('routes', () => {
     const {app} = setup();
     const reply = await app.inject({method: 'DELETE', url: '/api/v1/apps/web'});
     expect(reply.statusCode).toBe(405);
-    expect(reply.headers.allow).toBe('PATCH');
+    expect(reply.headers.allow).toBe('PATCH, PUT');
     expect(reply.json()).toMatchObject({code: 'method-not-allowed'});
   });
 

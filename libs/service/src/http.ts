@@ -11,6 +11,7 @@ import type {Registry} from 'prom-client';
 import {z} from 'zod';
 import {readBodies} from './body.ts';
 import {httpMetrics} from './http-metrics.ts';
+import {unfoldManifest} from './manifest.ts';
 import {problemOf, sendProblem} from './problem.ts';
 import {RouteTable} from './routes.ts';
 import {traceIdOf} from './trace.ts';
@@ -73,6 +74,7 @@ export function createHttp(options: HttpOptions): HttpServer {
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-trace-id', request.id);
   });
+  app.addHook('preValidation', async (request) => unfoldManifest(request));
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none';
     metrics.observe(request.method, route, reply.statusCode, reply.elapsedTime / 1000);
