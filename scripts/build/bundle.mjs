@@ -13,8 +13,6 @@ const shared = {
   platform: 'node',
   target: 'node24',
   format: 'esm',
-  mainFields: ['module', 'main'],
-  conditions: ['node', 'import'],
 };
 
 /** Bundles `entry` with all it imports into `outfile`; answers the size in bytes. */

@@ -2,8 +2,7 @@ import {assembleBusyboxImage, dockerEngine} from '../../libs/testkit/src/index.t
 
 /** Answers each request with a page that tells which replica made it. */
 const page = `#!/bin/sh
-echo "Content-Type: text/html; charset=utf-8"
-echo
+printf 'Content-Type: text/html; charset=utf-8\\r\\n\\r\\n'
 cat <<HTML
 <!doctype html>
 <html lang="en">

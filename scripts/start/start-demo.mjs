@@ -92,7 +92,8 @@ async function deployDemo(place) {
   if (status !== 0) throw new SetupError(`The demo could not be deployed: see above, and ${place.logFile}.`);
   const urls = await pageUrls(place);
   for (const url of urls) {
-    if (!(await fetch(url)).ok) throw new SetupError(`${url} does not answer, although its container is ready.`);
+    const problem = await fetch(url).then(({ok, status}) => (ok ? undefined : `status ${status}`), (error) => error.cause?.message ?? error.message);
+    if (problem) throw new SetupError(`${url} does not answer (${problem}), although its container is ready.`);
   }
   say(`
 The demo answers:
