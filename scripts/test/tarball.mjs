@@ -34,7 +34,8 @@ async function deployTheDemo(hivemind, cwd) {
   const env = {HIVEMIND_DATA_DIR: dataDir, HIVEMIND_SERVER: server};
   const up = startUp(hivemind, cwd, env, new URL(server).host);
   try {
-    await waitFor(async () => (await fetch(`${server}/readyz`)).ok, {what: 'hivemind up to be ready', deadlineMs: 30_000});
+    const ready = waitFor(async () => (await fetch(`${server}/readyz`)).ok, {what: 'hivemind up to be ready', deadlineMs: 30_000});
+    await Promise.race([ready, up.ended.then(([code]) => Promise.reject(new Error(`hivemind up ended with status ${code}`)))]);
     await must(hivemind, ['apply', '-f', demoFile, '--wait', '--timeout', '60s'], {cwd, env});
     const urls = await pageUrls({server, dataDir});
     if (urls.length !== 2) throw new Error(`the demo has ${urls.length} pages, not 2`);
