@@ -17,11 +17,9 @@ const OVERHEAD_BYTES = 128;
 
 const COLLECTION = /^[a-z0-9][a-z0-9-]{0,62}$/;
 // Control characters are the drivers' separators, and U+10FFFF their upper bound of a prefix.
-// eslint-disable-next-line no-control-regex
 const FORBIDDEN_IN_KEY = /[\u0000-\u001f\u{10ffff}]/u;
 
 /** Of the change log (log-codec.ts). */
-// eslint-disable-next-line no-control-regex
 const SEPARATORS = /[\u001e\u001f]/;
 
 /** Throws `invalid-input`. */

@@ -1,6 +1,6 @@
 /** What the Redis driver does when the server is weak, dies, freezes, forgets, or has other clients. */
-import {collection, informer, openRedisStore, type Store} from '@hivemind/store';
-import {put, Watching, write} from '@hivemind/store/testing';
+import {collection, informer, openRedisStore, type Store} from '../../src/index.ts';
+import {put, Watching, write} from '../../src/testing/index.ts';
 import {startRedis, waitFor, type RedisServer} from '@hivemind/testkit';
 import {Redis} from 'ioredis';
 import {z} from 'zod';

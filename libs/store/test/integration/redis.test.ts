@@ -1,5 +1,5 @@
-import {openRedisStore} from '@hivemind/store';
-import {storeContract} from '@hivemind/store/testing';
+import {openRedisStore} from '../../src/index.ts';
+import {storeContract} from '../../src/testing/index.ts';
 import {startRedis, type RedisServer} from '@hivemind/testkit';
 import {setTimeout as pause} from 'node:timers/promises';
 

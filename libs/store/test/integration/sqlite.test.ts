@@ -1,5 +1,5 @@
-import {openSqliteStore, type Store} from '@hivemind/store';
-import {ManualClock, put, Watching, write} from '@hivemind/store/testing';
+import {openSqliteStore, type Store} from '../../src/index.ts';
+import {ManualClock, put, Watching, write} from '../../src/testing/index.ts';
 import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import {execFileSync, spawn, type ChildProcess} from 'node:child_process';
 import {once} from 'node:events';

@@ -2,7 +2,7 @@
  * A process to be killed: writes to the store at argv[2] from many loops, each raising its own key, and says on standard
  * output what was acknowledged, as lines "key number".
  */
-import {openSqliteStore} from '@hivemind/store';
+import {openSqliteStore} from '../../src/index.ts';
 
 const LOOPS = 32;
 
