@@ -14,7 +14,7 @@ runtimeContract('fake', () => {
       cluster: 'ours',
       image: 'busybox',
       registry: {open: 'registry/open:1', closed: 'registry/closed:1', missing: 'registry/missing:1', credentials},
-      async *context () {
+      async *context() {
         yield await Promise.resolve(Buffer.from('tar'));
       },
     },
