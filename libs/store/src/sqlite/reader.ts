@@ -27,6 +27,7 @@ export class Reader {
       nextCollection: db.prepare('SELECT min(collection) AS name FROM records WHERE collection > ?'),
       state: db.prepare('SELECT epoch, n, floor FROM state'),
       leases: db.prepare('SELECT id, ttl FROM leases'),
+      leasesOf: db.prepare('SELECT DISTINCT lease FROM records WHERE collection = ? AND lease IS NOT NULL'),
     };
   }
 
@@ -69,6 +70,11 @@ export class Reader {
 
   leases(): {id: string; ttlMs: number}[] {
     return this.#sql.leases.all().map((row) => ({id: String(row.id), ttlMs: Number(row.ttl)}));
+  }
+
+  /** Leases that hold a record of `collection`. */
+  leasesOf(collection: string): string[] {
+    return this.#sql.leasesOf.all(collection).map((row) => String(row.lease));
   }
 
   readLog(after: number): LogPage {
