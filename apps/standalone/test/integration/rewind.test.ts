@@ -1,0 +1,74 @@
+import {cpSync, rmSync} from 'node:fs';
+import {join} from 'node:path';
+import {tempDir, waitFor} from '@hivemind/testkit';
+import {z} from 'zod';
+import {aHivemind, app, clusterOf, createApp, engineContainers, sleeper, untilRunning} from '../standalone.ts';
+
+describe('a store that lost or rewound its data (law 12)', () => {
+  it('a data dir put back from an older copy stops and removes nothing until adopted', async () => {
+    await using fixture = await aHivemind();
+    const {hivemind, docker, image} = fixture;
+    const cluster = await clusterOf(hivemind);
+    await createApp(hivemind, 'old', sleeper(image, {volumes: [{name: 'data', mount: '/data'}]}));
+    await untilRunning(hivemind, 'old', 1);
+    await hivemind.terminate();
+    const copy = join(tempDir('yesterday'), 'data');
+    cpSync(hivemind.dataDir, copy, {recursive: true});
+    await hivemind.start();
+    await createApp(hivemind, 'new', sleeper(image, {replicas: 2}));
+    await untilRunning(hivemind, 'new', 2);
+    const before = [...(await engineContainers(docker, cluster, 'old')), ...(await engineContainers(docker, cluster, 'new'))];
+    await hivemind.terminate();
+    rmSync(hivemind.dataDir, {recursive: true});
+    cpSync(copy, hivemind.dataDir, {recursive: true});
+
+    await hivemind.start();
+    expect(await clusterOf(hivemind)).toBe(cluster);
+    const adoption = await waitFor(async () => held((await hivemind.call('GET', '/cluster/adoption')).body), {what: 'the hold to be said'});
+    expect(adoption.held).toBe(true);
+    expect(await engineContainers(docker, cluster, 'new')).toHaveLength(2);
+
+    expect((await hivemind.call('POST', '/cluster/adopt', {mode: 'keep'})).status).toBe(200);
+    await untilRunning(hivemind, 'new', 2);
+    await untilRunning(hivemind, 'old', 1);
+    expect([...(await engineContainers(docker, cluster, 'old')), ...(await engineContainers(docker, cluster, 'new'))]).toEqual(before);
+  }, 120_000);
+
+  it('a data dir that is gone: the containers are found again, held, and rebuilt when adopted', async () => {
+    await using fixture = await aHivemind();
+    const {hivemind, docker, image} = fixture;
+    const cluster = await clusterOf(hivemind);
+    await createApp(hivemind, 'web', sleeper(image, {replicas: 2, volumes: [{name: 'data', mount: '/data'}]}));
+    await untilRunning(hivemind, 'web', 2);
+    const before = await engineContainers(docker, cluster, 'web');
+    await hivemind.kill();
+    rmSync(hivemind.dataDir, {recursive: true});
+
+    await hivemind.start();
+    expect(await clusterOf(hivemind)).toBe(cluster);
+    await waitFor(async () => held((await hivemind.call('GET', '/cluster/adoption')).body).held, {what: 'the hold to be said'});
+    expect(await engineContainers(docker, cluster, 'web')).toEqual(before);
+    expect((await hivemind.call('POST', '/cluster/adopt', {mode: 'keep'})).status).toBe(200);
+    await untilRunning(hivemind, 'web', 2);
+    expect((await app(hivemind, 'web')).spec.replicas).toBe(2);
+    expect(await engineContainers(docker, cluster, 'web')).toEqual(before);
+    const volumes = await docker.listVolumes({filters: JSON.stringify({label: [`hivemind.cluster=${cluster}`]})});
+    expect(volumes.Volumes).toHaveLength(1);
+  }, 120_000);
+
+  it('discarding lets go of what the store does not know', async () => {
+    await using fixture = await aHivemind();
+    const {hivemind, docker, image} = fixture;
+    const cluster = await clusterOf(hivemind);
+    await createApp(hivemind, 'web', sleeper(image));
+    await untilRunning(hivemind, 'web', 1);
+    await hivemind.kill();
+    rmSync(hivemind.dataDir, {recursive: true});
+    await hivemind.start();
+    await waitFor(async () => held((await hivemind.call('GET', '/cluster/adoption')).body).held, {what: 'the hold to be said'});
+    expect((await hivemind.call('POST', '/cluster/adopt', {mode: 'discard'})).status).toBe(200);
+    await waitFor(async () => (await engineContainers(docker, cluster, 'web')).length === 0, {what: 'the container to be removed', deadlineMs: 60_000});
+  }, 120_000);
+});
+
+const held = (body: unknown) => z.looseObject({held: z.boolean()}).parse(body);

@@ -1,0 +1,93 @@
+/** What the integration tests of a whole Hivemind share: apps by name, and the engine's own view of them. */
+import {App, Container, type AppSpecInput} from '@hivemind/contracts';
+import {busyboxImage, dockerEngine, startHivemind, waitFor, type HivemindOptions, type HivemindProcess} from '@hivemind/testkit';
+import type Docker from 'dockerode';
+import {z} from 'zod';
+
+export interface Fixture extends AsyncDisposable {
+  readonly docker: Docker;
+  readonly image: string;
+  readonly hivemind: HivemindProcess;
+}
+
+/** A Hivemind on an engine; at the end its containers, networks and volumes are removed, whatever the test did to it. */
+export async function aHivemind(options: HivemindOptions & {readonly docker?: Docker} = {}): Promise<Fixture> {
+  const docker = options.docker ?? (await dockerEngine());
+  const image = await busyboxImage(docker);
+  const hivemind = await startHivemind(options);
+  const cluster = await clusterOf(hivemind);
+  return {
+    docker,
+    image,
+    hivemind,
+    async [Symbol.asyncDispose]() {
+      await hivemind.stop();
+      await removeCluster(docker, cluster);
+    },
+  };
+}
+
+export async function clusterOf(hivemind: HivemindProcess): Promise<string> {
+  const {body} = await hivemind.call('GET', '/status');
+  return z.object({cluster: z.string()}).parse(body).cluster;
+}
+
+/** Everything that carries the cluster's label. */
+export async function removeCluster(docker: Docker, cluster: string): Promise<void> {
+  const filters = {label: [`hivemind.cluster=${cluster}`]};
+  const containers = await docker.listContainers({all: true, filters});
+  await Promise.all(containers.map(({Id}) => docker.getContainer(Id).remove({force: true}).catch(() => undefined)));
+  const networks = await docker.listNetworks({filters});
+  await Promise.all(networks.map(({Id}) => docker.getNetwork(Id).remove().catch(() => undefined)));
+  const volumes = await docker.listVolumes({filters: JSON.stringify(filters)});
+  await Promise.all((volumes.Volumes ?? []).map(({Name}) => docker.getVolume(Name).remove().catch(() => undefined)));
+}
+
+/** A spec that sleeps and goes at once when told to. */
+export const sleeper = (image: string, rest: Partial<AppSpecInput> = {}): AppSpecInput => ({image, command: ['sleep', '3600'], stop: {signal: 'SIGKILL', grace: '1s'}, ...rest});
+
+export async function createApp(hivemind: HivemindProcess, name: string, spec: AppSpecInput): Promise<void> {
+  const {status, body} = await hivemind.call('POST', '/apps', {name, spec});
+  if (status !== 201) throw new Error(`POST /apps answered ${status}: ${JSON.stringify(body)}`);
+}
+
+export async function app(hivemind: HivemindProcess, name: string): Promise<z.infer<typeof App>> {
+  const {status, body} = await hivemind.call('GET', `/apps/${name}`);
+  if (status !== 200) throw new Error(`GET /apps/${name} answered ${status}: ${JSON.stringify(body)}`);
+  return App.parse(body);
+}
+
+export async function containersOf(hivemind: HivemindProcess, name: string): Promise<readonly Container[]> {
+  const {body} = await hivemind.call('GET', `/containers?app=${name}`);
+  return z.object({items: z.array(Container)}).parse(body).items;
+}
+
+export function untilRunning(hivemind: HivemindProcess, name: string, replicas: number, deadlineMs = 30_000): Promise<unknown> {
+  return waitFor(
+    async () => {
+      const {status} = await app(hivemind, name);
+      if (status.phase === 'running' && status.replicas.ready === replicas && status.replicas.running === replicas) return true;
+      throw new Error(JSON.stringify(status));
+    },
+    {what: `${replicas} ready replicas of ${name}`, deadlineMs, intervalMs: 50},
+  );
+}
+
+export interface EngineContainer {
+  /** Our id. */
+  readonly id: string;
+  readonly runtimeId: string;
+  readonly state: string;
+  readonly pid: number;
+  readonly startedAt: string;
+  readonly revision: string;
+}
+
+/** The engine's containers of an app, by our id, whatever their state. */
+export async function engineContainers(docker: Docker, cluster: string, name: string): Promise<readonly EngineContainer[]> {
+  const listed = await docker.listContainers({all: true, filters: {label: [`hivemind.cluster=${cluster}`, `hivemind.app=${name}`]}});
+  const inspected = await Promise.all(listed.map(({Id}) => docker.getContainer(Id).inspect()));
+  return inspected
+    .map(({Id, State, Config}) => ({id: Config.Labels['hivemind.container'] ?? '', runtimeId: Id, state: State.Status, pid: State.Pid, startedAt: State.StartedAt, revision: Config.Labels['hivemind.revision'] ?? ''}))
+    .toSorted((a, b) => a.id.localeCompare(b.id));
+}
