@@ -3,13 +3,13 @@
  * on alone (law 8). What comes from the disk may be older than what the engine has, so it never justifies a removal.
  * Secrets are never in it: templates only name them.
  */
-import {mkdir, open, readFile, rename} from 'node:fs/promises';
-import {dirname} from 'node:path';
+import {readFile} from 'node:fs/promises';
 import {call, type Bus} from '@hivemind/bus';
 import {ContainerRecord, isError, subjects} from '@hivemind/contracts';
 import {z} from 'zod';
 import type {StoreRevision} from './core/timeline.ts';
 import {workerErrors} from './errors.ts';
+import {writeAtomically} from './files.ts';
 import type {Session} from './session.ts';
 
 export interface Assignment {
@@ -84,9 +84,8 @@ export class AssignmentSource {
       if (known?.generation === generation) records.set(id, known);
       else missing.push(id);
     }
-    for (let at = 0; at < missing.length; at += PAGE) {
-      for (const record of await this.#bodies(missing.slice(at, at + PAGE))) records.set(record.id, record);
-    }
+    const pages = Array.from({length: Math.ceil(missing.length / PAGE)}, (_, page) => this.#bodies(missing.slice(page * PAGE, (page + 1) * PAGE)));
+    for (const record of (await Promise.all(pages)).flat()) records.set(record.id, record);
     this.#records = records;
     return {cluster: reply.cluster, revision: reply.revision, listed: new Set(reply.containers.map(({id}) => id)), records, hold: reply.hold};
   }
@@ -120,14 +119,4 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** The file is the old one or the new one, whenever the power goes. */
-async function writeAtomically(path: string, content: string): Promise<void> {
-  await mkdir(dirname(path), {recursive: true, mode: 0o700});
-  const temporary = `${path}.new`;
-  await using file = await open(temporary, 'w', 0o600);
-  await file.writeFile(content);
-  await file.sync();
-  await rename(temporary, path);
 }

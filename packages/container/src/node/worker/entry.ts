@@ -19,6 +19,8 @@ export interface Entry {
   /** Something changed while it was busy: plan again. */
   again: boolean;
   busy: Promise<void> | undefined;
+  /** Its last lines, being read. */
+  reading: Promise<void> | undefined;
   /** The engine said that it ran out of memory, before it said that it exited. */
   outOfMemory: boolean;
   /** The hooks' `prepare` ran in this process. */
@@ -33,7 +35,7 @@ export interface Entry {
 export function newEntry(id: string): Entry {
   return {
     id, record: undefined, wanted: false, observed: undefined, memory: blankMemory,
-    doing: undefined, progress: undefined, stale: false, again: false, busy: undefined,
+    doing: undefined, progress: undefined, stale: false, again: false, busy: undefined, reading: undefined,
     outOfMemory: false, prepared: false, abort: new AbortController(), cancelWake: undefined, reported: '',
   };
 }

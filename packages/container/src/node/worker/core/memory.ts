@@ -105,9 +105,14 @@ export function afterUnhealthy(memory: Memory, cause: Cause, record: ContainerRe
   };
 }
 
-/** A person asked for a restart: at once, whatever its back-off. */
-export function afterRestartRequest(memory: Memory, cause: Cause): Memory {
+/** A person asked for a restart: at once, whatever its back-off. @param cause undefined when it does not run now */
+export function afterRestartRequest(memory: Memory, cause: Cause | undefined): Memory {
   return {...memory, streak: 0, notBefore: 0, restart: cause, outcome: undefined, trouble: undefined};
+}
+
+/** What an earlier process knew of it. */
+export function recalled(memory: Memory, past: Pick<Memory, 'restarts' | 'outcome' | 'exitCode' | 'finishedAt'> | undefined): Memory {
+  return past ? {...memory, restarts: past.restarts, outcome: past.outcome, exitCode: past.exitCode, finishedAt: past.finishedAt, ran: true} : memory;
 }
 
 /** The worker stopped it. */
