@@ -22,7 +22,7 @@ const TABLES = `
 
 export function configureConnection(db: DatabaseSync): void {
   // FULL: the write-ahead log is synced at each commit, so what was acknowledged survives a power cut.
-  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 16777216;');
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 33554432;');
 }
 
 /**
