@@ -79,7 +79,7 @@ export class Prober {
     cancelTimeout();
     if (this.#ending.signal.aborted || this.#running.get(kind) !== running) return;
     const at = nextProbeAt(running.first, started, durationMs(probe.interval), gridOffset(`${id}/${kind}`), clock.monotonic());
-    running.cancel = clock.setTimer(() => void this.#probe(kind, probe, running), at - clock.monotonic());
+    running.cancel = clock.setTimer(() => void this.#probe(kind, probe, running), Math.max(0, at - clock.monotonic()));
     if (result === undefined) return;
     this.#state = afterResult(this.#state, kind, result, health);
     this.#settle();
