@@ -1,6 +1,7 @@
 /** From a template to what the scheduler is asked. */
 import type {z} from 'zod';
 import type {ContainerTemplate} from './app-spec.ts';
+import type {ResourceAmounts} from './container.ts';
 import {cpuMillicores, memoryBytes} from './quantity.ts';
 import type {PlacementRequest} from './subjects.ts';
 
@@ -13,15 +14,13 @@ export interface PlacementSubject {
   readonly volumeNode: (volume: string) => string | undefined;
 }
 
-/** What one container asks of a machine. Without a request, its limit counts as one: what it may take is what it is given. */
+/** What one container asks of a machine. */
 export function placementRequest({id, namespace, app, template, volumeNode}: PlacementSubject): z.infer<typeof PlacementRequest> {
-  const {cpu, memory, cpuLimit, memoryLimit} = template.resources;
   return {
     id,
     namespace,
     app,
-    cpu: cpuMillicores(cpu ?? cpuLimit ?? 0),
-    memory: memoryBytes(memory ?? memoryLimit ?? 0),
+    ...requestedAmounts(template),
     ports: template.ports.map(({container, protocol, host, name, address}) => ({container, protocol, host, name, address})),
     nodes: template.placement.nodes ?? [],
     constraints: template.placement.constraints ?? [],
@@ -30,4 +29,27 @@ export function placementRequest({id, namespace, app, template, volumeNode}: Pla
       return name === undefined || node === undefined ? [] : [{volume: name, node}];
     }),
   };
+}
+
+/** What a container is promised of its machine, in millicores and bytes. Without a request, its limit counts as one: what it may take is what it is given. */
+export function requestedAmounts({resources: {cpu, memory, cpuLimit, memoryLimit}}: Pick<ContainerTemplate, 'resources'>): ResourceAmounts {
+  return {cpu: cpuMillicores(cpu ?? cpuLimit ?? 0), memory: memoryBytes(memory ?? memoryLimit ?? 0)};
+}
+
+/** A port of a machine that something listens on. */
+export interface HostPort {
+  readonly host: number;
+  readonly protocol: 'tcp' | 'udp';
+  /** Absent: every address. */
+  readonly address?: string;
+}
+
+/** Whether two cannot be listened on at once on one machine. `::` covers IPv4 too on a dual-stack socket, so wildcards overlap all else. */
+export function hostPortsClash(a: HostPort, b: HostPort): boolean {
+  return a.host === b.host && a.protocol === b.protocol && (everyAddress(a.address) || everyAddress(b.address) || a.address === b.address);
+}
+
+/** Whether an address to bind stands for all addresses of the machine. */
+export function everyAddress(address: string | undefined): boolean {
+  return address === undefined || address === '0.0.0.0' || address === '::';
 }

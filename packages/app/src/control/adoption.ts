@@ -2,8 +2,8 @@
  * Law 12: what machines run and a rewound or emptied store does not list is held until a person, or an empty report, says
  * what becomes of it.
  */
-import {call, emit, serve, type Subscription} from '@hivemind/bus';
-import {EngineOrigin, isError, resourceKey, revisionKey, subjects, type AdoptionRecord, type StrangerRecord} from '@hivemind/contracts';
+import {call, serve, type Subscription} from '@hivemind/bus';
+import {EngineOrigin, resourceKey, revisionKey, subjects, type AdoptionRecord, type StrangerRecord} from '@hivemind/contracts';
 import {recordEvent, type ManagerContext} from '@hivemind/service';
 import {commit, type Stored, type Write} from '@hivemind/store';
 import {adoptApp, type Found} from '../core/adopt.ts';
@@ -12,11 +12,12 @@ import {ADOPTION_KEY, checkSession} from './assignments.ts';
 import {adoption, appRevisions, apps, namespaces, strangers} from './collections.ts';
 import {newNamespace} from './namespace-record.ts';
 import {PlacementCommit} from './placement-commit.ts';
+import {untilWon} from './races.ts';
 import type {ClusterView} from './view.ts';
+import {wakeNodes} from './wake-nodes.ts';
 
 /** ms for which a decision covers what is reported after it: a machine reports its containers one by one. */
 const DECISION_MS = 60_000;
-const MAX_RACES = 16;
 
 export interface AdoptionResult {
   readonly adopted: readonly string[];
@@ -120,7 +121,7 @@ export class Adoption {
       ({value}) => resourceKey(value.origin?.container.namespace ?? '', value.origin?.container.app ?? ''),
     );
     for (const [key, group] of byApp) {
-      const result = await this.#adoptApp(key, group);
+      const result = await untilWon(() => this.#adoptApp(key, group));
       adopted.push(...result.adopted);
       skipped.push(...result.skipped);
     }
@@ -132,19 +133,8 @@ export class Adoption {
     return {adopted: [], discarded: found.map(({value}) => value.id), skipped: []};
   }
 
-  /** One app in one transaction; again when it was changed meanwhile. */
+  /** One app in one transaction. */
   async #adoptApp(key: string, group: readonly Stored<StrangerRecord>[]): Promise<Pick<AdoptionResult, 'adopted' | 'skipped'>> {
-    for (let races = 1; ; races += 1) {
-      try {
-        return await this.#tryAdopt(key, group);
-      } catch (error) {
-        const lost = isError(error, 'version-mismatch') || isError(error, 'already-exists');
-        if (!lost || races >= MAX_RACES) throw error;
-      }
-    }
-  }
-
-  async #tryAdopt(key: string, group: readonly Stored<StrangerRecord>[]): Promise<Pick<AdoptionResult, 'adopted' | 'skipped'>> {
     const {store, bus} = this.#context;
     await this.#view.catchUp((await store.revision()).n);
     const found = group.flatMap(({value: {origin, node}}): Found[] => (origin === null ? [] : [{origin, node}]));
@@ -165,7 +155,7 @@ export class Adoption {
     if (claims.length > 0) await call(bus, subjects.claimVolumes, {}, {claims});
     const {transaction, nodes} = draft.finish();
     const {n} = await commit(store, transaction);
-    for (const node of nodes) await this.#wake(node, n);
+    wakeNodes(this.#context, nodes, n);
     return {adopted: plan.containers.map(({id}) => id), skipped: plan.skipped};
   }
 
@@ -196,11 +186,7 @@ export class Adoption {
   /** What was held may be done now. */
   async #wakeAll(): Promise<void> {
     const {n} = await this.#context.store.revision();
-    await Promise.all(this.#view.nodes.list().map(({key}) => this.#wake(key, n)));
-  }
-
-  async #wake(node: string, version: number): Promise<void> {
-    await emit(this.#context.bus, subjects.assignmentChanged, {node}, {version}).catch((err: unknown) => this.#context.logger.debug({err, node}, 'the wake of an assignment was lost'));
+    wakeNodes(this.#context, this.#view.nodes.list().map(({key}) => key), n);
   }
 
   #event(reason: string, message: string): void {

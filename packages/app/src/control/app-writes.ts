@@ -2,8 +2,8 @@
  * Every write of an app by a person: read, decide, admit, and put app and revision in one transaction that compares what
  * was read. A lost race without `If-Match` reads and decides anew.
  */
-import {isError, resourceKey, revisionKey, type AppRecord, type AppSpec, type HivemindError} from '@hivemind/contracts';
-import {checkMatch, type ManagerContext} from '@hivemind/service';
+import {resourceKey, revisionKey, type AppRecord, type AppSpec, type HivemindError} from '@hivemind/contracts';
+import {checkMatch, recordEvent, type ManagerContext} from '@hivemind/service';
 import {commit, type Compare, type Stored, type Write} from '@hivemind/store';
 import {canonical} from '../core/canonical.ts';
 import {revisionNumber, revisionOf, revisionsToForget} from '../core/revision.ts';
@@ -11,9 +11,8 @@ import {errors} from '../errors.ts';
 import {admit} from './admission.ts';
 import {appRevisions, apps, namespaces} from './collections.ts';
 import {newNamespace} from './namespace-record.ts';
+import {untilWon} from './races.ts';
 import type {ClusterView} from './view.ts';
-
-const MAX_RACES = 16;
 
 /** What a person may change of an app. */
 export type Change = Partial<Pick<AppRecord, 'labels' | 'annotations' | 'spec' | 'stopped' | 'restarts' | 'deletedAt'>>;
@@ -27,6 +26,11 @@ export interface WriteRequest {
   readonly cause: string;
   /** Version from `If-Match`. */
   readonly expected?: number;
+}
+
+export interface Written {
+  readonly stored: Stored<AppRecord>;
+  readonly isNew: boolean;
 }
 
 /** A write that was decided but not made. */
@@ -57,20 +61,17 @@ export class AppWrites {
   }
 
   /**
-   * Decide, and write. Answers the app as stored.
+   * Decide, and write.
    * @throws what `change` throws, `app-deleting` 409, `version-mismatch` 412, and what admission throws
    */
-  async write(request: WriteRequest): Promise<Stored<AppRecord>> {
-    for (let races = 1; ; races += 1) {
-      try {
-        const draft = await this.draft(request);
-        return draft.changed || draft.before === undefined ? await this.#put(draft, request.cause) : draft.before;
-      } catch (error) {
-        const lost = isError(error, 'version-mismatch') || isError(error, 'already-exists');
-        if (!lost || request.expected !== undefined || races >= MAX_RACES) throw error;
-        // What makes a creation fail for good is found out, in words, by the next reading.
-      }
-    }
+  async write(request: WriteRequest): Promise<Written> {
+    const attempt = async (): Promise<Written> => {
+      const draft = await this.draft(request);
+      const {before} = draft;
+      return {stored: draft.changed || before === undefined ? await this.#put(draft, request.cause) : before, isNew: before === undefined};
+    };
+    // Who said what they saw is told that they lost; all others only meant the change.
+    return request.expected === undefined ? untilWon(attempt) : attempt();
   }
 
   /** What a write would make of the app; admitted, not written. */
@@ -107,8 +108,13 @@ export class AppWrites {
     }
     if (before === undefined) this.#withNamespace(after.namespace, compare, writes);
     const {n} = await commit(this.#context.store, {compare, writes});
+    this.#tell(after, cause);
     await this.#view.catchUp(n);
     return apps.decode({collection: apps.name, key, version: n, created: before?.created ?? n, value: put.op === 'put' ? put.value : ''});
+  }
+
+  #tell({namespace, name, revision}: AppRecord, cause: string): void {
+    recordEvent(this.#context, {namespace, kind: 'App', name, type: 'normal', reason: 'Changed', message: `${cause}; revision ${revision}`});
   }
 
   /** Revisions beyond the last ten go, but for those that still run or may be gone back to. */

@@ -70,7 +70,7 @@ describe('looking at an app', () => {
     recordEvent(context, {namespace: 'default', kind: 'Container', name: 'web-shop-22222', type: 'normal', reason: 'Other', message: ''});
     await flushEvents(cluster.store);
     const {items} = (await cluster.request('GET', '/apps/web/events')).json();
-    expect(items.map(({reason}: {reason: string}) => reason)).toEqual(['Placed', 'CrashLoop']);
+    expect(items.map(({reason}: {reason: string}) => reason)).toEqual(['Changed', 'Placed', 'CrashLoop']);
     expect((await cluster.request('GET', '/apps/web/events?limit=1')).json().items).toMatchObject([{reason: 'CrashLoop'}]);
   });
 

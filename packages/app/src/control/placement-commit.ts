@@ -2,7 +2,7 @@
  * One transaction that changes what should run where: containers, what each node has promised and what it is assigned,
  * guarded by the versions of all that the decision was based on. It holds whole, or not at all.
  */
-import {cpuMillicores, memoryBytes, type AllocationRecord, type AssignmentRecord, type ContainerRecord} from '@hivemind/contracts';
+import {requestedAmounts, type AllocationRecord, type AssignmentRecord, type ContainerRecord} from '@hivemind/contracts';
 import type {Compare, Stored, Transaction, Write} from '@hivemind/store';
 import {allocations, assignments, containers} from './collections.ts';
 import type {ClusterView} from './view.ts';
@@ -11,10 +11,8 @@ export type Allocated = AllocationRecord['containers'][string];
 
 /** What a container takes of its node for as long as its record is there. */
 export function allocatedBy({template, ports, namespace, app}: Pick<ContainerRecord, 'template' | 'ports' | 'namespace' | 'app'>): Allocated {
-  const {cpu, memory, cpuLimit, memoryLimit} = template.resources;
   return {
-    cpu: cpuMillicores(cpu ?? cpuLimit ?? 0),
-    memory: memoryBytes(memory ?? memoryLimit ?? 0),
+    ...requestedAmounts(template),
     ports: ports.flatMap(({host, protocol, address}) => (host === undefined || host === 0 ? [] : [{host, protocol, ...(address === undefined ? {} : {address})}])),
     namespace,
     app,

@@ -2,8 +2,8 @@
  * Makes what the rollouts count so. Each pass of a key waits until the view holds this manager's own last commit, plans,
  * asks the scheduler, and commits all in one transaction; a lost race reads and decides anew.
  */
-import {call, emit} from '@hivemind/bus';
-import {isError, placementRequest, resourceKey, revisionKey, splitKey, subjects, templateOf, type AppRecord, type ContainerRecord, type ContainerTemplate} from '@hivemind/contracts';
+import {call} from '@hivemind/bus';
+import {placementRequest, resourceKey, revisionKey, splitKey, subjects, templateOf, type AppRecord, type ContainerRecord, type ContainerTemplate} from '@hivemind/contracts';
 import {recordEvent, type ManagerContext} from '@hivemind/service';
 import {commit, type Compare, type Fence} from '@hivemind/store';
 import type {z} from 'zod';
@@ -14,14 +14,15 @@ import {errors} from '../errors.ts';
 import type {Steps} from '../model.ts';
 import {apps, appRevisions, rollouts} from './collections.ts';
 import {PlacementCommit} from './placement-commit.ts';
+import {untilWon} from './races.ts';
 import type {ClusterView} from './view.ts';
+import {wakeNodes} from './wake-nodes.ts';
 
 /** Most containers placed, removed or forgotten by one transaction; what is left follows in the next. */
 const BATCH = 500;
 /** Most bytes of templates in one transaction. */
 const BATCH_BYTES = 4_000_000;
 const CLAIM_TIMEOUT_MS = 2000;
-const MAX_RACES = 8;
 /** Containers that one event names. */
 const TOLD_PLACES = 5;
 
@@ -35,7 +36,7 @@ export interface Pass {
 /** What the scheduler answered, as far as it did. */
 interface Placing extends Pick<PlaceReply, 'refusals' | 'allocationVersions'> {
   readonly records: readonly ContainerRecord[];
-  readonly failure?: unknown;
+  readonly failure?: Error;
 }
 type PlaceReply = z.infer<(typeof subjects.place)['reply']>;
 const nothingPlaced: Placing = {records: [], refusals: [], allocationVersions: {}};
@@ -65,14 +66,7 @@ export class Reconciler {
 
   /** One pass of a key `namespace/name`, and another at once when a race was lost. Rejects with `fenced` when no longer the leader. */
   async reconcile(key: string, signal: AbortSignal): Promise<Pass> {
-    for (let races = 1; ; races += 1) {
-      try {
-        return await this.#pass(key, signal);
-      } catch (error) {
-        const lost = isError(error, 'version-mismatch') || isError(error, 'already-exists');
-        if (!lost || races >= MAX_RACES) throw error;
-      }
-    }
+    return untilWon(() => this.#pass(key, signal));
   }
 
   async #pass(key: string, signal: AbortSignal): Promise<Pass> {
@@ -149,8 +143,8 @@ export class Reconciler {
       const records = this.#records(app, wanted, placements);
       await this.#claimVolumes(records, signal);
       return {records, refusals, allocationVersions};
-    } catch (failure) {
-      return {...nothingPlaced, failure};
+    } catch (error) {
+      return {...nothingPlaced, failure: error instanceof Error ? error : new Error(String(error))};
     }
   }
 
@@ -201,10 +195,7 @@ export class Reconciler {
     this.#seen = undefined;
     const {n} = await commit(this.#context.store, {...transaction, fence: this.#fence});
     this.#seen = n;
-    for (const node of nodes) {
-      // Only a wake: an agent that misses it asks by itself.
-      emit(this.#context.bus, subjects.assignmentChanged, {node}, {version: n}).catch((err: unknown) => this.#context.logger.debug({err, node}, 'the wake of an assignment was lost'));
-    }
+    wakeNodes(this.#context, nodes, n);
   }
 
   #tell(key: string, {records, refusals, failure}: Placing): void {

@@ -1,13 +1,13 @@
 /** Putting another container in the place of one: this one is told to go, and the reconciler makes what is then missing. */
-import {emit, serve, type Subscription} from '@hivemind/bus';
-import {isError, subjects} from '@hivemind/contracts';
+import {serve, type Subscription} from '@hivemind/bus';
+import {subjects} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
 import {commit} from '@hivemind/store';
 import {errors} from '../errors.ts';
 import {PlacementCommit} from './placement-commit.ts';
+import {untilWon} from './races.ts';
 import type {ClusterView} from './view.ts';
-
-const MAX_RACES = 16;
+import {wakeNodes} from './wake-nodes.ts';
 
 export function serveReplace(context: ManagerContext, view: ClusterView): Promise<Subscription> {
   return serve(
@@ -15,27 +15,22 @@ export function serveReplace(context: ManagerContext, view: ClusterView): Promis
     subjects.replaceContainer,
     {},
     async ({id}) => {
-      for (let races = 1; ; races += 1) {
-        try {
-          await replace(context, view, id);
-          return {};
-        } catch (error) {
-          if (!isError(error, 'version-mismatch') || races >= MAX_RACES) throw error;
-        }
-      }
+      await untilWon(() => replace(context, view, id));
+      return {};
     },
     {queue: 'app'},
   );
 }
 
-async function replace({store, bus, logger, now}: ManagerContext, view: ClusterView, id: string): Promise<void> {
+async function replace(context: ManagerContext, view: ClusterView, id: string): Promise<void> {
+  const {store} = context;
   await view.catchUp((await store.revision()).n);
   const stored = view.containers.get(id);
   if (!stored) throw errors['container-not-found'](`There is no container ${id}.`);
   if (stored.value.removedAt !== undefined) return;
   const draft = new PlacementCommit(view);
-  draft.remove(stored, new Date(now()).toISOString());
+  draft.remove(stored, new Date(context.now()).toISOString());
   const {transaction, nodes} = draft.finish();
   const {n} = await commit(store, transaction);
-  for (const node of nodes) await emit(bus, subjects.assignmentChanged, {node}, {version: n}).catch((err: unknown) => logger.debug({err, node}, 'the wake of an assignment was lost'));
+  wakeNodes(context, nodes, n);
 }

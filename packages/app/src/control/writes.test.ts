@@ -62,6 +62,7 @@ describe('writing apps', () => {
     expect(back.statusCode).toBe(200);
     expect(back.headers['etag']).toBe(headers['etag']);
     expect(back.json().meta).toEqual(json().meta);
+    expect((await cluster.request('PUT', '/apps/web', json())).statusCode).toBe(200);
   });
 
   it('creates or replaces with PUT, changes with PATCH', async () => {

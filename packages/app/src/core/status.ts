@@ -5,7 +5,7 @@
  * The phase answers "does it do what was asked?": `running` only when the newest revision serves with all replicas;
  * `degraded` when it serves, but not all of it or not as asked; `failed` when nothing serves and something is wrong.
  */
-import type {AppRecord, AppStatus, Condition, NodeRefusal} from '@hivemind/contracts';
+import {everyAddress, type AppRecord, type AppStatus, type Condition, type NodeRefusal} from '@hivemind/contracts';
 import type {z} from 'zod';
 import type {AppView, ContainerView, Waiting} from '../model.ts';
 import {isFailing, isFinished, isGivenUp, isLive, isReady, isRunning} from './containers.ts';
@@ -105,7 +105,7 @@ function jobPhase({live, failing, running, refusals, waiting}: Facts): AppStatus
 
 function endpointsOf({record, status}: ContainerView, addressOf: StatusInput['addressOf']): AppStatus['endpoints'] {
   return (status?.ports ?? []).flatMap(({host, address, name}) => {
-    const bound = address === undefined || address === '0.0.0.0' || address === '::' ? addressOf(record.node) : address;
+    const bound = everyAddress(address) ? addressOf(record.node) : address;
     if (host === undefined || host === 0 || bound === undefined) return [];
     return [{node: record.node, address: bound, port: host, container: record.id, ...(name === undefined ? {} : {name})}];
   });

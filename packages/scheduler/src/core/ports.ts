@@ -1,27 +1,14 @@
 /** Host ports: which are asked for, which are taken, and one choice that satisfies all of a container's ports. */
-import type {PlacementRequest, PortBinding} from '@hivemind/contracts';
+import {hostPortsClash, type HostPort, type PlacementRequest, type PortBinding} from '@hivemind/contracts';
 
 export type PortRequest = PlacementRequest['ports'][number];
 
-export interface TakenPort {
-  readonly host: number;
-  readonly protocol: 'tcp' | 'udp';
-  readonly address?: string;
+export interface TakenPort extends HostPort {
   /** Who has it, in words. */
   readonly by: string;
 }
 
 export type PortChoice = {readonly ok: true; readonly ports: readonly PortBinding[]} | {readonly ok: false; readonly reason: string};
-
-/** Every address of the machine. `::` covers IPv4 too on a dual-stack socket, so all wildcards overlap all else. */
-function everyAddress(address: string | undefined): boolean {
-  return address === undefined || address === '0.0.0.0' || address === '::';
-}
-
-/** Whether two listeners cannot both exist on one machine. */
-export function portsClash(a: Omit<TakenPort, 'by'>, b: Omit<TakenPort, 'by'>): boolean {
-  return a.host === b.host && a.protocol === b.protocol && (everyAddress(a.address) || everyAddress(b.address) || a.address === b.address);
-}
 
 /** The ports that would do, inclusive; undefined when none is asked for or the engine chooses (0). */
 function wanted(host: PortRequest['host']): {readonly from: number; readonly to: number} | undefined {
@@ -49,7 +36,7 @@ export function choosePorts(asked: readonly PortRequest[], taken: readonly Taken
     let host = from;
     for (; host <= to; host++) {
       const candidate = {host, protocol, address};
-      blocker = inUse.find((other) => portsClash(candidate, other));
+      blocker = inUse.find((other) => hostPortsClash(candidate, other));
       if (blocker === undefined) break;
     }
     if (host > to) {

@@ -1,6 +1,6 @@
 /** Routes that look at what an app does: its logs, what its containers use, what happened. */
 import {call} from '@hivemind/bus';
-import {EventRecord, resourceKey, subjects, type AppRecord, type ContainerRecord, type ContainerStats, type LogLine} from '@hivemind/contracts';
+import {resourceKey, subjects, type AppRecord, type ContainerRecord, type ContainerStats, type EventRecord, type LogLine} from '@hivemind/contracts';
 import {namespaceOf, NamespaceQuery, queryFlag, queryInteger, revisionText} from '@hivemind/service';
 import {Readable} from 'node:stream';
 import {z} from 'zod';

@@ -15,8 +15,9 @@ export const AppParams = z.object({name: z.string()});
 const tags = ['app'];
 const ListApps = listQuery({item: App, filters: ['phase', 'revision', 'image', 'mode']});
 const DeleteQuery = WriteQuery.extend({
-  /** Seconds to wait until nothing of it is left; 0: answer at once. */
+  /** Answer when nothing of it is left. */
   wait: queryFlag.default(false),
+  /** Most seconds of that. */
   timeout: queryInteger(1, 600).default(60),
 });
 
@@ -101,9 +102,9 @@ export async function write(
     const {before, after} = await writes.draft({...request, expected});
     return planChange(context, view, before?.value, after);
   }
-  const stored = await writes.write({...request, expected});
+  const {stored, isNew} = await writes.write({...request, expected});
   const resource = await answer(routes, stored);
-  return stored.created === stored.version && expected === undefined
+  return isNew
     ? created(reply, `/api/v1/apps/${request.name}?namespace=${request.namespace}`, resource)
     : withETag(reply, resource);
 }
