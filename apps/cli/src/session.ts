@@ -1,6 +1,6 @@
 /** One run of the command: which server, as whom, in which namespace, how to print. */
 import {readFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {join, resolve} from 'node:path';
 import {z} from 'zod';
 import {ApiClient} from './api/client.ts';
 import {type Format, Output} from './output/output.ts';
@@ -18,6 +18,8 @@ export interface Session {
   readonly api: ApiClient;
   readonly output: Output;
   readonly terminal: Terminal;
+  /** Absolute. */
+  readonly dataDir: string;
   /** Asked for; undefined when nothing was said. */
   readonly givenNamespace: string | undefined;
   /** `default` when nothing was said. */
@@ -32,6 +34,7 @@ export async function openSession(options: GlobalOptions, terminal: Terminal): P
     api: new ApiClient({server, token: await tokenFor(server, options, terminal)}),
     output: new Output(options.output, terminal),
     terminal,
+    dataDir: resolve(terminal.cwd, dataDirOf(options, terminal)),
     givenNamespace: options.namespace,
     namespace: options.namespace ?? 'default',
   };

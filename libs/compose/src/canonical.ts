@@ -51,7 +51,9 @@ export function canonicalInclude(include: Tree, places: Places): Tree {
 
 function canonicalBuild(build: Tree, places: Places): Tree {
   if (build.kind !== 'map') return build;
-  let result = changed(build, 'args', pairs);
+  // Without a context it is the directory of the file that says so, whoever extends it.
+  const whole = entry(build, 'context') === undefined ? withEntry(build, 'context', scalar('.', build.at)) : build;
+  let result = changed(whole, 'args', pairs);
   result = changed(result, 'labels', pairs);
   result = changed(result, 'extra_hosts', hosts);
   return changed(result, 'context', (tree) => (tree.kind === 'scalar' && isRemote(String(tree.value)) ? tree : absolute(tree, places)));

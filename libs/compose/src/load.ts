@@ -3,7 +3,7 @@ import {dirname, relative} from 'node:path';
 import {canonicalInclude, canonicalService, canonicalSource, type Places} from './canonical.ts';
 import {DotenvError, parseDotenv, parseRawDotenv} from './dotenv.ts';
 import {composeErrors} from './errors.ts';
-import {Findings} from './findings.ts';
+import type {Findings} from './findings.ts';
 import {interpolate, InterpolationError, type Lookup} from './interpolation.ts';
 import {mergeFiles, mergeService} from './merge.ts';
 import {entry, type MapTree, mapScalars, type Position, positionText, toPlain, type Tree, withEntry} from './tree.ts';

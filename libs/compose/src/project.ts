@@ -177,6 +177,7 @@ class Translation {
       services, inactive, awaited, linkAliases,
       nameOf: (section, written) => this.#nameOf(section, written),
       networks: new Set(Object.keys(this.#file.networks ?? {})),
+      defaultIsNamed: active.some(([, service]) => Object.keys(service.networks ?? {}).length > 1 && Object.hasOwn(service.networks ?? {}, 'default')),
       configs: this.#file.configs ?? {},
       secrets: this.#file.secrets ?? {},
       volumes: {declared: (written, scope) => this.#volume(written, scope), anonymous: (name) => void this.#usedVolumes.set(name, {})},

@@ -58,7 +58,7 @@ export const Healthcheck = z.object({
 export type Healthcheck = z.infer<typeof Healthcheck>;
 
 export const Build = z.object({
-  context: z.string().default('.'),
+  context: z.string(),
   dockerfile: z.string().optional(),
   dockerfile_inline: z.string().optional(),
   args: Pairs,

@@ -21,6 +21,8 @@ export interface ProjectView {
   nameOf(section: NamedSection, written: string): string;
   readonly volumes: VolumeNames;
   readonly networks: ReadonlySet<string>;
+  /** Some service is on the default network and on others. */
+  readonly defaultIsNamed: boolean;
   readonly configs: Readonly<Record<string, Source>>;
   readonly secrets: Readonly<Record<string, Source>>;
   /** Services that others wait for to end: they are jobs. */
@@ -185,7 +187,10 @@ function readNetworks(service: Service, project: ProjectView, scope: Scope): str
   for (const network of networks) {
     if (network !== 'default' && !project.networks.has(network)) scope.at('networks', network).error(`there is no network ${network} under networks of the file`);
   }
-  return networks.every((network) => network === 'default') ? [] : networks.map((network) => project.nameOf('networks', network));
+  // An app without networks is on the namespace's own. Where a service is on `default` and others, everyone's `default` is a
+  // network of that name, so that they meet there.
+  if (networks.every((network) => network === 'default')) return project.defaultIsNamed ? ['default'] : [];
+  return networks.map((network) => project.nameOf('networks', network));
 }
 
 /** Every other name the service answers to: its own where that is no DNS label, `container_name`, network aliases and links. */

@@ -1,7 +1,7 @@
 /** YAML text to trees: anchors, aliases and merge keys resolved, duplicate keys refused, every error with line and column. */
 import {type Alias, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseAllDocuments, type Document, type YAMLMap} from 'yaml';
 import {composeErrors} from './errors.ts';
-import type {MergeMark, Position, Tree} from './tree.ts';
+import {isNull, type MergeMark, type Position, type Tree} from './tree.ts';
 
 /** Aliases of aliases grow without bound ("billion laughs"); no honest file comes near. */
 const MOST_NODES = 100_000;
@@ -20,7 +20,7 @@ export function parseYaml(text: string, file: string): readonly Tree[] {
   };
   const wrong = documents.flatMap((document) => document.errors).map((error) => ({at: at(error.pos[0]), message: error.message}));
   if (wrong.length > 0) throw malformed(wrong);
-  return documents.flatMap((document) => (document.contents === null ? [] : [new Reader(document, at).read(document.contents)]));
+  return documents.flatMap((document) => (document.contents === null ? [] : [new Reader(document, at).read(document.contents)])).filter((tree) => !isNull(tree));
 }
 
 function malformed(wrong: readonly {readonly at: Position; readonly message: string}[]) {

@@ -1,12 +1,12 @@
 /** `hivemind down`: every container of this data dir's cluster is stopped and removed; volumes stay. */
 import {readFile} from 'node:fs/promises';
-import {join, resolve} from 'node:path';
+import {join} from 'node:path';
 import {isError} from '@hivemind/contracts';
 import type {Command} from 'commander';
 import {z} from 'zod';
 import {path} from '../api/client.ts';
 import {Anything, ResourceView} from '../api/views.ts';
-import {dataDirOf, type Session} from '../session.ts';
+import type {Session} from '../session.ts';
 import {durationFlag, type Host, leaf, noArgs} from './define.ts';
 import {waitForGone} from './wait.ts';
 
@@ -21,7 +21,7 @@ export function register(parent: Command, host: Host): void {
     args: noArgs,
     options: z.object({dockerHost: z.string().optional(), timeout: durationFlag.prefault('2m')}),
     async run(session, _args, {dockerHost, timeout}) {
-      const dataDir = resolve(session.terminal.cwd, dataDirOf(z.object({dataDir: z.string().optional()}).parse(parent.opts()), session.terminal));
+      const {dataDir} = session;
       const cluster = await clusterOf(dataDir);
       const running = await runningCluster(session);
       // A server of another data dir is none of ours.

@@ -1,9 +1,8 @@
 /** `hivemind up`: Hivemind on this machine, in the foreground. */
 import {mkdir} from 'node:fs/promises';
-import {join, resolve} from 'node:path';
+import {join} from 'node:path';
 import type {Command} from 'commander';
 import {z} from 'zod';
-import {dataDirOf, serverOf} from '../session.ts';
 import type {Terminal} from '../terminal.ts';
 import {type Host, leaf, noArgs} from './define.ts';
 
@@ -27,8 +26,7 @@ export function register(parent: Command, host: Host): void {
       agent: z.boolean().default(true),
       tls: z.enum(['auto', 'off'], 'is neither auto nor off').default('auto'),
     }),
-    async run({terminal}, _args, options) {
-      const dataDir = resolve(terminal.cwd, dataDirOf(globalsOf(parent), terminal));
+    async run({terminal, dataDir, api}, _args, options) {
       await mkdir(dataDir, {recursive: true, mode: 0o700});
       const logFile = terminal.err.isTTY === true ? join(dataDir, 'hivemind.log') : undefined;
       const [{startStandalone}, {logger, flush}] = await Promise.all([import('@hivemind/standalone'), openLog(logFile)]);
@@ -36,7 +34,7 @@ export function register(parent: Command, host: Host): void {
       try {
         const standalone = await startStandalone({
           dataDir, logger,
-          listen: options.listen ?? new URL(serverOf({output: 'table'}, terminal)).host,
+          listen: options.listen ?? new URL(api.server).host,
           runtime: options.runtime,
           dockerHost: options.dockerHost ?? (terminal.env.DOCKER_HOST || undefined),
           noAgent: !options.agent,
@@ -51,10 +49,6 @@ export function register(parent: Command, host: Host): void {
       }
     },
   });
-}
-
-function globalsOf(program: Command): {readonly dataDir?: string} {
-  return z.object({dataDir: z.string().optional()}).parse(program.opts());
 }
 
 /** For people on a terminal the log goes to a file; a supervisor gets it on stderr, as JSON lines. */

@@ -21,7 +21,6 @@ export function fields(pairs: readonly (readonly [string, string | number | unde
 }
 
 /** One line, and nothing that moves the cursor: what is shown may come from a container. */
-// eslint-disable-next-line no-control-regex
 const unprintable = /[\u0000-\u001f\u007f-\u009f]+/g;
 export function clean(text: string): string {
   return text.replaceAll(unprintable, ' ').trim() || '-';
