@@ -1,7 +1,7 @@
 /** What a person asks for: the app spec of the public contract, with its defaults. */
 import {z} from 'zod';
 import {DnsLabel, DnsName, LabelKey} from './names.ts';
-import {Cpu, Duration, Memory} from './quantity.ts';
+import {Cpu, cpuMillicores, Duration, Memory, memoryBytes} from './quantity.ts';
 
 const Port = z.number().int().min(1, 'is out of range: ports are 1 to 65535').max(65_535, 'is out of range: ports are 1 to 65535');
 const AbsolutePath = z.string().min(1).max(4096).regex(/^\//, 'is not an absolute path: begin it with /');
@@ -49,6 +49,9 @@ export const Resources = z.strictObject({
   disk: Memory.optional(),
   /** Most processes in the container. */
   pids: z.number().int().positive().optional(),
+}).superRefine(({cpu, cpuLimit, memory, memoryLimit}, context) => {
+  if (cpu !== undefined && cpuLimit !== undefined && cpuMillicores(cpu) > cpuMillicores(cpuLimit)) context.addIssue({code: 'custom', path: ['cpu'], message: `is more than cpuLimit (${cpuLimit}): ask for no more than may be used`});
+  if (memory !== undefined && memoryLimit !== undefined && memoryBytes(memory) > memoryBytes(memoryLimit)) context.addIssue({code: 'custom', path: ['memory'], message: `is more than memoryLimit (${memoryLimit}): ask for no more than may be used`});
 });
 
 const HttpHeaders = z.record(z.string(), z.string());

@@ -1,5 +1,5 @@
 /** A container as the Engine API takes it, from the runtime port's spec. Pure. */
-import {cpuMillicores, durationMs, engineLabels, memoryBytes, type PortBinding} from '@hivemind/contracts';
+import {cpuMillicores, durationMs, engineLabels, memoryBytes, type Memory, type PortBinding} from '@hivemind/contracts';
 import type {RuntimeMount, RuntimeSpec} from '@hivemind/runtime';
 import type Docker from 'dockerode';
 
@@ -39,6 +39,9 @@ export function createBody(spec: RuntimeSpec, cluster: string, endpoints: number
   };
 }
 
+/** The engine refuses to reserve less; so little is promised by the scheduler alone. */
+const LEAST_RESERVATION = 6 * 2 ** 20;
+
 function hostConfig({record, mounts, networks}: RuntimeSpec): HostConfig {
   const {template, ports} = record;
   const {resources, capabilities} = template;
@@ -56,7 +59,7 @@ function hostConfig({record, mounts, networks}: RuntimeSpec): HostConfig {
     Memory: memory,
     // Without it the engine allows as much swap again, and a limit would not be one.
     MemorySwap: memory,
-    MemoryReservation: resources.memory === undefined ? undefined : memoryBytes(resources.memory),
+    MemoryReservation: reservation(resources.memory),
     PidsLimit: resources.pids,
     Init: template.init,
     Privileged: template.privileged,
@@ -83,4 +86,9 @@ function mount(from: RuntimeMount): Docker.MountSettings {
 
 function portKey({container, protocol}: PortBinding): string {
   return `${container}/${protocol}`;
+}
+
+function reservation(memory: Memory | undefined): number | undefined {
+  const bytes = memory === undefined ? 0 : memoryBytes(memory);
+  return bytes < LEAST_RESERVATION ? undefined : bytes;
 }
