@@ -8,7 +8,7 @@ const spec = (image: string, replicas: number) => ({
   image,
   command: ['sleep', '3600'],
   replicas,
-  resources: {cpuLimit: 0.5, memoryLimit: '32Mi'},
+  resources: {cpu: 0.01, memory: '4Mi', cpuLimit: 0.5, memoryLimit: '32Mi'},
   stop: {signal: 'SIGKILL', grace: '1s'},
 });
 
