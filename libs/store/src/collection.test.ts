@@ -2,7 +2,7 @@ import {z} from 'zod';
 import {collection, commit} from './collection.ts';
 import {openSqliteStore} from './sqlite.ts';
 import type {Store} from './store.ts';
-import {put, write} from './testing/contract.ts';
+import {put, write} from './testing/watching.ts';
 
 const Port = z.strictObject({name: z.string(), port: z.number()});
 const App = z.object({image: z.string(), replicas: z.number().default(1), ports: z.array(Port).optional(), labels: z.record(z.string(), z.string()).optional()});

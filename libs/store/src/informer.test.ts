@@ -5,7 +5,7 @@ import {storeErrors} from './errors.ts';
 import {informer, type Informer, type InformerOptions} from './informer.ts';
 import {openSqliteStore} from './sqlite.ts';
 import type {Store} from './store.ts';
-import {put, write} from './testing/contract.ts';
+import {put, write} from './testing/watching.ts';
 
 const Container = z.object({app: z.string(), node: z.string().optional()});
 type Container = z.infer<typeof Container>;

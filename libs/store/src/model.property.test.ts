@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import {openSqliteStore} from './sqlite.ts';
 import type {Compare, Store, Transaction, Write} from './store.ts';
-import {Watching} from './testing/contract.ts';
+import {Watching} from './testing/watching.ts';
 
 interface Row {
   value: string;

@@ -99,10 +99,10 @@ class SqliteStore implements Store {
     this.#hub = new WatchHub((after) => this.#read((reader) => reader.readLog(after)));
     this.#writer = new GroupWriter((group) => this.#apply(group));
     this.#leases = new LeaseDeadlines(clock, (ids) => void this.#endLapsed(ids));
-    for (const {id, ttlMs} of this.#reader.leases()) this.#leases.start(id, ttlMs);
     // One process has the file at a time: whoever led when it was opened last is gone, and need not be waited for.
-    const orphaned = this.#reader.leasesOf(ELECTIONS);
-    if (orphaned.length > 0) void this.#endLapsed(orphaned);
+    const orphaned = new Set(this.#reader.leasesOf(ELECTIONS));
+    for (const {id, ttlMs} of this.#reader.leases()) if (!orphaned.has(id)) this.#leases.start(id, ttlMs);
+    if (orphaned.size > 0) void this.#endLapsed([...orphaned]);
   }
 
   async get(collection: string, key: string): Promise<StoredRecord | undefined> {

@@ -1,6 +1,6 @@
 import {openSqliteStore} from './sqlite.ts';
 import type {Store} from './store.ts';
-import {put, write} from './testing/contract.ts';
+import {put, write} from './testing/watching.ts';
 import {exportStore, importStore} from './transfer.ts';
 
 let source: Store;

@@ -15,7 +15,7 @@ type Row = Record<string, SQLOutputValue>;
 
 export class Reader {
   readonly #db: DatabaseSync;
-  readonly #sql: Readonly<Record<'get' | 'list' | 'log' | 'nextCollection' | 'state' | 'leases', StatementSync>>;
+  readonly #sql: Readonly<Record<'get' | 'list' | 'log' | 'nextCollection' | 'state' | 'leases' | 'leasesOf', StatementSync>>;
 
   constructor(db: DatabaseSync) {
     this.#db = db;

@@ -7,6 +7,7 @@ import {closeSync, openSync, rmSync, statSync, writeSync} from 'node:fs';
 import {join} from 'node:path';
 import {createInterface} from 'node:readline';
 import {DatabaseSync} from 'node:sqlite';
+import {fileURLToPath} from 'node:url';
 
 let folder: string;
 let path: string;
@@ -19,7 +20,7 @@ afterEach(() => removeTempDir(folder));
 /** A process that writes; `acknowledged` is what it was told is on disk. */
 function startWriter(): {child: ChildProcess; acknowledged: Map<string, number>; opened: Promise<void>} {
   const acknowledged = new Map<string, number>();
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'writer-process.ts'), path], {stdio: ['ignore', 'pipe', 'inherit']});
+  const child = spawn(process.execPath, [fileURLToPath(new URL('./writer-process.ts', import.meta.url)), path], {stdio: ['ignore', 'pipe', 'inherit']});
   const lines = createInterface({input: child.stdout});
   const opened = new Promise<void>((resolve) => {
     lines.on('line', (line) => {
