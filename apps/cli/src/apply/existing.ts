@@ -1,6 +1,7 @@
 /** What the server has of each kind, to tell created from changed, and to find what left the file. */
 import {projectLabelKey} from '@hivemind/compose';
 import {isError} from '@hivemind/contracts';
+import type {z} from 'zod';
 import {ResourceView} from '../api/views.ts';
 import type {Session} from '../session.ts';
 import {type Bundle, collections, type Kind, type Resource} from './bundle.ts';
@@ -10,8 +11,14 @@ export interface Existing {
   readonly namespace: string;
   readonly name: string;
   readonly project: string | undefined;
-  /** Moves with every change of spec, labels or annotations. */
-  readonly version: number;
+  /** As it was read: what is the same afterwards was not changed. */
+  readonly state: string;
+}
+
+/** Spec, labels and annotations in short: some are written anew, with a new version, though nothing is different. */
+export function stateOf({meta, labels, annotations}: z.infer<typeof ResourceView>): string {
+  const sorted = (pairs: Readonly<Record<string, string>>): unknown => Object.entries(pairs).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([meta.uid, meta.generation, sorted(labels), sorted(annotations)]);
 }
 
 export const existingKey = ({kind, namespace, name}: Pick<Resource, 'kind' | 'namespace' | 'name'>): string => `${kind}/${namespace}/${name}`;
@@ -23,7 +30,7 @@ export async function readExisting({api}: Session, bundle: Bundle, all: readonly
   for (const kind of all) {
     for (const namespace of kind === 'Namespace' ? [undefined] : namespaces) {
       for (const item of await listIfThere(api, collections[kind], namespace)) {
-        const existing: Existing = {kind, name: item.name, namespace: namespace ?? item.name, project: item.labels[projectLabelKey], version: item.meta.version};
+        const existing: Existing = {kind, name: item.name, namespace: namespace ?? item.name, project: item.labels[projectLabelKey], state: stateOf(item)};
         found.set(existingKey(existing), existing);
       }
     }

@@ -6,7 +6,7 @@ import {path} from '../api/client.ts';
 import {Anything, ResourceView} from '../api/views.ts';
 import {buildImages} from '../apply/build.ts';
 import {type Bundle, collections, fileFlags, FileOptions, kinds, readBundle, type Resource} from '../apply/bundle.ts';
-import {type Existing, existingKey, leftovers, readExisting} from '../apply/existing.ts';
+import {type Existing, existingKey, leftovers, readExisting, stateOf} from '../apply/existing.ts';
 import {printNotices} from '../apply/notices.ts';
 import {withFileVersions} from '../apply/rollout.ts';
 import {cliErrors} from '../errors.ts';
@@ -66,7 +66,7 @@ async function applyOne({api, output}: Session, resource: Resource, before: Exis
     query: resource.kind === 'Namespace' ? {} : {namespace: resource.namespace},
   });
   written.set(existingKey(resource), data.meta.generation);
-  output.say(`${label(resource)} ${before === undefined ? 'created' : before.version === data.meta.version ? 'unchanged' : 'configured'}`);
+  output.say(`${label(resource)} ${before === undefined ? 'created' : before.state === stateOf(data) ? 'unchanged' : 'configured'}`);
 }
 
 async function prune(session: Session, bundle: Bundle): Promise<void> {

@@ -3,7 +3,8 @@ import type {Command} from 'commander';
 import {z} from 'zod';
 import {exampleText, type Host, leaf, noArgs} from './define.ts';
 
-const Adopted = z.looseObject({adopted: z.number().optional(), discarded: z.number().optional(), message: z.string().optional()});
+const Skipped = z.object({id: z.string(), reason: z.string()});
+const Adopted = z.object({adopted: z.array(z.string()).default([]), discarded: z.array(z.string()).default([]), skipped: z.array(Skipped).default([])});
 
 export function register(parent: Command, host: Host): void {
   const cluster = parent.command('cluster').description('The cluster as a whole').addHelpText('after', exampleText('cluster adopt'));
@@ -14,8 +15,10 @@ export function register(parent: Command, host: Host): void {
     args: noArgs, options: z.object({discard: z.boolean().default(false)}),
     async run(session, _args, {discard}) {
       const {data, raw} = await session.api.post('/cluster/adopt', Adopted, {}, {mode: discard ? 'discard' : 'keep'});
-      const count = discard ? data.discarded : data.adopted;
-      await session.output.one(raw, () => `${data.message ?? `${discard ? 'discarded' : 'adopted'}${count === undefined ? '' : `: ${count} containers`}`}\n`);
+      const listed = (ids: readonly string[]): string => (ids.length === 0 ? 'nothing' : `${ids.length} ${ids.length === 1 ? 'container' : 'containers'}: ${ids.join(', ')}`);
+      await session.output.one(raw, () => `${discard ? `discarded ${listed(data.discarded)}` : `adopted ${listed(data.adopted)}`}\n`);
+      for (const {id, reason} of data.skipped) session.output.note(`${id} cannot be adopted: ${reason}. It runs on; cluster adopt --discard removes it.`);
+      return data.skipped.length === 0 ? 0 : 1;
     },
   });
 }

@@ -20,6 +20,7 @@ export function register(parent: Command, host: Host): void {
     async run(session, _args, options) {
       // Every profile: what was applied with one must go too.
       const bundle = await readBundle(session, {...options, profile: ['*']});
+      // Apps first: what one uses cannot go before it.
       const doomed = bundle.resources.filter(({kind}) => kind === 'App' || kind === 'Config' || kind === 'Secret').toReversed();
       for (const resource of doomed) {
         try {

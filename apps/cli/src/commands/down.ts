@@ -5,12 +5,13 @@ import {isError} from '@hivemind/contracts';
 import type {Command} from 'commander';
 import {z} from 'zod';
 import {path} from '../api/client.ts';
-import {Anything, ResourceView} from '../api/views.ts';
+import {Anything, ContainerView as Container, ResourceView} from '../api/views.ts';
 import type {Session} from '../session.ts';
 import {durationFlag, type Host, leaf, noArgs} from './define.ts';
 import {waitForGone} from './wait.ts';
 
-const Status = z.object({cluster: z.string()});
+const Status = z.object({cluster: z.string(), adoption: z.object({held: z.boolean()}).default({held: false})});
+const Identity = z.object({id: z.string()});
 
 export function register(parent: Command, host: Host): void {
   leaf(parent, host, {
@@ -21,38 +22,44 @@ export function register(parent: Command, host: Host): void {
     args: noArgs,
     options: z.object({dockerHost: z.string().optional(), timeout: durationFlag.prefault('2m')}),
     async run(session, _args, {dockerHost, timeout}) {
-      const {dataDir} = session;
-      const cluster = await clusterOf(dataDir);
-      const running = await runningCluster(session);
+      const cluster = await clusterOf(session.dataDir);
+      const running = await runningServer(session);
       // A server of another data dir is none of ours.
-      if (running !== undefined && (cluster === undefined || cluster === running)) return downThroughServer(session, timeout);
-      if (cluster === undefined) {
-        session.output.say(`There is no cluster in ${dataDir}: nothing to do.`);
-        return undefined;
-      }
+      if (running !== undefined && (cluster === undefined || cluster === running.cluster)) return downThroughServer(session, running.adoption.held, timeout);
       const {downThroughEngine} = await import('../offline/down.ts');
-      return downThroughEngine(session, {dataDir, cluster, dockerHost: dockerHost ?? (session.terminal.env.DOCKER_HOST || undefined)});
+      return downThroughEngine(session, {cluster, dockerHost: dockerHost ?? (session.terminal.env.DOCKER_HOST || undefined)});
     },
   });
 }
 
-async function downThroughServer(session: Session, timeoutMs: number): Promise<void> {
-  const {items} = await session.api.list('/apps', ResourceView, {namespace: '*'});
-  for (const {name, namespace} of items) {
+async function downThroughServer(session: Session, held: boolean, timeoutMs: number): Promise<void> {
+  const {api, output} = session;
+  // What is held for adoption is part of the cluster too, and nothing goes while it is held.
+  if (held) await api.post('/cluster/adopt', Anything, {}, {mode: 'discard'});
+  const {items: apps} = await api.list('/apps', ResourceView, {namespace: '*'});
+  const {items: containers} = await api.list('/containers', Container, {namespace: '*'});
+  for (const {name, namespace} of apps) {
     try {
-      await session.api.call('DELETE', path`/apps/${name}`, Anything, {query: {namespace}});
+      await api.call('DELETE', path`/apps/${name}`, Anything, {query: {namespace}});
     } catch (error) {
       if (!isError(error) || error.status !== 404) throw error;
     }
   }
-  await waitForGone(session, items, timeoutMs);
-  session.output.say(items.length === 0 ? 'There is no app: nothing to remove.' : `Removed ${items.length} ${items.length === 1 ? 'app' : 'apps'} with all containers: ${items.map(({name, namespace}) => `${namespace}/${name}`).join(', ')}. Volumes stay.`);
+  await waitForGone(session, apps, timeoutMs);
+  output.say(summary(apps.map(({name, namespace}) => `${namespace}/${name}`), containers.length));
 }
 
-/** Id of the cluster whose server answers; undefined when none does. */
-async function runningCluster({api}: Session): Promise<string | undefined> {
+/** What was removed, in a line. */
+export function summary(apps: readonly string[], containers: number): string {
+  if (apps.length === 0 && containers === 0) return 'There is nothing to remove.';
+  const count = (amount: number, what: string): string => `${amount} ${what}${amount === 1 ? '' : 's'}`;
+  return `Removed ${count(containers, 'container')} of ${count(apps.length, 'app')}${apps.length === 0 ? '' : ` (${apps.join(', ')})`}. Volumes stay.`;
+}
+
+/** The server that answers; undefined when none does. */
+async function runningServer({api}: Session): Promise<z.infer<typeof Status> | undefined> {
   try {
-    return (await api.get('/status', Status)).data.cluster;
+    return (await api.get('/status', Status)).data;
   } catch (error) {
     if (isError(error, 'server-absent')) return undefined;
     throw error;
@@ -60,6 +67,6 @@ async function runningCluster({api}: Session): Promise<string | undefined> {
 }
 
 async function clusterOf(dataDir: string): Promise<string | undefined> {
-  const text = await readFile(join(dataDir, 'agent', 'cluster'), 'utf8').catch(() => '');
-  return text.trim() || undefined;
+  const text = await readFile(join(dataDir, 'cluster.json'), 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : Identity.parse(JSON.parse(text)).id;
 }

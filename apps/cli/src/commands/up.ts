@@ -34,7 +34,7 @@ export function register(parent: Command, host: Host): void {
       try {
         const standalone = await startStandalone({
           dataDir, logger,
-          listen: options.listen ?? new URL(api.server).host,
+          listen: options.listen ?? listenOf(api.server),
           runtime: options.runtime,
           dockerHost: options.dockerHost ?? (terminal.env.DOCKER_HOST || undefined),
           noAgent: !options.agent,
@@ -49,6 +49,12 @@ export function register(parent: Command, host: Host): void {
       }
     },
   });
+}
+
+/** The address of the server that the other commands will look for. */
+function listenOf(server: string): string {
+  const {hostname, port, protocol} = new URL(server);
+  return `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
 }
 
 /** For people on a terminal the log goes to a file; a supervisor gets it on stderr, as JSON lines. */

@@ -1,11 +1,12 @@
 /** `hivemind down` where no server runs: through the engine, with the apps marked so that the next `up` brings none back. */
 import {existsSync} from 'node:fs';
 import {join} from 'node:path';
-import {createDockerRuntime} from '@hivemind/container/node';
+import {createDockerRuntime, earlierClusters} from '@hivemind/container/node';
 import {collections, durationMs, EngineOrigin} from '@hivemind/contracts';
-import type {RuntimeContainer} from '@hivemind/runtime';
+import type {Runtime, RuntimeContainer} from '@hivemind/runtime';
 import {collection, openSqliteStore} from '@hivemind/store';
 import {pino} from 'pino';
+import {summary} from '../commands/down.ts';
 import type {Session} from '../session.ts';
 
 /** Containers stopped at a time: each may take its grace. */
@@ -13,44 +14,55 @@ const AT_ONCE = 16;
 const DEFAULT_GRACE_MS = 10_000;
 
 export interface OfflineCluster {
-  readonly dataDir: string;
-  readonly cluster: string;
+  /** Undefined when the data dir is gone: the engine then knows which clusters were made for it. */
+  readonly cluster: string | undefined;
   readonly dockerHost: string | undefined;
 }
 
-export async function downThroughEngine({output, terminal}: Session, {dataDir, cluster, dockerHost}: OfflineCluster): Promise<void> {
+export async function downThroughEngine(session: Session, {cluster, dockerHost}: OfflineCluster): Promise<void> {
+  const {dataDir, output, terminal} = session;
   // First the intent, then the deed: a server that starts in between goes on with it.
   const apps = await markDeleted(join(dataDir, 'store.db'), terminal.now());
-  const runtime = await createDockerRuntime({cluster, node: 'local', logger: pino({level: 'silent'}), now: () => terminal.now(), ...(dockerHost === undefined ? {} : {host: dockerHost})});
-  try {
-    const containers = await runtime.list();
-    const queue = [...containers];
-    const work = async (): Promise<void> => {
-      for (let container = queue.pop(); container !== undefined; container = queue.pop()) {
-        const {signal, graceMs} = stopOf(container);
-        if (container.state === 'running') await runtime.stop(container.runtimeId, signal, graceMs);
-        await runtime.remove(container.runtimeId);
-        output.note(`removed ${container.id}`);
-      }
-    };
-    await Promise.all(Array.from({length: AT_ONCE}, work));
-    await runtime.pruneNetworks();
-    output.say(`Removed ${containers.length} containers of ${apps} apps; no server was running. Volumes stay.`);
-  } finally {
-    await runtime.close();
+  const engine = dockerHost === undefined ? {} : {host: dockerHost};
+  let containers = 0;
+  for (const id of cluster === undefined ? await earlierClusters(engine, dataDir) : [cluster]) {
+    const runtime = await createDockerRuntime({...engine, cluster: id, node: 'local', logger: pino({level: 'silent'}), now: () => terminal.now()});
+    try {
+      containers += await removeAll(runtime, output);
+    } finally {
+      await runtime.close();
+    }
   }
+  output.say(summary(apps, containers));
 }
 
-/** @returns how many apps there were */
-async function markDeleted(path: string, now: number): Promise<number> {
-  if (!existsSync(path)) return 0;
+/** @returns how many there were */
+async function removeAll(runtime: Runtime, output: Session['output']): Promise<number> {
+  const containers = await runtime.list();
+  const queue = [...containers];
+  const work = async (): Promise<void> => {
+    for (let container = queue.pop(); container !== undefined; container = queue.pop()) {
+      const {signal, graceMs} = stopOf(container);
+      if (container.state === 'running') await runtime.stop(container.runtimeId, signal, graceMs);
+      await runtime.remove(container.runtimeId);
+      output.note(`removed ${container.id}`);
+    }
+  };
+  await Promise.all(Array.from({length: AT_ONCE}, work));
+  await runtime.pruneNetworks();
+  return containers.length;
+}
+
+/** @returns the apps there were, as `namespace/name` */
+async function markDeleted(path: string, now: number): Promise<readonly string[]> {
+  if (!existsSync(path)) return [];
   const store = await openSqliteStore({path});
   try {
     const apps = collection(collections.apps).in(store);
     const {items} = await apps.list();
     const deletedAt = new Date(now).toISOString();
     for (const {key} of items) await apps.update(key, (app) => (app === undefined || app.deletedAt !== undefined ? undefined : {...app, deletedAt}));
-    return items.length;
+    return items.map(({key}) => key);
   } finally {
     await store.close();
   }
