@@ -3,6 +3,7 @@
  * no manager (status, events, batch, login).
  */
 import {randomBytes} from 'node:crypto';
+import {commonErrors} from '@hivemind/contracts';
 import {createHttp, honourIdempotencyKeys, stopHttp, type HttpServer, type Manager, type ManagerContext} from '@hivemind/service';
 import {z} from 'zod';
 import {loginRoute, requireToken, tokenCheck} from './auth.ts';
@@ -58,9 +59,22 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     eventRoutes(api, {context});
     batchRoute(http, api, randomBytes(16).toString('hex'));
     // Each in a scope of its own: the hooks and parsers of one are not the others'.
-    for (const manager of managers) await api.register(async (scope: HttpServer) => manager.routes(scope));
+    for (const manager of managers) {
+      await api.register(async (scope: HttpServer) => {
+        if (ready) refuseUntil(scope, ready);
+        await manager.routes(scope);
+      });
+    }
   }, {prefix: '/api/v1'});
   return {http, listen: () => listenOn(http, listen), stop: (drainMs) => stopHttp(http, drainMs)};
+}
+
+/** A manager that has not read the store yet would answer that there is nothing. */
+function refuseUntil(scope: HttpServer, ready: NonNullable<GatewayOptions['ready']>): void {
+  scope.addHook('onRequest', async () => {
+    const waiting = await ready();
+    if (waiting.length > 0) throw commonErrors.unavailable(`Not ready yet: ${waiting.join('; ')}.`);
+  });
 }
 
 function versionRoute(api: HttpServer, version: string, cluster: string): void {

@@ -1,40 +1,33 @@
 /**
  * Hivemind on one machine: gateway, managers and agent in one process, on SQLite and a bus within the process. The managers
- * are the same as anywhere else; only who hosts them differs.
+ * are the same as anywhere else; only who hosts them differs. What does not need the other starts at the same time.
  */
 import {randomUUID} from 'node:crypto';
+import {chmod, mkdir} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
-import {startAgent, type Agent, type AgentOptions} from '@hivemind/agent';
-import {createAppManager} from '@hivemind/app/control';
 import {createEmbeddedBus} from '@hivemind/bus';
-import {createContainerManager} from '@hivemind/container/control';
-import {earlierClusters} from '@hivemind/container/node';
-import {collections} from '@hivemind/contracts';
-import {createDeploymentManager} from '@hivemind/deployment/control';
 import {adminToken, createGateway, DEFAULT_LISTEN, parseListen, type TlsMode} from '@hivemind/gateway';
-import {createHealthManager} from '@hivemind/health/control';
-import {createNodeManager} from '@hivemind/node/control';
-import {createSchedulerManager} from '@hivemind/scheduler/control';
-import {createSecurityManager} from '@hivemind/security/control';
-import {flushEvents, type CreateManager, type ManagerContext} from '@hivemind/service';
-import {collection, openSqliteStore, type Store} from '@hivemind/store';
-import {createStorageManager} from '@hivemind/storage/control';
+import type {Runtime} from '@hivemind/runtime';
+import {flushEvents, type ManagerContext} from '@hivemind/service';
+import {ELECTIONS, openSqliteStore, type Store} from '@hivemind/store';
 import type {Logger} from 'pino';
 import {Registry} from 'prom-client';
 import {clusterIdentity} from './identity.ts';
+import {loadManagers} from './managers.ts';
 import {version} from './version.ts';
 
 export interface StandaloneOptions {
   /** Everything it keeps; mode 0700. One process at a time (`store-locked` names the other). */
   readonly dataDir: string;
-  /** `HOST:PORT`; default 127.0.0.1:4483. */
+  /** `HOST:PORT`; default 127.0.0.1:4483. Port 0 takes any free one. */
   readonly listen?: string;
-  readonly runtime?: 'auto' | 'docker' | Exclude<AgentOptions['runtime'], string | undefined>;
+  readonly tls?: TlsMode;
+  /** `auto` is docker in this release. A runtime given here is used as it is, and not closed. */
+  readonly runtime?: 'auto' | 'docker' | Runtime;
   /** As DOCKER_HOST; the engine's default when absent. */
   readonly dockerHost?: string | undefined;
   /** Run no containers on this machine. */
   readonly noAgent?: boolean;
-  readonly tls?: TlsMode;
   /** The node's name; the machine's host name when absent. */
   readonly nodeName?: string;
   readonly logger: Logger;
@@ -48,72 +41,99 @@ export interface Standalone {
   stop(): Promise<void>;
 }
 
-const managersOf: readonly CreateManager[] = [
-  createAppManager, createDeploymentManager, createSchedulerManager, createNodeManager,
-  createContainerManager, createStorageManager, createHealthManager, createSecurityManager,
-];
+/** What was started, and how to stop it: in the opposite order. */
+type Undo = (() => Promise<unknown>)[];
 
-/** Rejects with `store-locked`, `address-in-use`, `invalid-listen`, `tls-required`; what it had started is stopped then. */
-export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
-  const {logger, runtime = 'auto'} = options;
-  const dataDir = resolve(options.dataDir);
-  const undo: (() => Promise<void>)[] = [];
+/** See `startStandalone`. */
+export async function start(options: StandaloneOptions): Promise<Standalone> {
+  const undo: Undo = [];
   const stop = async (): Promise<void> => {
-    for (const step of undo.splice(0).toReversed()) await step().catch((err: unknown) => logger.warn({err}, 'something did not stop as it should'));
+    for (const step of undo.splice(0).toReversed()) await step().catch((err: unknown) => options.logger.warn({err}, 'something did not stop as it should'));
   };
   try {
-    const ownEngine = options.noAgent !== true && typeof runtime === 'string';
-    const where = options.dockerHost === undefined ? {} : {host: options.dockerHost};
-    const identity = await clusterIdentity(dataDir, async () => (ownEngine ? earlierClusters(where, dataDir) : []), logger);
-    const store = await openSqliteStore({path: join(dataDir, 'store.db')});
-    undo.push(() => store.close());
-    undo.push(() => flushEvents(store));
-    if (identity.earlierLife) await holdForAdoption(store);
-    const bus = createEmbeddedBus({logger});
-    undo.push(() => bus.close());
-    const context: ManagerContext = {bus, store, logger, metrics: new Registry(), cluster: identity.id, dataDir, instance: `standalone-${process.pid}`, now: Date.now, uid: randomUUID, random: Math.random};
-    const managers = managersOf.map((create) => create(context));
-    let ready = false;
-    const gateway = await createGateway({
-      context, managers, version,
-      adminToken: await adminToken(dataDir),
-      listen: parseListen(options.listen ?? DEFAULT_LISTEN),
-      tls: options.tls ?? 'auto',
-      ready: () => (ready ? [] : ['the managers are starting']),
-    });
-    undo.push(() => gateway.stop());
-    const url = await gateway.listen();
-    undo.push(async () => void (await Promise.all(managers.map((manager) => manager.stop()))));
-    await Promise.all(managers.map((manager) => manager.start()));
-    if (options.noAgent !== true) undo.push(await agentBesides({...options, dataDir}, context));
-    ready = true;
-    logger.info({url, cluster: identity.id, dataDir}, 'Hivemind is ready');
-    return {url, cluster: identity.id, stop};
+    return {...(await startParts(options, undo)), stop};
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
+async function startParts(options: StandaloneOptions, undo: Undo): Promise<Omit<Standalone, 'stop'>> {
+  const {logger} = options;
+  const dataDir = resolve(options.dataDir);
+  await mkdir(dataDir, {recursive: true, mode: 0o700});
+  await chmod(dataDir, 0o700);
+  const agentModule = options.noAgent === true ? undefined : import('@hivemind/agent');
+  const [store, createManagers] = await Promise.all([openStore(dataDir, undo), loadManagers()]);
+  const [cluster, token] = await Promise.all([
+    clusterIdentity({dataDir, store, earlier: () => earlierLives(options, dataDir), now: Date.now(), logger}),
+    adminToken(dataDir),
+    endElections(store),
+  ]);
+  const bus = createEmbeddedBus({logger});
+  undo.push(() => bus.close());
+  const context: ManagerContext = {bus, store, logger, metrics: new Registry(), cluster, dataDir, instance: `standalone-${cluster}`, now: Date.now, uid: randomUUID, random: Math.random};
+  const managers = createManagers(context);
+  const waiting = new Set(managers.map(({name}) => `the ${name} manager is starting`));
+  const gateway = await createGateway({
+    context, managers, version,
+    adminToken: token,
+    listen: parseListen(options.listen ?? DEFAULT_LISTEN),
+    tls: options.tls ?? 'auto',
+    ready: () => [...waiting],
+  });
+  undo.push(() => Promise.all(managers.map((manager) => manager.stop())));
+  undo.push(() => gateway.stop());
+  const [url] = await Promise.all([
+    gateway.listen(),
+    ...managers.map(async (manager) => {
+      await manager.start();
+      waiting.delete(`the ${manager.name} manager is starting`);
+    }),
+  ]);
+  if (agentModule) undo.push(await agentBesides(agentModule, {...options, dataDir}, context));
+  logger.info({url, cluster, dataDir}, 'Hivemind is ready');
+  return {url, cluster};
+}
+
+async function openStore(dataDir: string, undo: Undo): Promise<Store> {
+  const store = await openSqliteStore({path: join(dataDir, 'store.db')});
+  undo.push(async () => {
+    await flushEvents(store);
+    await store.close();
+  });
+  return store;
+}
+
+/**
+ * This process alone opens the store, so whoever led before is gone: without this, nobody would lead until their leases
+ * lapse, which after a crash takes as long as a lease is.
+ */
+async function endElections(store: Store): Promise<void> {
+  const {records} = await store.list(ELECTIONS);
+  await Promise.all(records.map(({lease}) => lease !== undefined && store.revokeLease(lease)));
+}
+
+async function earlierLives({noAgent, runtime = 'auto', dockerHost}: StandaloneOptions, dataDir: string): Promise<readonly string[]> {
+  if (noAgent === true || typeof runtime !== 'string') return [];
+  const {earlierClusters} = await import('@hivemind/container/node');
+  return earlierClusters(dockerHost === undefined ? {} : {host: dockerHost}, dataDir);
+}
+
 /**
  * Starts the agent without waiting for its engine: whether the machine can run containers is the node's to say. Answers how
  * to stop it.
  */
-async function agentBesides(options: StandaloneOptions, {bus, cluster, logger}: ManagerContext): Promise<() => Promise<void>> {
+async function agentBesides(module: Promise<typeof import('@hivemind/agent')>, options: StandaloneOptions, {bus, cluster, logger}: ManagerContext): Promise<() => Promise<void>> {
   const {runtime = 'auto', dockerHost, nodeName, dataDir} = options;
-  const starting: Promise<Agent> = startAgent({
+  const {startAgent} = await module;
+  const starting = startAgent({
     bus, cluster, dataDir, logger,
     runtime: runtime === 'auto' ? 'docker' : runtime,
+    address: '127.0.0.1',
     ...(dockerHost === undefined ? {} : {dockerHost}),
     ...(nodeName === undefined ? {} : {name: nodeName}),
-    address: '127.0.0.1',
   });
   starting.catch((err: unknown) => logger.error({err}, 'the agent could not be started'));
   return async () => (await starting).stop();
-}
-
-/** Nothing that runs is removed before a person has decided: written before any agent can ask. */
-async function holdForAdoption(store: Store): Promise<void> {
-  const reason = 'The data dir is new, but the engine runs containers that were made for it.';
-  await collection(collections.cluster).in(store).put('adoption', {held: true, reason, since: new Date().toISOString()});
 }
