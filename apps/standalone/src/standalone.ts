@@ -5,6 +5,7 @@
 import {randomUUID} from 'node:crypto';
 import {chmod, mkdir} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
+import type * as AgentModule from '@hivemind/agent';
 import {createEmbeddedBus} from '@hivemind/bus';
 import {adminToken, createGateway, DEFAULT_LISTEN, parseListen, type TlsMode} from '@hivemind/gateway';
 import type {Runtime} from '@hivemind/runtime';
@@ -69,6 +70,9 @@ async function startParts(options: StandaloneOptions, undo: Undo): Promise<Omit<
     clusterIdentity({dataDir, store, earlier: () => earlierLives(options, dataDir), now: Date.now(), logger}),
     adminToken(dataDir),
     endElections(store),
+    // The data dir may have been put back from an older copy meanwhile. What the lost days made is then of an epoch that this
+    // store never knew, however far its revisions come by now (law 12).
+    store.renewEpoch(),
   ]);
   const bus = createEmbeddedBus({logger});
   undo.push(() => bus.close());
@@ -124,7 +128,7 @@ async function earlierLives({noAgent, runtime = 'auto', dockerHost}: StandaloneO
  * Starts the agent without waiting for its engine: whether the machine can run containers is the node's to say. Answers how
  * to stop it.
  */
-async function agentBesides(module: Promise<typeof import('@hivemind/agent')>, options: StandaloneOptions, {bus, cluster, logger}: ManagerContext): Promise<() => Promise<void>> {
+async function agentBesides(module: Promise<typeof AgentModule>, options: StandaloneOptions, {bus, cluster, logger}: ManagerContext): Promise<() => Promise<void>> {
   const {runtime = 'auto', dockerHost, nodeName, dataDir} = options;
   const {startAgent} = await module;
   const starting = startAgent({

@@ -57,6 +57,8 @@ export class Containers {
     for (const id of listed) {
       const entry = this.#entry(id);
       entry.record = records.get(id) ?? entry.record;
+      // What was reported while the store did not know it (law 12) was refused: adopted, it is reported anew.
+      if (!entry.wanted) entry.reported = '';
       entry.wanted = true;
     }
     for (const entry of this.#entries.values()) {

@@ -41,6 +41,8 @@ export class AssignmentKeeper {
   #stopped = false;
   /** The control plane was told of strangers: it is told when they are gone, too. */
   #told = false;
+  /** Ids of strangers that the control plane knew and did not hold. */
+  readonly #letGo = new Set<string>();
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -125,10 +127,15 @@ export class AssignmentKeeper {
     }
     this.#told = true;
     let known = true;
+    // What is being removed already is not told again: its record may be gone by now, and it would seem unknown.
+    const pending = strangers.filter(({id}) => !this.#letGo.has(id));
     // An origin holds a whole record: one at a time stays under the bus's limit.
-    for (const stranger of strangers) known = (await this.#tell([stranger])) && known;
+    for (const stranger of pending) known = (await this.#tell([stranger])) && known;
     if (assignment.hold || !known) return true;
-    return (await this.#source.fetch()).hold;
+    if (pending.length === 0) return false;
+    const {hold} = await this.#source.fetch();
+    if (!hold) for (const {id} of pending) this.#letGo.add(id);
+    return hold;
   }
 
   /** @returns whether the control plane knows of them now */
