@@ -14,6 +14,8 @@ export function lockStore(path: string): () => void {
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(`${path}.lock`, {timeout: 0});
+    // An empty database would be written to by the lock: given something once, it can be locked on a full disk too.
+    if (db.prepare('PRAGMA user_version').get()?.user_version === 0) db.exec('PRAGMA user_version = 1');
     db.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     db?.close();
