@@ -25,10 +25,10 @@ describe('jsonPieces', () => {
       await more.promise;
       yield 2;
     })());
-    expect(Buffer.from((await pieces.next()).value!).toString()).toBe('1\n');
+    expect(Buffer.from((await pieces.next()).value).toString()).toBe('1\n');
     const next = pieces.next();
     more.resolve();
-    expect(Buffer.from((await next).value!).toString()).toBe('2\n');
+    expect(Buffer.from((await next).value).toString()).toBe('2\n');
     expect(await pieces.next()).toMatchObject({done: true});
   });
 
@@ -37,7 +37,7 @@ describe('jsonPieces', () => {
       yield await Promise.resolve('last words');
       throw new Error('broken');
     })());
-    expect(Buffer.from((await pieces.next()).value!).toString()).toBe('"last words"\n');
+    expect(Buffer.from((await pieces.next()).value).toString()).toBe('"last words"\n');
     await expect(pieces.next()).rejects.toThrow('broken');
   });
 

@@ -1,6 +1,6 @@
 /** Images on the machines: list, pull, build. Progress is lines of JSON; the last says `done` or what failed. */
 import {PassThrough, Readable} from 'node:stream';
-import {call, open} from '@hivemind/bus';
+import {call, open, type ByteStream} from '@hivemind/bus';
 import {commonErrors, ImageInfo, RegistryCredentials, subjects} from '@hivemind/contracts';
 import {listQuery, listReply, queryFlag} from '@hivemind/service';
 import type {FastifyReply} from 'fastify';
@@ -37,7 +37,11 @@ const BuildQuery = z.strictObject({
 /** A tar, as it is or compressed; not held in memory. */
 const TAR_TYPES = ['application/x-tar', 'application/tar', 'application/gzip', 'application/x-gzip', 'application/octet-stream'];
 
-type ProgressStream = Awaited<ReturnType<typeof openBuild>>;
+type ProgressStream = Pick<ByteStream, 'readable' | 'write' | 'end' | 'destroy'>;
+interface NodeStream {
+  readonly node: string;
+  readonly stream: ProgressStream;
+}
 
 export async function imageRoutes(routes: RouteContext): Promise<void> {
   const {app, context, tables} = routes;
@@ -59,7 +63,7 @@ export async function imageRoutes(routes: RouteContext): Promise<void> {
 
   app.post('/images/pull', {schema: {summary: 'Pull an image to one machine or all; progress as lines of JSON', tags, body: PullBody}}, async (request, reply) => {
     const {image, node: asked, credentials} = request.body;
-    const streams = await Promise.all(targets(routes, asked).map(async (node) => ({node, stream: await asking(node, () => open(bus, subjects.pullImage, {node}, {image, credentials}))})));
+    const streams = await openAll(targets(routes, asked), (node) => open(bus, subjects.pullImage, {node}, {image, credentials}));
     return relayProgress(reply, streams);
   });
 
@@ -69,15 +73,21 @@ export async function imageRoutes(routes: RouteContext): Promise<void> {
       const tar = request.body;
       if (!(tar instanceof Readable)) throw commonErrors.malformed('The build context is missing: send a tar with Content-Type application/x-tar.');
       const {node: asked, ...wanted} = request.query;
-      const streams = await Promise.all(targets(routes, asked).map(async (node) => ({node, stream: await openBuild(routes, node, wanted)})));
+      const streams = await openAll(targets(routes, asked), (node) => open(bus, subjects.buildImage, {node}, wanted));
       void feed(tar, streams.map(({stream}) => stream));
       return relayProgress(reply, streams);
     });
   });
 }
 
-function openBuild({context}: RouteContext, node: string, wanted: z.input<typeof subjects.buildImage.params>) {
-  return asking(node, () => open(context.bus, subjects.buildImage, {node}, wanted));
+/** On every machine, or on none. @throws `node-not-connected` */
+async function openAll(nodes: readonly string[], openOne: (node: string) => Promise<ProgressStream>): Promise<readonly NodeStream[]> {
+  const opened = await Promise.allSettled(nodes.map(async (node) => ({node, stream: await asking(node, () => openOne(node))})));
+  const streams = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const failure = opened.find((one) => one.status === 'rejected');
+  if (!failure) return streams;
+  for (const {stream} of streams) stream.destroy();
+  throw failure.reason;
 }
 
 /** The asked machine, or all that are heard. @throws `node-not-connected` when there is none */
@@ -89,9 +99,9 @@ function targets({tables}: RouteContext, asked: string | undefined): readonly st
 }
 
 /** The tar goes to every machine at the pace of the slowest. One that failed says so in its progress, and is passed over. */
-async function feed(tar: Readable, streams: readonly Pick<ProgressStream, 'write' | 'end'>[]): Promise<void> {
+async function feed(tar: Readable, streams: readonly ProgressStream[]): Promise<void> {
   const live = new Set(streams);
-  const give = (action: (stream: Pick<ProgressStream, 'write' | 'end'>) => Promise<void>): Promise<unknown> =>
+  const give = (action: (stream: ProgressStream) => Promise<void>): Promise<unknown> =>
     Promise.all([...live].map((stream) => action(stream).catch(() => live.delete(stream))));
   try {
     for await (const chunk of tar) await give((stream) => stream.write(Buffer.from(chunk)));
@@ -102,7 +112,7 @@ async function feed(tar: Readable, streams: readonly Pick<ProgressStream, 'write
 }
 
 /** Progress of several machines in one answer, each line with its node. The streams end when the client goes. */
-function relayProgress(reply: FastifyReply, streams: readonly {readonly node: string; readonly stream: Pick<ProgressStream, 'readable' | 'destroy'>}[]): FastifyReply {
+function relayProgress(reply: FastifyReply, streams: readonly NodeStream[]): FastifyReply {
   const lines = new PassThrough();
   reply.raw.once('close', () => {
     lines.destroy();

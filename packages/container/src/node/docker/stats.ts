@@ -59,8 +59,8 @@ export class StatsReader {
   async #ask(runtimeId: string): Promise<EngineStats | undefined> {
     try {
       const stats = EngineStats.parse(await this.#engine.docker.getContainer(runtimeId).stats({stream: false, 'one-shot': true}));
-      // The engine answers zeros for one that is stopped.
-      return stats.read.startsWith('0001-') || (stats.pids_stats?.current ?? 0) === 0 ? undefined : stats;
+      // Of one that is stopped the engine answers zeros, at the zero time.
+      return stats.read.startsWith('0001-') ? undefined : stats;
     } catch {
       this.#samples.delete(runtimeId);
       return undefined;

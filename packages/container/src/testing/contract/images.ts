@@ -1,0 +1,76 @@
+/** The contract: images, volumes and networks. */
+import {engineLabels, type RegistryCredentials} from '@hivemind/contracts';
+import type {z} from 'zod';
+import type {ContractBench} from './bench.ts';
+
+export function imageContract(bench: ContractBench): void {
+  describe('images', () => {
+    const pull = async (image: string, credentials?: z.infer<typeof RegistryCredentials>) => {
+      const progress = [];
+      for await (const step of bench.runtime.pull(image, credentials, bench.over.signal)) progress.push(step);
+      return progress;
+    };
+
+    it('are listed', async () => {
+      expect(await bench.runtime.hasImage(bench.under.image)).toBe(true);
+      expect(await bench.runtime.hasImage('hivemind-test/never:1')).toBe(false);
+      expect((await bench.runtime.images()).flatMap(({tags}) => tags)).toContain(bench.under.image);
+    });
+
+    it('are pulled with progress', async () => {
+      const {open} = bench.under.registry;
+      expect(await bench.runtime.hasImage(open)).toBe(false);
+      const progress = await pull(open);
+      expect(progress.length).toBeGreaterThan(1);
+      expect(progress.at(-1)).toMatchObject({done: true});
+      expect(await bench.runtime.hasImage(open)).toBe(true);
+    });
+
+    it('ask for credentials', async () => {
+      const {closed, credentials} = bench.under.registry;
+      await expect(pull(closed)).rejects.toMatchObject({code: 'image-unauthorized', message: expect.stringContaining(closed)});
+      await expect(pull(closed, {...credentials, password: 'wrong'})).rejects.toMatchObject({code: 'image-unauthorized'});
+      await pull(closed, credentials);
+      expect(await bench.runtime.hasImage(closed)).toBe(true);
+    });
+
+    it('that do not exist are said not to', async () => {
+      await expect(pull(bench.under.registry.missing)).rejects.toMatchObject({code: 'image-not-found', message: expect.stringContaining(bench.under.registry.missing)});
+    });
+
+    it('are built from a tar', async () => {
+      const tag = `hivemind-test/built-${bench.under.cluster}:1`;
+      const options = {tag, dockerfile: 'Dockerfile', args: {}, labels: {}, noCache: false, extraHosts: []};
+      const progress = [];
+      for await (const step of bench.runtime.build(bench.under.context(), options, bench.over.signal)) progress.push(step);
+      expect(progress.at(-1)).toMatchObject({done: true});
+      expect(await bench.runtime.hasImage(tag)).toBe(true);
+    });
+  });
+
+  describe('volumes and networks', () => {
+    it('keep data when the container goes, until they are removed', async () => {
+      const name = `data-${bench.under.cluster}`;
+      const mounts = [{type: 'volume' as const, source: name, target: '/data', readOnly: false, labels: {[engineLabels.cluster]: bench.under.cluster}}];
+      const runtimeId = await bench.run(bench.scripted('sleep 1000', {}, {mounts}));
+      expect(await bench.runtime.volumeUsage([name, 'no-such'])).toEqual([{name, bytes: expect.any(Number), path: expect.stringMatching(/^\//)}]);
+      await expect(bench.runtime.removeVolume(name)).rejects.toMatchObject({code: 'runtime-conflict', message: expect.stringContaining(name)});
+      await bench.runtime.remove(runtimeId);
+      expect(await bench.runtime.volumeUsage([name])).toHaveLength(1);
+      await bench.runtime.removeVolume(name);
+      await bench.runtime.removeVolume(name);
+      expect(await bench.runtime.volumeUsage([name])).toEqual([]);
+    });
+
+    it('come back when a container needs them', async () => {
+      const networks = [{name: `net-${bench.under.cluster}`, aliases: ['web']}];
+      const first = await bench.run(bench.scripted('sleep 1000', {}, {networks}));
+      await bench.runtime.stop(first, 'SIGKILL', 0);
+      await bench.runtime.pruneNetworks();
+      await bench.runtime.start(first);
+      await bench.run(bench.scripted('sleep 1000', {}, {networks}));
+      await bench.runtime.pruneNetworks();
+      expect((await bench.runtime.list()).map(({state}) => state)).toEqual(['running', 'running']);
+    });
+  });
+}
