@@ -73,6 +73,20 @@ describe('what runs and is not listed (law 12)', () => {
     await waitFor(() => [...machine().runs.values()].filter(({app, revision}) => app === 'web' && revision === 4).length === 2, settled);
   });
 
+  it('kept: it is of the cluster from then on, and goes when it is told to', async () => {
+    const [one, two] = [aContainer(lost), aContainer(lost)];
+    await report(one, two);
+    await adopt('keep');
+    // The machine's list may be from before: it is to hold on, and to look again.
+    expect(await report(one)).toEqual([false]);
+    await cluster.machines.get('n1')?.stop();
+    await cluster.request('POST', '/apps/web/scale', {replicas: 1});
+    const removed = await waitFor(async () => (await cluster.containers()).find(({removedAt}) => removedAt !== undefined), settled);
+    // Its label will always be of another time.
+    expect(await report(removed)).toEqual([true]);
+    expect(await state()).toMatchObject({held: false, strangers: []});
+  });
+
   it('kept: what is reported a moment later is adopted too, without being in danger', async () => {
     await adoption.in(cluster.store).put('adoption', {held: true, reason: 'The data dir is new.', since: new Date().toISOString()});
     expect((await adopt('keep')).statusCode).toBe(200);

@@ -6,10 +6,11 @@ import {call, serve, type Subscription} from '@hivemind/bus';
 import {EngineOrigin, resourceKey, revisionKey, subjects, type AdoptionRecord, type StrangerRecord} from '@hivemind/contracts';
 import {recordEvent, type ManagerContext} from '@hivemind/service';
 import {commit, type Stored, type Write} from '@hivemind/store';
+import type {z} from 'zod';
 import {adoptApp, type Found} from '../core/adopt.ts';
 import {errors} from '../errors.ts';
 import {ADOPTION_KEY, checkSession} from './assignments.ts';
-import {adoption, appRevisions, apps, namespaces, strangers} from './collections.ts';
+import {adoption, appRevisions, apps, containers, namespaces, strangers} from './collections.ts';
 import {newNamespace} from './namespace-record.ts';
 import {PlacementCommit} from './placement-commit.ts';
 import {untilWon} from './races.ts';
@@ -18,6 +19,8 @@ import {wakeNodes} from './wake-nodes.ts';
 
 /** ms for which a decision covers what is reported after it: a machine reports its containers one by one. */
 const DECISION_MS = 60_000;
+
+type Reported = z.output<typeof subjects.reportStrangers.request>['containers'][number];
 
 export interface AdoptionResult {
   readonly adopted: readonly string[];
@@ -74,8 +77,10 @@ export class Adoption {
     return result;
   }
 
-  async #reported(node: string, containers: readonly {readonly id: string; readonly running: boolean; readonly origin?: unknown}[]): Promise<{accepted: boolean}> {
-    const records = containers.map(({id, running, origin}): StrangerRecord => {
+  async #reported(node: string, reported: readonly Reported[]): Promise<{accepted: boolean}> {
+    const {unknown, listed} = await this.#sort(node, reported);
+    if (listed) wakeNodes(this.#context, [node], this.#view.revision().n);
+    const records = unknown.map(({id, running, origin}): StrangerRecord => {
       const parsed = EngineOrigin.safeParse(origin);
       return {id, node, running, origin: parsed.success ? parsed.data : null, discarded: false, reportedAt: this.#now()};
     });
@@ -88,13 +93,24 @@ export class Adoption {
       const stored = await strangers.in(this.#context.store).put(key, {...record, discarded}, known ? {expect: known} : {});
       if (!discarded) fresh.push(stored);
     }
-    if (fresh.length === 0) return {accepted: true};
+    if (fresh.length === 0) return {accepted: !listed};
     if (mode === 'keep') {
       const {skipped} = await this.#keep(fresh);
       if (skipped.length === 0) return {accepted: false};
     }
     await this.#hold(`Node ${node} runs containers that the store does not list, from a time that it does not know.`);
-    return {accepted: true};
+    return {accepted: !listed};
+  }
+
+  /**
+   * What the store knows is no stranger, though its label is of another time, as that of everything adopted is: if it was
+   * told to go it may; if it is listed, the node's list is from before that.
+   */
+  async #sort(node: string, reported: readonly Reported[]): Promise<{unknown: readonly Reported[]; listed: boolean}> {
+    const records = await this.#context.store.getMany(reported.map(({id}) => ({collection: containers.name, key: id})));
+    const known = records.flatMap((record) => (record === undefined ? [] : [containers.decode(record).value])).filter((record) => record.node === node);
+    const ids = new Set(known.map(({id}) => id));
+    return {unknown: reported.filter(({id}) => !ids.has(id)), listed: known.some(({removedAt}) => removedAt === undefined)};
   }
 
   /** It has none (left): with the last one, the hold ends by itself. */

@@ -22,7 +22,8 @@ import {wakeNodes} from './wake-nodes.ts';
 const BATCH = 500;
 /** Most bytes of templates in one transaction. */
 const BATCH_BYTES = 4_000_000;
-const CLAIM_TIMEOUT_MS = 2000;
+/** The next app waits for as long as one of these is not answered. */
+const ASK_TIMEOUT_MS = 2000;
 /** Containers that one event names. */
 const TOLD_PLACES = 5;
 
@@ -138,7 +139,7 @@ export class Reconciler {
           ignore: steps.forget.slice(0, BATCH),
           atLeast: this.#view.revision().n,
         },
-        {signal},
+        {signal, timeoutMs: ASK_TIMEOUT_MS},
       );
       const records = this.#records(app, wanted, placements);
       await this.#claimVolumes(records, signal);
@@ -185,7 +186,7 @@ export class Reconciler {
       placed.flatMap(({namespace, node, template}) => template.volumes.flatMap(({name}) => (name === undefined ? [] : [[`${namespace}/${name}/${node}`, {namespace, name, node}] as const]))),
     );
     if (claims.size === 0) return;
-    await call(this.#context.bus, subjects.claimVolumes, {}, {claims: [...claims.values()]}, {signal, timeoutMs: CLAIM_TIMEOUT_MS});
+    await call(this.#context.bus, subjects.claimVolumes, {}, {claims: [...claims.values()]}, {signal, timeoutMs: ASK_TIMEOUT_MS});
   }
 
   async #commit(draft: PlacementCommit, basis: readonly Compare[]): Promise<void> {
