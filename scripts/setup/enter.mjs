@@ -34,8 +34,7 @@ export function localNode() {
   const local = join(root, 'node_modules/.bin/node');
   if (nodeMajor(local) >= wantedMajor) return local;
   if (major(process.version) >= wantedMajor) return process.execPath;
-  // Its install script did not run (npm's ignore-scripts, say): run that one, whose work is known.
-  npm(['rebuild', '--ignore-scripts=false', '--foreground-scripts', 'node']);
+  npm(['rebuild', '--ignore-scripts=false', '--foreground-scripts', '--loglevel=error', 'node']);
   if (nodeMajor(local) >= wantedMajor) return local;
   throw new SetupError(`Node ${wantedMajor} is needed and this is ${process.version}: the npm package "node" did not install one.\nInstall Node ${wantedMajor} yourself, then try again.`);
 }
@@ -44,7 +43,8 @@ function installPackages() {
   const reason = whyInstall();
   if (!reason) return;
   process.stdout.write(`Installing npm packages (${reason}) …\n`);
-  npm(['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  // No package needs its install script to work, but for the one that brings Node; some would try to compile.
+  npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
 }
 
 function npm(args) {
