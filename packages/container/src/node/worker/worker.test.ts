@@ -345,6 +345,22 @@ describe('a rewound store', () => {
     await machine.until('discarded', () => machine.engine.containers.size === 0);
   });
 
+  it('reports what was adopted anew: before, its status was refused', async () => {
+    await using machine = await new Machine().start();
+    await machine.control.assign(web());
+    await machine.running('web-aaaaa');
+    const {pid} = machine.engine.container('web-aaaaa');
+    machine.control.revision = {epoch: 'e2', n: 0};
+    machine.control.hold = true;
+    await machine.control.unassign('web-aaaaa');
+    await machine.until('the report of strangers', () => machine.control.strangers.has('web-aaaaa'));
+    machine.control.statuses.clear();
+    machine.control.hold = false;
+    await machine.control.assign(web());
+    await machine.running('web-aaaaa');
+    expect(machine.engine.container('web-aaaaa').pid).toBe(pid);
+  });
+
   it('holds on its own account while the control plane does not take note of the strangers', async () => {
     await using machine = await new Machine().start();
     await machine.control.assign(web());
