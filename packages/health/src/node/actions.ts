@@ -1,6 +1,7 @@
 /** One probe: ask the container, and say what was seen. Never rejects for what the container does. */
 import {request} from 'node:http';
 import {connect} from 'node:net';
+import {isNativeError} from 'node:util/types';
 import {isError, type Probe} from '@hivemind/contracts';
 import type {Runtime, RuntimeContainer} from '@hivemind/runtime';
 import type {Result} from '../core/probes.ts';
@@ -17,7 +18,7 @@ export async function runProbe(runtime: Runtime, container: RuntimeContainer, pr
     return {ok: false, message: 'a grpc probe is not acted upon'};
   } catch (error) {
     if (isError(error, 'runtime-unavailable')) return undefined;
-    return {ok: false, message: error instanceof Error ? error.message : String(error)};
+    return {ok: false, message: isNativeError(error) ? error.message : String(error)};
   }
 }
 

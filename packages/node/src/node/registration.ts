@@ -126,7 +126,7 @@ class NodeRegistration implements Registration {
     } catch (error) {
       if (session !== undefined && isError(error, 'session-expired')) {
         this.#session = undefined;
-        return 0;
+        return this.#speak();
       }
       this.#options.logger.debug({err: error}, 'the node manager does not answer; trying again');
       this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.most);

@@ -1,7 +1,7 @@
 /** /volumes: data that outlives the apps that use it. */
 import {call} from '@hivemind/bus';
 import {commonErrors, isError, mergePatch, parseInput, resourceKey, subjects, Volume, VolumeBody, type VolumeRecord, VolumeUsage} from '@hivemind/contracts';
-import {checkMatch, created, type HttpServer, ifMatch, listQuery, listReply, type ManagerContext, namespaceOf, NamespaceQuery, recordEvent, sameName, withETag} from '@hivemind/service';
+import {checkMatch, created, type HttpServer, ifMatch, listQuery, listReply, type ManagerContext, manifest, namespaceOf, NamespaceQuery, recordEvent, sameName, withETag, withSpec} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
 import {z} from 'zod';
 import {presentVolume, usersOf} from '../core/users.ts';
@@ -41,17 +41,17 @@ export function volumeRoutes(app: HttpServer, context: ManagerContext, tables: T
   app.get('/volumes/:name', {schema: {tags, summary: 'One volume', params: Params, querystring: NamespaceQuery}}, async ({params, query}, reply) =>
     withETag(reply, present(await read(namespaceOf(query), params.name))));
 
-  app.post('/volumes', {schema: {tags, summary: 'Create a volume; its data comes into being when it is first used', querystring: NamespaceQuery, body: z.unknown()}}, async (request, reply) => {
-    const body = readBody(request.body);
+  app.post('/volumes', {schema: {tags, summary: 'Create a volume; its data comes into being when it is first used', querystring: NamespaceQuery, body: manifest(VolumeBody)}}, async (request, reply) => {
+    const {body} = request;
     const namespace = namespaceOf(request.query, body);
     if (tables.volumes.get(resourceKey(namespace, body.name))) throw storageErrors['volume-exists'](`Volume ${body.name} exists already in namespace ${namespace}.`);
     const stored = await put(namespace, body, undefined);
     return created(reply, location(stored.value), present(stored));
   });
 
-  app.put('/volumes/:name', {schema: {tags, summary: 'Create or replace a volume; its data stays', params: Params, querystring: NamespaceQuery, body: z.unknown()}}, async (request, reply) => {
+  app.put('/volumes/:name', {schema: {tags, summary: 'Create or replace a volume; its data stays', params: Params, querystring: NamespaceQuery, body: manifest(VolumeBody)}}, async (request, reply) => {
+    const {body} = request;
     const {name} = request.params;
-    const body = readBody(request.body, name);
     sameName(name, body);
     const namespace = namespaceOf(request.query, body);
     const before = await volumes.in(store).get(resourceKey(namespace, name));
@@ -65,7 +65,7 @@ export function volumeRoutes(app: HttpServer, context: ManagerContext, tables: T
     const before = await read(namespace, request.params.name);
     checkMatch(ifMatch(request), before.version, `Volume ${request.params.name}`);
     const {name, labels, annotations, spec} = before.value;
-    const body = parseInput(VolumeBody, mergePatch({name, namespace, labels, annotations, spec}, request.body ?? {}), 'The volume, as patched');
+    const body = parseInput(VolumeBody, mergePatch({name, namespace, labels, annotations, spec}, withSpec(request.body ?? {})), 'The volume, as patched');
     sameName(name, body);
     namespaceOf({namespace}, body);
     return withETag(reply, present(await put(namespace, body, before)));
@@ -113,17 +113,4 @@ export function volumeRoutes(app: HttpServer, context: ManagerContext, tables: T
 function unavailable(error: unknown, node: string): unknown {
   const away = isError(error, 'no-responders') || isError(error, 'timeout') || isError(error, 'disconnected');
   return away ? storageErrors['volume-node-unavailable'](`The node ${node}, which has the data, does not answer: try again when it is back.`, {cause: error}) : error;
-}
-
-const envelope = new Set(['kind', 'name', 'namespace', 'labels', 'annotations', 'spec', 'status', 'meta']);
-
-/** A body without `spec` is read as a spec written flat. @throws `malformed`, `invalid-input` */
-function readBody(body: unknown, name?: string): z.output<typeof VolumeBody> {
-  if (body === undefined || body === null) throw commonErrors.malformed('This route needs a body: send it as application/json or application/yaml.');
-  if (typeof body !== 'object' || Array.isArray(body)) return parseInput(VolumeBody, body, 'The volume');
-  const named = name === undefined ? {} : {name};
-  if ('spec' in body) return parseInput(VolumeBody, {...named, ...body}, 'The volume');
-  const entries = Object.entries(body);
-  const spec = Object.fromEntries(entries.filter(([key]) => !envelope.has(key)));
-  return parseInput(VolumeBody, {...named, ...Object.fromEntries(entries.filter(([key]) => envelope.has(key))), spec}, 'The volume');
 }

@@ -1,5 +1,5 @@
 /** Storage on the machine: mounts for containers, and the data of volumes looked after for the storage manager. */
-import {mkdir} from 'node:fs/promises';
+import {mkdir, stat} from 'node:fs/promises';
 import {type Bus, serve, type Subscription} from '@hivemind/bus';
 import {subjects} from '@hivemind/contracts';
 import type {NodeHook, Runtime} from '@hivemind/runtime';
@@ -60,10 +60,8 @@ export function createStorage({bus, node, cluster, runtime, createHostDirectorie
 
 /** A file that exists is as good as a directory; what is missing becomes a directory. */
 async function ensureExists(path: string): Promise<void> {
-  try {
-    await mkdir(path, {recursive: true});
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return;
-    throw storageErrors['host-path-unavailable'](`The directory ${path} of the machine does not exist and could not be made: ${error instanceof Error ? error.message : String(error)}.`);
-  }
+  if (await stat(path).then(() => true, () => false)) return;
+  await mkdir(path, {recursive: true}).catch((error: unknown) => {
+    throw storageErrors['host-path-unavailable'](`The directory ${path} of the machine does not exist and could not be made: ${String(error)}.`, {cause: error});
+  });
 }

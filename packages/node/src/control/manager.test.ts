@@ -1,0 +1,176 @@
+import {type Bus, call, createEmbeddedBus} from '@hivemind/bus';
+import {AllocationRecord, collections, NodeReport, subjects} from '@hivemind/contracts';
+import {FakeClock} from '@hivemind/controller/testing';
+import {createHttp, type HttpServer, type Manager} from '@hivemind/service';
+import {collection, openSqliteStore, type Store} from '@hivemind/store';
+import {ManualClock} from '@hivemind/store/testing';
+import {waitFor} from '@hivemind/testkit';
+import {jest} from '@jest/globals';
+import {pino} from 'pino';
+import {Registry} from 'prom-client';
+import {createRegistration, type Registration} from '../node/registration.ts';
+import {createNodeManager} from './manager.ts';
+
+const logger = pino({level: 'silent'});
+
+const report = (fields: Partial<NodeReport> = {}): NodeReport =>
+  NodeReport.parse({capacity: {cpu: 2000, memory: 1e9, disk: 1e10}, labels: {'hivemind.io/os': 'linux'}, address: '10.0.0.1', runtime: {name: 'fake', version: '1', available: true}, agentVersion: '0', ...fields});
+
+describe('the node manager', () => {
+  let store: Store;
+  let bus: Bus;
+  let manager: Manager;
+  let http: HttpServer;
+  let base: string;
+  let leases: ManualClock;
+
+  beforeEach(async () => {
+    leases = new ManualClock();
+    store = await openSqliteStore({path: ':memory:', clock: leases});
+    bus = createEmbeddedBus();
+    const metrics = new Registry();
+    let ids = 0;
+    manager = createNodeManager({store, bus, logger, metrics, cluster: 'c1', dataDir: '/nowhere', instance: 'test', now: Date.now, uid: () => `uid-${++ids}`, random: () => 0.5});
+    http = createHttp({logger, metrics, name: 'test'});
+    await manager.routes(http);
+    await manager.start();
+    base = await http.listen({port: 0, host: '127.0.0.1'});
+  });
+
+  afterEach(async () => {
+    await manager.stop();
+    await http.close();
+    await bus.close();
+    await store.close();
+  });
+
+  /** One HTTP call; answers status, headers and parsed body. */
+  const ask = async (url: string, {method = 'GET', payload, headers = {}}: {method?: string; payload?: object; headers?: Record<string, string>} = {}) => {
+    const answer = await fetch(`${base}${url}`, {method, headers: {...(payload ? {'content-type': 'application/json'} : {}), ...headers}, ...(payload ? {body: JSON.stringify(payload)} : {})});
+    return {status: answer.status, etag: answer.headers.get('etag'), body: await answer.json()};
+  };
+
+  const register = (node = 'n1', told = report()) => call(bus, subjects.registerNode, {node}, {report: told, instance: 'i1'});
+  const beat = (session: number, node = 'n1', told?: NodeReport) => call(bus, subjects.heartbeat, {node}, {session, ...(told ? {report: told} : {})});
+  const get = async (url: string) => (await ask(url)).body;
+  const shows = (url: string, expected: object) => waitFor(async () => {
+    expect(await get(url)).toMatchObject(expected);
+    return true;
+  }, {what: `${url} to show ${JSON.stringify(expected)}`});
+
+  it('gives each registration a higher session, and refuses the older ones', async () => {
+    expect(await register()).toMatchObject({cluster: 'c1', session: 1, heartbeatMs: 5_000});
+    await beat(1);
+    expect(await register()).toMatchObject({session: 2});
+    await expect(beat(1)).rejects.toMatchObject({code: 'session-expired', status: 409});
+    await beat(2);
+    await expect(beat(1, 'stranger')).rejects.toMatchObject({code: 'session-expired'});
+  });
+
+  it('shows a node as unreachable when it is not heard for its lease, and gives it a higher session after', async () => {
+    await register();
+    await shows('/nodes/n1', {status: {phase: 'ready', session: 1}});
+    leases.advance(10_000);
+    await beat(1);
+    leases.advance(10_000);
+    await beat(1);
+    leases.advance(15_001);
+    await expect(beat(1)).rejects.toMatchObject({code: 'session-expired'});
+    await shows('/nodes/n1', {status: {phase: 'unreachable', conditions: [{type: 'Reachable', status: 'false'}, {}, {}]}});
+    expect(await register()).toMatchObject({session: 2});
+    await shows('/nodes/n1', {status: {phase: 'ready'}});
+  });
+
+  it('takes over what the machine says of itself, and keeps the labels that people gave it', async () => {
+    await register();
+    await shows('/nodes/n1', {});
+    await ask('/nodes/n1/labels', {method: 'PATCH', payload: {disk: 'ssd'}});
+    await beat(1, 'n1', report({labels: {'hivemind.io/os': 'linux', 'hivemind.io/kernel': '6.1'}, runtime: {name: 'fake', version: '1', available: false, message: 'gone'}}));
+    await shows('/nodes/n1', {labels: {disk: 'ssd', 'hivemind.io/kernel': '6.1'}, status: {runtime: {available: false}}});
+  });
+
+  it('is cordoned and opened again, and refuses to overwrite the facts of the machine', async () => {
+    await register();
+    await shows('/nodes/n1', {});
+    const cordoned = await ask('/nodes/n1/cordon', {method: 'POST'});
+    expect(cordoned.body).toMatchObject({spec: {unschedulable: true}, meta: {generation: 2}});
+    expect((await ask('/nodes/n1/cordon', {method: 'POST'})).etag).toBe(cordoned.etag);
+    expect((await ask('/nodes/n1', {method: 'PATCH', headers: {'if-match': '"1"'}, payload: {spec: {unschedulable: false}}})).status).toBe(412);
+    expect((await ask('/nodes/n1/uncordon', {method: 'POST'})).body).toMatchObject({spec: {unschedulable: false}});
+    expect((await ask('/nodes/n1/labels', {method: 'PATCH', payload: {'hivemind.io/os': 'plan9'}})).body).toMatchObject({status: 422, errors: [{path: 'labels.hivemind.io/os'}]});
+    expect((await ask('/nodes/n1/labels', {method: 'PATCH', payload: {'not a label': 'x'}})).status).toBe(422);
+    expect((await ask('/nodes/none/cordon', {method: 'POST'})).body).toMatchObject({status: 404, code: 'node-not-found'});
+  });
+
+  it('counts what is promised and what is left', async () => {
+    await register();
+    const promised = AllocationRecord.parse({node: 'n1', containers: {a: {cpu: 500, memory: 1e8, ports: [], namespace: 'd', app: 'a'}, b: {cpu: 250, memory: 1e8, ports: [], namespace: 'd', app: 'a'}}});
+    await collection(collections.allocations).in(store).put('n1', promised);
+    await shows('/nodes/n1/resources', {allocated: {cpu: 750, memory: 2e8, containers: 2}, free: {cpu: 1250, memory: 8e8}});
+    expect(await get('/nodes?phase=ready')).toMatchObject({items: [{name: 'n1'}]});
+  });
+
+  it('survives several agents of one name registering at once: one session stands', async () => {
+    const sessions = await Promise.all(Array.from({length: 5}, () => register()));
+    const numbers = sessions.map(({session}) => session);
+    expect(new Set(numbers).size).toBe(5);
+    const outcomes = await Promise.allSettled(numbers.map((session) => beat(session)));
+    expect(outcomes.filter(({status}) => status === 'fulfilled')).toHaveLength(1);
+  });
+
+  describe('and its node half', () => {
+    let clock: FakeClock;
+    let registration: Registration;
+    let told: NodeReport;
+    let registrations: number;
+
+    beforeEach(async () => {
+      clock = new FakeClock();
+      told = report();
+      registrations = 0;
+      registration = createRegistration({bus, node: 'n1', instance: 'i1', report: async () => told, clock, logger});
+      registration.onRegistered(() => registrations++);
+      await registration.start();
+    });
+
+    afterEach(() => registration.stop());
+
+    it('keeps the lease alive, and registers again when it had lapsed', async () => {
+      expect(registration.current()).toBe(1);
+      const keepAlive = jest.spyOn(store, 'keepAlive');
+      for (let beats = 1; beats <= 6; beats++) {
+        leases.advance(5_000);
+        await waitFor(async () => {
+          await clock.advance(1_000);
+          return keepAlive.mock.calls.length >= beats;
+        }, {what: `beat ${beats}`});
+      }
+      expect(registration.current()).toBe(1);
+      leases.advance(20_000);
+      await waitFor(async () => {
+        await clock.advance(1_000);
+        return registration.current() === 2;
+      }, {what: 'a second session'});
+      expect(registrations).toBe(2);
+    });
+
+    it('tells at once what changed', async () => {
+      told = report({runtime: {name: 'fake', version: '1', available: false, message: 'gone'}});
+      registration.reportNow();
+      await shows('/nodes/n1', {status: {runtime: {available: false, message: 'gone'}}});
+    });
+
+    it('keeps its session while the control plane is away', async () => {
+      await manager.stop();
+      await clock.advance(60_000);
+      expect(registration.current()).toBe(1);
+    });
+
+    it('registers again when its session was refused elsewhere', async () => {
+      registration.expired(1);
+      await waitFor(() => registration.current() === 2, {what: 'a second session'});
+      registration.expired(1);
+      expect(registration.current()).toBe(2);
+    });
+  });
+});
