@@ -104,8 +104,8 @@ export class AssignmentKeeper {
   }
 
   async #fetch(): Promise<void> {
-    const assignment = await this.#source.fetch();
-    this.#accept(assignment, await this.#mustHold(assignment));
+    const {assignment, held} = await this.#judge(await this.#source.fetch());
+    this.#accept(assignment, held);
     this.#saving = this.#source.save(assignment).catch((error: unknown) => this.#options.logger.warn({err: error}, 'the assignment could not be kept on disk; without the control plane a restarted agent will not know it'));
   }
 
@@ -114,16 +114,17 @@ export class AssignmentKeeper {
     this.#options.onAssignment(assignment, held);
   }
 
-  async #mustHold(assignment: Assignment): Promise<boolean> {
+  /** The assignment to act upon, and whether what it does not list must stay. */
+  async #judge(assignment: Assignment): Promise<{readonly assignment: Assignment; readonly held: boolean}> {
     const observed = this.#options.observed();
     // Before the first look at the engine there may be strangers that nobody knows of yet.
-    if (!observed) return true;
+    if (!observed) return {assignment, held: true};
     const strangers = strangersOf(observed, assignment.listed, assignment.revision);
     if (strangers.length === 0) {
       // A hold, or what was told before, ends with the word that there are none (left).
       if (assignment.hold || this.#told) await this.#tell([]);
       this.#told = false;
-      return assignment.hold;
+      return {assignment, held: assignment.hold};
     }
     this.#told = true;
     let known = true;
@@ -131,11 +132,12 @@ export class AssignmentKeeper {
     const pending = strangers.filter(({id}) => !this.#letGo.has(id));
     // An origin holds a whole record: one at a time stays under the bus's limit.
     for (const stranger of pending) known = (await this.#tell([stranger])) && known;
-    if (assignment.hold || !known) return true;
-    if (pending.length === 0) return false;
-    const {hold} = await this.#source.fetch();
-    if (!hold) for (const {id} of pending) this.#letGo.add(id);
-    return hold;
+    if (assignment.hold || !known) return {assignment, held: true};
+    if (pending.length === 0) return {assignment, held: false};
+    // What was told may have been adopted meanwhile: only an assignment from after the telling says what may go.
+    const after = await this.#source.fetch();
+    if (!after.hold) for (const {id} of pending) if (!after.listed.has(id)) this.#letGo.add(id);
+    return {assignment: after, held: after.hold};
   }
 
   /** @returns whether the control plane knows of them now */
