@@ -1,3 +1,4 @@
+import {lossy} from '@hivemind/bus/testing';
 import {waitFor} from '@hivemind/testkit';
 import {TestBench} from '../testing/bench.ts';
 import {containers} from './tables.ts';
@@ -54,6 +55,16 @@ describe('reports', () => {
     const before = await bench.store.revision();
     await bench.report({'web-1': {}}, {full: true});
     expect(await bench.store.revision()).toEqual(before);
+  });
+
+  it('come through a bus that loses half of them, or of their answers', async () => {
+    const bus = lossy(bench.bus, {seed: 7, requestTimeout: 0.5});
+    await bench.place({id: 'web-1'});
+    for (const phase of ['pulling', 'creating', 'starting', 'running'] as const) {
+      await waitFor(() => bench.report({'web-1': {phase, ready: phase === 'running'}}, {bus, full: phase === 'running'}), {what: `the report of ${phase}`});
+      expect(await bench.stored('web-1')).toMatchObject({phase});
+    }
+    expect(bus.losses.timedOut).toBeGreaterThan(0);
   });
 
   it('leave nothing behind when the container is forgotten', async () => {

@@ -79,9 +79,9 @@ export class TestBench {
   }
 
   /** What the machine would report. */
-  report(statuses: Readonly<Record<string, Partial<ContainerStatus>>>, {session = 1, full = false, node = 'n1'} = {}): Promise<unknown> {
+  report(statuses: Readonly<Record<string, Partial<ContainerStatus>>>, {session = 1, full = false, node = 'n1', bus = this.bus} = {}): Promise<unknown> {
     const reports = Object.entries(statuses).map(([id, status]) => ({id, namespace: 'default', app: 'web', status: {phase: 'running' as const, ready: true, ...status}}));
-    return call(this.bus, subjects.reportStatus, {node}, {session, full, containers: reports});
+    return call(bus, subjects.reportStatus, {node}, {session, full, containers: reports});
   }
 
   async stored(id: string): Promise<ContainerStatus | undefined> {
