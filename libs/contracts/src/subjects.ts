@@ -158,7 +158,10 @@ export const streamLogs = defineStream({subject: 'container.{node}.logs', params
 export const LogLine = z.object({time: z.string(), container: z.string(), node: z.string(), stream: z.enum(['stdout', 'stderr']), line: z.string()});
 export type LogLine = z.infer<typeof LogLine>;
 
-/** Run a command in a container, or attach to its main process when `command` is absent. Bytes in: stdin; bytes out: frames of one type byte (1 stdout, 2 stderr) and the data, one frame a chunk. */
+/**
+ * Run a command in a container, or attach to its main process when `command` is absent. Bytes in: stdin. Bytes out: frames of
+ * one channel byte (1 stdout, 2 stderr), the length in four bytes, big-endian, and the data; a stream may cut chunks anywhere.
+ */
 export const execStream = defineStream({
   subject: 'container.{node}.exec',
   params: z.object({id: z.string(), command: z.array(z.string()).min(1).optional(), tty: z.boolean().default(false), stdin: z.boolean().default(false), env: z.record(z.string(), z.string()).default({}), user: z.string().optional(), workdir: z.string().optional(), columns: z.number().int().optional(), rows: z.number().int().optional()}),
