@@ -1,10 +1,20 @@
-import {waitFor} from '@hivemind/testkit';
+import {waitFor, type HivemindProcess} from '@hivemind/testkit';
 import type Docker from 'dockerode';
-import {aHivemind, app, clusterOf, containersOf, createApp, engineContainers, sleeper, untilRunning} from '../standalone.ts';
+import {z} from 'zod';
+import {aHivemind, app, clusterOf, containersOf, createApp, engineContainers, sleeper, untilRunning, type Fixture} from '../standalone.ts';
 
 describe('containers that fail', () => {
+  let fixture: Fixture;
+  let cluster: string;
+
+  beforeAll(async () => {
+    fixture = await aHivemind();
+    cluster = await clusterOf(fixture.hivemind);
+  }, 60_000);
+
+  afterAll(() => fixture[Symbol.asyncDispose](), 60_000);
+
   it('a crash-looping container backs off, shows why, and blocks neither its own app nor another', async () => {
-    await using fixture = await aHivemind();
     const {hivemind, image} = fixture;
     await createApp(hivemind, 'crash', {image, command: ['sh', '-c', 'echo the disk is on fire; exit 7']});
     const container = await waitFor(async () => {
@@ -22,42 +32,39 @@ describe('containers that fail', () => {
     await untilRunning(hivemind, 'crash', 1);
   }, 120_000);
 
-  it('a rollout to an image that does not exist rolls back by itself, the old revision serving throughout', async () => {
-    await using fixture = await aHivemind();
+  it.each([
+    ['an image that does not exist', 'no-image', {image: 'hivemind-test/does-not-exist:1', pull: {policy: 'never'}}, '60s', /does-not-exist/],
+    ['a command that crashes', 'crashing', {command: ['sh', '-c', 'exit 3']}, '60s', /exit code 3/],
+    ['containers that never get ready', 'unready', {health: {readiness: {tcp: {port: 9}, interval: '200ms'}}}, '3s', /no progress within 3s/],
+  ] as const)('a rollout to %s rolls back by itself, the old revision serving throughout', async (_title, name, broken, deadline, why) => {
     const {hivemind, docker, image} = fixture;
-    const cluster = await clusterOf(hivemind);
-    const update = {deadline: '20s', healthyFor: '500ms'};
-    await createApp(hivemind, 'web', sleeper(image, {replicas: 2, update}));
-    await untilRunning(hivemind, 'web', 2);
-    const before = await engineContainers(docker, cluster, 'web');
-    await hivemind.call('PATCH', '/apps/web', {spec: {image: 'hivemind-test/does-not-exist:1', pull: {policy: 'never'}}});
-    await waitFor(async () => {
-      const running = (await engineContainers(docker, cluster, 'web')).filter((container) => container.state === 'running');
-      expect(running.length).toBeGreaterThanOrEqual(2);
-      const {body} = await hivemind.call('GET', '/deployments/web');
-      return JSON.stringify(body).includes('"phase":"rolled-back"');
-    }, {what: 'the rollback', deadlineMs: 40_000});
-    expect((await app(hivemind, 'web')).status.conditions).toContainEqual(expect.objectContaining({message: expect.stringContaining('does-not-exist')}));
-    expect(await engineContainers(docker, cluster, 'web')).toEqual(before);
+    await createApp(hivemind, name, sleeper(image, {replicas: 2, update: {deadline}}));
+    await untilRunning(hivemind, name, 2);
+    const before = await engineContainers(docker, cluster, name);
+    expect((await hivemind.call('PATCH', `/apps/${name}`, {spec: broken})).status).toBe(200);
+    const rollout = await untilRollout(hivemind, name, 2, 'rolled-back', async () => {
+      const running = (await engineContainers(docker, cluster, name)).filter(({state}) => state === 'running').map(({runtimeId}) => runtimeId);
+      expect(running).toEqual(expect.arrayContaining(before.map(({runtimeId}) => runtimeId)));
+    });
+    expect(rollout.message).toMatch(why);
+    expect((await app(hivemind, name)).status.conditions).toContainEqual(expect.objectContaining({type: 'RolledOut', status: 'false', message: expect.stringMatching(why)}));
+    expect(await engineContainers(docker, cluster, name)).toEqual(before);
   }, 120_000);
 
   it('a rolling update replaces every container and completes', async () => {
-    await using fixture = await aHivemind();
     const {hivemind, docker, image} = fixture;
-    const cluster = await clusterOf(hivemind);
-    await createApp(hivemind, 'web', sleeper(image, {replicas: 3, update: {healthyFor: '100ms'}}));
-    await untilRunning(hivemind, 'web', 3);
-    const before = (await engineContainers(docker, cluster, 'web')).map(({runtimeId}) => runtimeId);
-    expect((await hivemind.call('PATCH', '/apps/web', {spec: {env: {VERSION: '2'}}})).status).toBe(200);
-    await waitFor(async () => JSON.stringify((await hivemind.call('GET', '/deployments/web')).body).includes('"phase":"completed"'), {what: 'the rollout', deadlineMs: 60_000});
-    const after = await engineContainers(docker, cluster, 'web');
+    await createApp(hivemind, 'rolling', sleeper(image, {replicas: 3, update: {maxSurge: 3, healthyFor: '100ms'}}));
+    await untilRunning(hivemind, 'rolling', 3);
+    const before = (await engineContainers(docker, cluster, 'rolling')).map(({runtimeId}) => runtimeId);
+    expect((await hivemind.call('PATCH', '/apps/rolling', {spec: {env: {VERSION: '2'}}})).status).toBe(200);
+    await untilRollout(hivemind, 'rolling', 2, 'completed');
+    const after = await engineContainers(docker, cluster, 'rolling');
     expect(after).toHaveLength(3);
     expect(after.filter(({runtimeId}) => before.includes(runtimeId))).toEqual([]);
     expect(after.every(({revision}) => revision === '2')).toBe(true);
   }, 120_000);
 
   it('readiness gates endpoints, and a failed liveness restarts the container', async () => {
-    await using fixture = await aHivemind();
     const {hivemind, image} = fixture;
     const script = 'mkdir -p /www; rm -f /www/sick; (sleep 1; echo ok > /www/ready) & exec httpd -f -p 80 -h /www';
     await createApp(hivemind, 'web', {
@@ -79,6 +86,21 @@ describe('containers that fail', () => {
     expect(JSON.stringify(body)).toContain('Unhealthy');
   }, 120_000);
 });
+
+const Deployment = z.object({spec: z.object({revision: z.number()}), status: z.object({phase: z.string(), message: z.string()})});
+
+/** Waits until the rollout of that revision has ended so; at every look, `meanwhile` must hold. */
+async function untilRollout(hivemind: HivemindProcess, name: string, revision: number, phase: string, meanwhile: () => Promise<void> = async () => undefined): Promise<z.infer<typeof Deployment>['status']> {
+  let broken: unknown;
+  const status = await waitFor(async () => {
+    await meanwhile().catch((error: unknown) => (broken ??= error));
+    const {spec, status: seen} = Deployment.parse((await hivemind.call('GET', `/deployments/${name}`)).body);
+    if (spec.revision === revision && seen.phase === phase) return seen;
+    throw new Error(JSON.stringify({spec, seen}));
+  }, {what: `the rollout of revision ${revision} of ${name} to be ${phase}`, deadlineMs: 60_000, intervalMs: 50});
+  if (broken !== undefined) throw broken;
+  return status;
+}
 
 /** Makes the liveness probe fail, until the container's command is started anew and removes the file. */
 async function sicken(docker: Docker, runtimeId: string): Promise<void> {

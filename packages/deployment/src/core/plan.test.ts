@@ -79,6 +79,16 @@ describe('planRollout', () => {
     expect(cluster.containers.every((container) => container.revision === 3)).toBe(true);
   });
 
+  it('goes back to a first revision that was replaced the moment it was ready', () => {
+    const cluster = new Miniature({app: anApp({replicas: 2}), broken: new Set([2])});
+    while (cluster.ready(1) < 2) cluster.tick();
+    expect(cluster.current.phase).toBe('progressing');
+    cluster.app = anApp({replicas: 2, image: 'broken'}, 2);
+    cluster.settle();
+    expect(cluster.rollouts.map((rollout) => [rollout.revision, rollout.phase, rollout.previous])).toEqual([[1, 'superseded', null], [2, 'rolled-back', 1]]);
+    expect(cluster.ready(1)).toBe(2);
+  });
+
   it('scales what runs: after a completed and after a rolled-back rollout', () => {
     const cluster = new Miniature({app: anApp({replicas: 2}), broken: new Set([2])});
     cluster.settle();

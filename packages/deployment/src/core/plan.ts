@@ -51,7 +51,7 @@ function begin(input: RolloutInput, before: Rollout | undefined): RolloutDecisio
   let previous: number | null = null;
   if (before !== undefined) {
     // What served before is what to go back to: of an unfinished rollout, not its own revision but the one it replaced.
-    previous = before.phase === 'completed' ? before.revision : before.previous;
+    previous = before.phase === 'completed' || servesFirst(input, before) ? before.revision : before.previous;
     if (previous !== null && !input.revisions.has(previous)) previous = null;
     if (!isOver(before.phase)) writes.push({...before, phase: 'superseded', reason: 'Superseded', message: `revision ${app.revision} took over`, finishedAt: iso(now)});
   }
@@ -74,6 +74,12 @@ function begin(input: RolloutInput, before: Rollout | undefined): RolloutDecisio
   };
   const step = advance(input, fresh);
   return {writes: [...writes, step.rollout], wakeAt: step.wakeAt};
+}
+
+/** An app's first revision with all its containers ready has done its work, though that was not written down before the next came. */
+function servesFirst(input: RolloutInput, {revision, previous, counts}: Rollout): boolean {
+  const asked = counts.find((count) => count.revision === revision)?.replicas ?? 0;
+  return previous === null && asked > 0 && survey(input, revision, 0).available >= asked;
 }
 
 interface Step {
