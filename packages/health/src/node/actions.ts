@@ -10,7 +10,7 @@ import type {Result} from '../core/probes.ts';
 const SHOWN_CHARACTERS = 200;
 
 /** @returns undefined when the container could not be asked for no fault of its own: the engine is away */
-export async function runProbe(runtime: Runtime, container: RuntimeContainer, probe: Probe, signal: AbortSignal): Promise<Result | undefined> {
+export async function runProbe(runtime: Pick<Runtime, 'exec'>, container: RuntimeContainer, probe: Probe, signal: AbortSignal): Promise<Result | undefined> {
   try {
     if (probe.http) return await probeHttp(addressOf(container, probe.http.port), probe.http, signal);
     if (probe.tcp) return await probeTcp(addressOf(container, probe.tcp.port), signal);
@@ -57,7 +57,7 @@ function probeTcp({host, port}: Address, signal: AbortSignal): Promise<Result> {
   });
 }
 
-async function probeExec(runtime: Runtime, runtimeId: string, command: readonly string[], signal: AbortSignal): Promise<Result> {
+async function probeExec(runtime: Pick<Runtime, 'exec'>, runtimeId: string, command: readonly string[], signal: AbortSignal): Promise<Result> {
   const name = command[0] ?? '';
   const session = await runtime.exec(runtimeId, {command, tty: false, stdin: false});
   const close = (): void => session.close();

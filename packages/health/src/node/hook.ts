@@ -5,7 +5,7 @@ import {runProbe} from './actions.ts';
 import {Prober} from './prober.ts';
 
 export interface HealthHookOptions {
-  readonly runtime: Runtime;
+  readonly runtime: Pick<Runtime, 'exec'>;
   readonly clock?: Clock;
 }
 

@@ -60,7 +60,7 @@ export function nodeRoutes(app: HttpServer, {context, tables}: NodeRouteOptions)
       withETag(reply, await change(request.params.name, ifMatch(request), (node) => withSpec(node, {unschedulable}))));
   }
 
-  app.get('/nodes/:name/resources', {schema: {tags: ['node'], summary: 'What it has, what is promised, what is left: millicores and bytes', params: Params}}, async (request): Promise<z.infer<typeof Resources>> => {
+  app.get('/nodes/:name/resources', {schema: {tags: ['node'], summary: 'What it has, what is promised, what is left: millicores and bytes', params: Params, response: {200: Resources}}}, async (request) => {
     const {name, status} = present(find(request.params.name));
     const taken = allocated(tables.allocations.get(name)?.value);
     const free = {cpu: Math.max(0, status.capacity.cpu - taken.cpu), memory: Math.max(0, status.capacity.memory - taken.memory)};

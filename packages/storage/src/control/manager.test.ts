@@ -1,6 +1,5 @@
 import {type Bus, call, createEmbeddedBus} from '@hivemind/bus';
 import {AppRecord, collections, ContainerRecord, templateOf, subjects} from '@hivemind/contracts';
-import {createFakeRuntime, type FakeRuntime} from '@hivemind/container/testing';
 import {createHttp, type HttpServer, type Manager} from '@hivemind/service';
 import {collection, openSqliteStore, type Store} from '@hivemind/store';
 import {removeTempDir, tempDir} from '@hivemind/testkit';
@@ -8,6 +7,16 @@ import {pino} from 'pino';
 import {Registry} from 'prom-client';
 import {createStorage, type Storage} from '../node/index.ts';
 import {createStorageManager} from './manager.ts';
+
+/** Volumes of an engine, by name. */
+function engineWith(...names: string[]) {
+  const volumes = new Set(names);
+  return {
+    volumes,
+    removeVolume: async (name: string) => void volumes.delete(name),
+    volumeUsage: async (asked: readonly string[]) => asked.filter((name) => volumes.has(name)).map((name) => ({name, bytes: 7, path: `/engine/${name}`})),
+  };
+}
 
 const logger = pino({level: 'silent'});
 const meta = {uid: 'u1', generation: 1, createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z'};
@@ -20,7 +29,7 @@ describe('the storage manager', () => {
   let manager: Manager;
   let http: HttpServer;
   let base: string;
-  let runtime: FakeRuntime;
+  let engine: ReturnType<typeof engineWith>;
   let storage: Storage;
 
   beforeEach(async () => {
@@ -33,8 +42,8 @@ describe('the storage manager', () => {
     await manager.routes(http);
     await manager.start();
     base = await http.listen({port: 0, host: '127.0.0.1'});
-    runtime = createFakeRuntime({cluster: 'c1'});
-    storage = createStorage({bus, node: 'n1', cluster: 'c1', runtime});
+    engine = engineWith('hivemind-c1-shop-data');
+    storage = createStorage({bus, node: 'n1', cluster: 'c1', runtime: engine});
     await storage.start();
   });
 
@@ -95,20 +104,19 @@ describe('the storage manager', () => {
 
   it('takes the data along when a volume is deleted, and keeps both while the machine is away', async () => {
     await claim('data');
-    runtime.engine.volumes.set('hivemind-c1-shop-data', {'hivemind.cluster': 'c1'});
-    expect((await ask('/volumes/data/usage?namespace=shop')).body).toEqual({namespace: 'shop', name: 'data', bytes: 0, path: '/fake/volumes/hivemind-c1-shop-data'});
+    expect((await ask('/volumes/data/usage?namespace=shop')).body).toEqual({namespace: 'shop', name: 'data', bytes: 7, path: '/engine/hivemind-c1-shop-data'});
     await storage.stop();
     expect((await ask('/volumes/data?namespace=shop', {method: 'DELETE'})).body).toMatchObject({status: 503, code: 'volume-node-unavailable'});
     await storage.start();
     await ask('/volumes/data?namespace=shop', {method: 'DELETE'});
-    expect(runtime.engine.volumes.size).toBe(0);
+    expect(engine.volumes.size).toBe(0);
   });
 });
 
 describe('mounts on the machine', () => {
   const record = (volumes: object[]) => ContainerRecord.parse({id: 'a-aaaaa', namespace: 'shop', app: 'a', appUid: 'u', revision: 1, node: 'n1', generation: 1, template: {image: 'busybox', volumes}, ports: [], mode: 'replicated', createdAt: meta.createdAt});
   const prepare = (volumes: object[], createHostDirectories = true) =>
-    createStorage({bus: createEmbeddedBus(), node: 'n1', cluster: 'c1', runtime: createFakeRuntime(), createHostDirectories}).hook.prepare?.(record(volumes), new AbortController().signal);
+    createStorage({bus: createEmbeddedBus(), node: 'n1', cluster: 'c1', runtime: engineWith(), createHostDirectories}).hook.prepare?.(record(volumes), new AbortController().signal);
 
   it('are engine volumes with labels, directories and memory', async () => {
     const dir = tempDir('storage');

@@ -11,7 +11,7 @@ export interface StorageOptions {
   readonly bus: Bus;
   readonly node: string;
   readonly cluster: string;
-  readonly runtime: Runtime;
+  readonly runtime: Pick<Runtime, 'volumeUsage' | 'removeVolume'>;
   /** Make directories of the machine that a container mounts and that are missing, as Compose does; default true. */
   readonly createHostDirectories?: boolean;
 }

@@ -5,7 +5,7 @@
 import {chmod, chown, mkdir, rename, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {type Bus, call} from '@hivemind/bus';
-import {type ContainerRecord, RegistryCredentials, subjects} from '@hivemind/contracts';
+import {type ContainerRecord, type RegistryCredentials, subjects} from '@hivemind/contracts';
 import type {Contribution, NodeHook, RuntimeMount} from '@hivemind/runtime';
 import type {z} from 'zod';
 import {configurationErrors} from './errors.ts';
