@@ -23,6 +23,8 @@ export function toolEnvironment(env = process.env) {
     NX_DAEMON: 'false',
     NX_NO_CLOUD: 'true',
     NX_TUI: 'false',
+    // Some tools take CI for a terminal with colours.
+    ...(!process.stdout.isTTY && {NO_COLOR: '1'}),
   };
 }
 
