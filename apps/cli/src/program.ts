@@ -10,40 +10,36 @@ import {printError} from './output/error-text.ts';
 import type {Terminal} from './terminal.ts';
 import {version} from './version.ts';
 
+/** A module, and the commands that it registers. */
 interface Branch {
-  readonly name: string;
-  readonly summary: string;
+  readonly commands: Readonly<Record<string, string>>;
   readonly load: () => Promise<{register(parent: Command, host: Host): void}>;
 }
 
 const branches: readonly Branch[] = [
-  {name: 'up', summary: 'start Hivemind on this machine', load: () => import('./commands/up.ts')},
-  {name: 'down', summary: 'stop and remove every container of this data dir\'s cluster; volumes stay', load: () => import('./commands/down.ts')},
-  {name: 'apply', summary: 'make it so: a Compose file or manifests', load: () => import('./commands/apply.ts')},
-  {name: 'plan', summary: 'what applying a file would change', load: () => import('./commands/plan.ts')},
-  {name: 'delete', summary: 'delete what a file describes; volumes stay', load: () => import('./commands/delete.ts')},
-  {name: 'app', summary: 'apps: deploy, look at, scale, restart, roll back', load: () => import('./commands/app.ts')},
-  {name: 'ps', summary: 'containers', load: () => import('./commands/ps.ts')},
-  {name: 'logs', summary: 'what a container, or all of an app, print', load: () => import('./commands/logs.ts')},
-  {name: 'exec', summary: 'run a command in a container', load: () => import('./commands/exec.ts')},
-  {name: 'attach', summary: 'connect to the main process of a container', load: () => import('./commands/exec.ts')},
-  {name: 'stats', summary: 'what containers use', load: () => import('./commands/stats.ts')},
-  {name: 'top', summary: 'the same, refreshed', load: () => import('./commands/stats.ts')},
-  {name: 'node', summary: 'machines', load: () => import('./commands/node.ts')},
-  {name: 'deployment', summary: 'rollouts: pause, resume, roll back, abort', load: () => import('./commands/deployment.ts')},
-  {name: 'volume', summary: 'volumes', load: () => import('./commands/volume.ts')},
-  {name: 'secret', summary: 'secrets', load: () => import('./commands/secret.ts')},
-  {name: 'config', summary: 'configs', load: () => import('./commands/config.ts')},
-  {name: 'image', summary: 'images: list, pull, build', load: () => import('./commands/image.ts')},
-  {name: 'namespace', summary: 'namespaces', load: () => import('./commands/namespace.ts')},
-  {name: 'events', summary: 'changes as they happen', load: () => import('./commands/events.ts')},
-  {name: 'cluster', summary: 'adopt what runs, after a store was lost or put back', load: () => import('./commands/cluster.ts')},
-  {name: 'store', summary: 'export and import the cluster\'s store', load: () => import('./commands/store.ts')},
-  {name: 'status', summary: 'how the cluster is', load: () => import('./commands/status.ts')},
-  {name: 'version', summary: 'versions of command and server', load: () => import('./commands/status.ts')},
-  {name: 'login', summary: 'check a token and keep it', load: () => import('./commands/login.ts')},
-  {name: 'logout', summary: 'forget the token of a server', load: () => import('./commands/login.ts')},
-  {name: 'completion', summary: 'shell completion', load: () => import('./commands/completion.ts')},
+  {commands: {up: 'start Hivemind on this machine'}, load: () => import('./commands/up.ts')},
+  {commands: {down: 'stop and remove every container of this data dir\'s cluster; volumes stay'}, load: () => import('./commands/down.ts')},
+  {commands: {apply: 'make it so: a Compose file or manifests'}, load: () => import('./commands/apply.ts')},
+  {commands: {plan: 'what applying a file would change'}, load: () => import('./commands/plan.ts')},
+  {commands: {delete: 'delete what a file describes; volumes stay'}, load: () => import('./commands/delete.ts')},
+  {commands: {app: 'apps: deploy, look at, scale, restart, roll back'}, load: () => import('./commands/app.ts')},
+  {commands: {ps: 'containers'}, load: () => import('./commands/ps.ts')},
+  {commands: {logs: 'what a container, or all of an app, print'}, load: () => import('./commands/logs.ts')},
+  {commands: {exec: 'run a command in a container', attach: 'connect to the main process of a container'}, load: () => import('./commands/exec.ts')},
+  {commands: {stats: 'what containers use', top: 'the same, refreshed'}, load: () => import('./commands/stats.ts')},
+  {commands: {node: 'machines'}, load: () => import('./commands/node.ts')},
+  {commands: {deployment: 'rollouts: pause, resume, roll back, abort'}, load: () => import('./commands/deployment.ts')},
+  {commands: {volume: 'volumes'}, load: () => import('./commands/volume.ts')},
+  {commands: {secret: 'secrets'}, load: () => import('./commands/secret.ts')},
+  {commands: {config: 'configs'}, load: () => import('./commands/config.ts')},
+  {commands: {image: 'images: list, pull, build'}, load: () => import('./commands/image.ts')},
+  {commands: {namespace: 'namespaces'}, load: () => import('./commands/namespace.ts')},
+  {commands: {events: 'changes as they happen'}, load: () => import('./commands/events.ts')},
+  {commands: {cluster: 'adopt what runs, after a store was lost or put back'}, load: () => import('./commands/cluster.ts')},
+  {commands: {store: 'export and import the cluster\'s store'}, load: () => import('./commands/store.ts')},
+  {commands: {status: 'how the cluster is', version: 'versions of command and server'}, load: () => import('./commands/status.ts')},
+  {commands: {login: 'check a token and keep it', logout: 'forget the token of a server'}, load: () => import('./commands/login.ts')},
+  {commands: {completion: 'shell completion'}, load: () => import('./commands/completion.ts')},
 ];
 /** Options of every command that take a value: the word after one is no command. */
 const valueOptions = new Set(['-o', '--output', '-n', '--namespace', '--server', '--token', '--data-dir']);
@@ -83,21 +79,14 @@ export async function buildProgram(names: ReadonlySet<string> | undefined, host:
     .showHelpAfterError('Add --help for how it is used.')
     .exitOverride()
     .addHelpText('after', exampleText(['up', 'apply -f docker-compose.yml --wait', 'app ls', 'logs web -f']));
-  const loaded = new Set<string>();
-  for (const {name, summary, load} of branches) {
-    if (loaded.has(name)) continue;
-    if (names !== undefined && !names.has(name)) {
-      program.command(name).description(summary);
-      continue;
-    }
-    const before = new Set(program.commands.map((command) => command.name()));
-    (await load()).register(program, host);
-    for (const command of program.commands) if (!before.has(command.name())) loaded.add(command.name());
+  for (const {commands, load} of branches) {
+    if (names === undefined || Object.keys(commands).some((name) => names.has(name))) (await load()).register(program, host);
+    else for (const [name, summary] of Object.entries(commands)) program.command(name).description(summary);
   }
   return program;
 }
 
-/** The first words that are no options: the branch, or `help` and the branch. Modules may register more than one. */
+/** The first word that is no option; after `help`, the one that follows. */
 function wanted(argv: readonly string[]): ReadonlySet<string> {
   const words: string[] = [];
   for (let index = 0; index < argv.length && words.length < 2; index++) {

@@ -3,6 +3,7 @@ import {readFile} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import {z} from 'zod';
 import {ApiClient} from './api/client.ts';
+import {systemCode} from './errors.ts';
 import {type Format, Output} from './output/output.ts';
 import type {Terminal} from './terminal.ts';
 
@@ -72,7 +73,7 @@ async function readIfThere(file: string): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'EACCES' || error.code === 'ENOTDIR')) return undefined;
+    if (['ENOENT', 'EACCES', 'ENOTDIR'].includes(systemCode(error) ?? '')) return undefined;
     throw error;
   }
 }

@@ -1,30 +1,39 @@
 /** Images of a Compose file, built by the engine before the apps that run them are applied. */
 import type {Readable} from 'node:stream';
 import type {ComposeBuild} from '@hivemind/compose';
+import {z} from 'zod';
 import {jsonLines} from '../api/streams.ts';
 import {ImageView, ProgressView} from '../api/views.ts';
 import {cliErrors} from '../errors.ts';
 import type {Session} from '../session.ts';
+import type {Resource} from './bundle.ts';
 
 /**
- * @param always build also what has not changed
+ * @param which to build: `changed` is what no machine has yet, `none` only works out the names
  * @returns the image of each app, named after what it is made of: a changed context is another image, so it is rolled
  *   out, and a rollback finds the one before
  */
-export async function buildImages(session: Session, builds: readonly ComposeBuild[], always: boolean): Promise<ReadonlyMap<string, string>> {
+export async function buildImages(session: Session, builds: readonly ComposeBuild[], which: 'changed' | 'always' | 'none'): Promise<ReadonlyMap<string, string>> {
   const images = new Map<string, string>();
   if (builds.length === 0) return images;
   const {openContext} = await import('./context.ts');
   for (const build of builds) {
     const context = await openContext(build);
     const image = contentTag(build.image, context.hash);
-    if (always || build.noCache || !(await hasImage(session, image))) {
+    if (which === 'always' || (which === 'changed' && (build.noCache || !(await hasImage(session, image))))) {
       session.output.note(`building ${image} from ${build.context}`);
       await send(session, build, image, context);
     }
     images.set(build.app, image);
   }
   return images;
+}
+
+/** The app with the image that was built for it. */
+export function withImage(resource: Resource, images: ReadonlyMap<string, string>): Resource {
+  const image = images.get(resource.name);
+  const spec = z.record(z.string(), z.unknown()).safeParse(resource.body.spec);
+  return image === undefined || !spec.success ? resource : {...resource, body: {...resource.body, spec: {...spec.data, image}}};
 }
 
 /** `shop-web` → `shop-web:3f2a…`; `shop/web:1` → `shop/web:1-3f2a…`. */

@@ -3,7 +3,7 @@ import {readdir, readFile, stat} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
 import {type ComposeBuild, composeErrors, dnsLabel, isManifest, type Notice, projectLabel, projectLabelKey, readComposeProject, readManifest} from '@hivemind/compose';
 import {z} from 'zod';
-import {cliErrors} from '../errors.ts';
+import {cliErrors, systemCode} from '../errors.ts';
 import type {Session} from '../session.ts';
 import type {Terminal} from '../terminal.ts';
 
@@ -130,7 +130,7 @@ async function readIfThere(path: string): Promise<Uint8Array | undefined> {
   try {
     return await readFile(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return undefined;
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) return undefined;
     throw cliErrors.failed(`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`, {cause: error});
   }
 }

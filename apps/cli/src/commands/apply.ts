@@ -4,7 +4,7 @@ import type {Command} from 'commander';
 import {z} from 'zod';
 import {path} from '../api/client.ts';
 import {Anything, ResourceView} from '../api/views.ts';
-import {buildImages} from '../apply/build.ts';
+import {buildImages, withImage} from '../apply/build.ts';
 import {type Bundle, collections, fileFlags, FileOptions, kinds, readBundle, type Resource} from '../apply/bundle.ts';
 import {type Existing, existingKey, leftovers, readExisting, stateOf} from '../apply/existing.ts';
 import {printNotices} from '../apply/notices.ts';
@@ -33,7 +33,7 @@ export function register(parent: Command, host: Host): void {
     async run(session, _args, options) {
       const bundle = await readBundle(session, options);
       printNotices(session, bundle.notices);
-      const images = options.build === false ? new Map<string, string>() : await buildImages(session, bundle.builds, options.build === true);
+      const images = options.build === false ? new Map<string, string>() : await buildImages(session, bundle.builds, options.build === true ? 'always' : 'changed');
       const apps = await applyBundle(session, bundle, images);
       if (options.prune) await prune(session, bundle);
       if (options.wait) await waitForApps(session, apps, options.timeout);
@@ -75,12 +75,6 @@ async function prune(session: Session, bundle: Bundle): Promise<void> {
     await session.api.call('DELETE', `${collections[item.kind]}${path`/${item.name}`}`, Anything, {query: {namespace: item.namespace}});
     session.output.say(`${label(item)} deleted`);
   }
-}
-
-function withImage(resource: Resource, images: ReadonlyMap<string, string>): Resource {
-  const image = images.get(resource.name);
-  const spec = z.record(z.string(), z.unknown()).safeParse(resource.body.spec);
-  return image === undefined || !spec.success ? resource : {...resource, body: {...resource.body, spec: {...spec.data, image}}};
 }
 
 export function label({kind, name}: Pick<Resource, 'kind' | 'name'>): string {

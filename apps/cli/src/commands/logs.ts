@@ -15,7 +15,8 @@ export const logFlags: readonly Flag[] = [
   ['--since <time>', 'only newer: a duration as in 10m, or a time as in 2026-01-31T12:00:00Z'],
   ['-t, --timestamps', 'begin each line with its time'],
 ];
-const Moment = z.union([durationFlag, z.iso.datetime({offset: true})], 'is neither a duration, as in 10m, nor a time, as in 2026-01-31T12:00:00Z');
+const neither = 'is neither a duration, as in 10m, nor a time, as in 2026-01-31T12:00:00Z';
+const Moment = z.union([durationFlag, z.iso.datetime({offset: true, error: neither})], neither);
 export const LogOptions = z.object({follow: z.boolean().default(false), tail: wholeNumber.optional(), since: Moment.optional(), timestamps: z.boolean().default(false)});
 
 export function register(parent: Command, host: Host): void {

@@ -2,9 +2,11 @@
 import type {Command} from 'commander';
 import {path} from '../api/client.ts';
 import {PlanView} from '../api/views.ts';
+import {buildImages, withImage} from '../apply/build.ts';
 import {fileFlags, FileOptions, kinds, readBundle} from '../apply/bundle.ts';
-import {existingKey, leftovers, readExisting} from '../apply/existing.ts';
+import {leftovers, readExisting} from '../apply/existing.ts';
 import {printNotices} from '../apply/notices.ts';
+import {previewLine, previewOf} from '../apply/preview.ts';
 import {label} from './apply.ts';
 import {type Host, leaf, noArgs} from './define.ts';
 
@@ -20,20 +22,20 @@ export function register(parent: Command, host: Host): void {
       const bundle = await readBundle(session, options);
       printNotices(session, bundle.notices);
       const existing = await readExisting(session, bundle, kinds);
+      const images = await buildImages(session, bundle.builds, 'none');
       const plans: unknown[] = [];
       const lines: string[] = [];
       for (const resource of bundle.resources) {
         if (resource.kind !== 'App') {
-          const there = existing.has(existingKey(resource));
-          if (resource.implied !== true || (!there && resource.name !== 'default')) lines.push(`${there ? '~' : '+'} ${label(resource)} would be ${there ? 'checked, and configured where it differs' : 'created'}`);
+          lines.push(...[await previewLine(session, resource, existing)].filter((line) => line !== undefined));
           continue;
         }
-        const {data, raw} = await session.api.call('PUT', path`/apps/${resource.name}`, PlanView, {body: resource.body, query: {namespace: resource.namespace, dryRun: true}});
+        const {body} = await previewOf(session, withImage(resource, images), existing);
+        const {data, raw} = await session.api.call('PUT', path`/apps/${resource.name}`, PlanView, {body, query: {namespace: resource.namespace, dryRun: true}});
         plans.push(raw);
         lines.push(...planLines(data));
       }
       for (const item of leftovers(bundle, existing)) lines.push(`- ${label(item)} is not in the file: apply --prune would delete it`);
-      for (const {image} of bundle.builds) lines.push(`+ image ${image} would be built where what it is made of has changed`);
       await session.output.one(plans, () => `${lines.join('\n')}\n`);
     },
   });

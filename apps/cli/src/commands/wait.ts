@@ -20,10 +20,12 @@ const LOOK_AGAIN_MS = 1000;
 const hopeless = new Set(['ImageNotFound', 'ImageUnauthorized']);
 
 /** Whether an app does what was asked. A crash may pass; a rollout that ended otherwise, or a missing image, will not. */
-export function verdictOf({status}: AppView): Verdict {
+export function verdictOf({spec, status}: AppView): Verdict {
   const rollout = status.conditions.find(({type}) => type === 'RolledOut');
   if (rollout !== undefined && rollout.status === 'false' && ['RolledBack', 'Failed', 'Aborted'].includes(rollout.reason)) return 'failed';
-  if (['running', 'completed', 'stopped'].includes(status.phase)) return 'done';
+  // A job runs to its end. And right after a change the server may still see the rollout of the revision before.
+  if (status.phase === 'running') return spec.mode !== 'job' && status.replicas.updated >= status.replicas.desired ? 'done' : 'waiting';
+  if (status.phase === 'completed' || status.phase === 'stopped') return 'done';
   if (status.phase === 'failed' && status.conditions.some(({type, reason}) => type === 'Failing' && hopeless.has(reason))) return 'failed';
   return 'waiting';
 }
@@ -32,7 +34,8 @@ export function verdictOf({status}: AppView): Verdict {
 export function progressText({name, status}: AppView): string {
   const {ready, desired} = status.replicas;
   const reason = status.conditions.find(({type, status: holds}) => (type === 'Failing' && holds === 'true') || ((type === 'Placed' || type === 'DependenciesMet') && holds === 'false'));
-  return `${name}: ${status.phase}, ${ready} of ${desired} ready${reason === undefined ? '' : ` (${reason.message})`}`;
+  // When it is tried again changes with every try, and is no progress.
+  return `${name}: ${status.phase}, ${ready} of ${desired} ready${reason === undefined ? '' : ` (${reason.message.replace(/; next attempt at .*/, '')})`}`;
 }
 
 /**
@@ -103,7 +106,9 @@ async function notDone(session: Session, apps: readonly Awaited[], timeoutMs: nu
 
 /** What is wrong with an app, down to the last lines of its unluckiest container. */
 async function whyText({api}: Session, app: AppView): Promise<string> {
-  const conditions = app.status.conditions.filter(({type, status}) => (type === 'Failing' ? status === 'true' : status === 'false' || (type === 'RolledOut' && status !== 'true')));
+  const wrong = app.status.conditions.filter(({type, status}) => (type === 'Failing' ? status === 'true' : type !== 'Available' && status === 'false'));
+  // That it is not all ready says nothing where something says why.
+  const conditions = wrong.length > 0 ? wrong : app.status.conditions.filter(({status}) => status !== 'true');
   const {items} = await api.list('/containers', Container, {namespace: app.namespace, app: app.name});
   const worst = items.find(({status}) => status.lastLogs !== undefined && status.lastLogs.length > 0 && !status.ready);
   const pulling = items.find(({status}) => status.phase === 'pulling');

@@ -17,11 +17,17 @@ export function table<T>(items: readonly T[], columns: readonly Column<T>[]): st
 export function fields(pairs: readonly (readonly [string, string | number | undefined])[]): string {
   const shown = pairs.filter(([, value]) => value !== undefined && value !== '');
   const width = Math.max(0, ...shown.map(([name]) => name.length + 1));
-  return shown.map(([name, value]) => `${`${name}:`.padEnd(width + 1)} ${clean(String(value))}\n`).join('');
+  return shown.map(([name, value]) => `${`${name}:`.padEnd(width)} ${clean(String(value))}\n`).join('');
 }
 
-/** One line, and nothing that moves the cursor: what is shown may come from a container. */
 const unprintable = /[\u0000-\u001f\u007f-\u009f]+/g;
+
+/** One line, and nothing that moves the cursor: what is shown may come from a container. */
 export function clean(text: string): string {
   return text.replaceAll(unprintable, ' ').trim() || '-';
+}
+
+/** The same for text of several lines, whose ends and indents stay. */
+export function cleanLines(text: string): string {
+  return text.split('\n').map((line) => line.replaceAll(unprintable, ' ').trimEnd()).join('\n');
 }
