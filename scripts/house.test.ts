@@ -8,7 +8,8 @@ import {basename, dirname, join, relative, resolve} from 'node:path';
 
 const root = resolve(import.meta.dirname, '..');
 const debtsFile = join(root, 'scripts/house-debts.json');
-const maxLines = 400;
+/** Tests and contract suites are lists, read one entry at a time. */
+const maxLines = (path: string) => (isTest(path) ? 600 : 400);
 
 interface Source {
   path: string;
@@ -26,7 +27,7 @@ const isTest = (path: string) => /\.test\.ts$|\/test\/|\/testing\/|^libs\/testki
 const code = (text: string) => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|[^:'"`])\/\/.*$/gm, '$1');
 
 const banned: {name: string; pattern: RegExp; instead: string; where: (path: string) => boolean}[] = [
-  {name: 'console', pattern: /\bconsole\.\w+\(/g, instead: 'the logger', where: (path) => !/^(apps\/cli|bench|scripts)\//.test(path)},
+  {name: 'console', pattern: /\bconsole\.\w+\(/g, instead: 'the logger', where: (path) => !/^(apps\/cli|bench|scripts)\//.test(path) && !isTest(path)},
   {name: 'clock in core', pattern: /\bDate\.now\(|\bnew Date\(\s*\)|\bperformance\.now\(/g, instead: 'a parameter `now`', where: (path) => path.includes('/core/') && !isTest(path)},
   {name: 'randomness in core', pattern: /\bMath\.random\(|\brandomUUID\(|\brandomBytes\(/g, instead: 'a parameter', where: (path) => path.includes('/core/') && !isTest(path)},
   {name: 'sleep in a test', pattern: /setTimeout\(\s*(resolve|r|done)\b|\bawait\s+(sleep|delay|setTimeout)\(/g, instead: 'waitFor of @hivemind/testkit, or a clock that the test moves', where: (path) => /\.test\.ts$|\/test\//.test(path)},
@@ -41,7 +42,7 @@ function breaches(): Record<string, number> {
   for (const {path, text} of sources) {
     if (path === 'scripts/house.test.ts') continue;
     const lines = text.split('\n').length - 1;
-    if (lines > maxLines) found[`longer than ${maxLines} lines: ${path}`] = lines;
+    if (lines > maxLines(path)) found[`longer than ${maxLines(path)} lines: ${path}`] = lines;
     for (const {name, pattern, where} of banned) {
       const hits = where(path) ? ((name === 'silenced checker' ? text : code(text)).match(pattern)?.length ?? 0) : 0;
       if (hits > 0) found[`${name}: ${path}`] = hits;
