@@ -74,8 +74,11 @@ export async function readComposeProject(input: ComposeInput): Promise<ComposePr
       findings.error(path, locate(tree, path), message);
     }
   }
-  findings.check('The Compose file');
-  if (!parsed.success) throw composeErrors['compose-invalid']('The Compose file is not valid');
+  // Unknown keys do not hide what is wrong with the known ones: all is named in the end.
+  if (!parsed.success) {
+    findings.check('The Compose file');
+    throw composeErrors['compose-invalid']('The Compose file is not valid');
+  }
   return new Translation(input, loader, tree, parsed.data, lookup, findings).run(projectName(input, lookup, parsed.data.name, directory));
 }
 
