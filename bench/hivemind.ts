@@ -25,6 +25,8 @@ export interface Hivemind {
   /** ms from spawn to the first 200 of /readyz. */
   readonly readyMs: number;
   call(method: string, path: string, body?: unknown): Promise<{readonly status: number; readonly json: unknown}>;
+  /** Calls `onChunk` whenever a stream brings something, until closed. */
+  follow(path: string, onChunk: () => void): {close(): void};
   stop(): Promise<void>;
 }
 
@@ -60,6 +62,15 @@ export async function startHivemind({dockerHost, dataDir = newDataDir()}: StartO
     dataDir,
     readyMs,
     call: (method, path, body) => send(port, agent, method, path, token, body),
+    follow: (path, onChunk) => {
+      const outgoing = request({host: '127.0.0.1', port, path, headers: {authorization: `Bearer ${token}`}}, (incoming) => {
+        incoming.on('data', onChunk);
+        incoming.on('error', () => undefined);
+      });
+      outgoing.on('error', () => undefined);
+      outgoing.end();
+      return {close: () => outgoing.destroy()};
+    },
     stop: async () => {
       agent.destroy();
       await end(child);
@@ -67,14 +78,23 @@ export async function startHivemind({dockerHost, dataDir = newDataDir()}: StartO
   };
 }
 
-/** Polls the app until it is as wanted. The pause is short beside what is measured. */
-export async function untilRunning(hivemind: Hivemind, app: string, replicas: number, pollMs: number): Promise<void> {
-  for (const deadline = nowMs() + 120_000; ; ) {
-    const {json} = await hivemind.call('GET', `/api/v1/apps/${app}`);
-    const status = (json as {status?: AppStatus}).status;
-    if (status && status.replicas.running >= replicas) return;
-    if (nowMs() > deadline) throw new Error(`app ${app} is not running: ${JSON.stringify(json).slice(0, 1000)}`);
-    await new Promise((done) => setTimeout(done, pollMs));
+/** As a tool waits: told of changes by `/events`, it looks again, at most every `pauseMs`. */
+export async function untilRunning(hivemind: Hivemind, app: string, replicas: number, pauseMs: number): Promise<void> {
+  let wake = (): void => undefined;
+  const changes = hivemind.follow(`/api/v1/events?kind=App&name=${app}`, () => wake());
+  try {
+    for (const deadline = nowMs() + 120_000; ; ) {
+      const changed = new Promise<void>((resolve) => (wake = resolve));
+      const {json} = await hivemind.call('GET', `/api/v1/apps/${app}`);
+      const status = (json as {status?: AppStatus}).status;
+      if (status && status.replicas.running >= replicas) return;
+      if (nowMs() > deadline) throw new Error(`app ${app} is not running: ${JSON.stringify(json).slice(0, 2000)}`);
+      // The second bound catches a change from before the stream was open.
+      await Promise.race([changed, new Promise((done) => setTimeout(done, 100))]);
+      if (pauseMs > 0) await new Promise((done) => setTimeout(done, pauseMs));
+    }
+  } finally {
+    changes.close();
   }
 }
 

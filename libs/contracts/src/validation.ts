@@ -100,7 +100,7 @@ function flatten(issues: readonly z.core.$ZodIssue[], prefix: readonly PropertyK
       const closest = issue.errors.toSorted((a, b) => depth(b) - depth(a))[0] ?? [];
       return flatten(closest, path);
     }
-    return [{...issue, path} as z.core.$ZodIssue];
+    return [{...issue, path}];
   });
 }
 
