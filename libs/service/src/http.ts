@@ -6,6 +6,7 @@ import {commonErrors, parseInput} from '@hivemind/contracts';
 import fastify, {LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, type RawServerDefault, type RouteOptions} from 'fastify';
 import type {ZodTypeProvider} from 'fastify-type-provider-zod';
 import type {IncomingMessage, ServerResponse} from 'node:http';
+import type {Socket} from 'node:net';
 import type {Logger} from 'pino';
 import type {Registry} from 'prom-client';
 import {z} from 'zod';
@@ -60,6 +61,8 @@ export function createHttp(options: HttpOptions): HttpServer {
   const app = bareServer(logger, bodyLimit);
   const metrics = httpMetrics(options.metrics);
 
+  trackSockets(app);
+  endRefusedUpgrades(app);
   readBodies(app);
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, logger));
   app.setNotFoundHandler((request, reply) => {
@@ -159,12 +162,40 @@ function logRequest(logger: Logger, request: FastifyRequest, status: number, ela
   else logger.info(event, 'request');
 }
 
+/** Sockets of each server: those that were asked to change protocol, Node itself no longer counts. */
+const openSockets = new WeakMap<object, Set<Socket>>();
+
+function trackSockets(app: HttpServer): void {
+  const sockets = new Set<Socket>();
+  openSockets.set(app.server, sockets);
+  app.server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+}
+
+/**
+ * A request to change protocol that was answered instead (a refusal, or no such route) leaves a socket that nobody reads
+ * from any more: without an end it would stay open for as long as the client likes, token or not.
+ */
+function endRefusedUpgrades(app: HttpServer): void {
+  app.addHook('onSend', async (request, reply, payload) => {
+    if (request.headers.upgrade !== undefined) void reply.header('connection', 'close');
+    return payload;
+  });
+  app.addHook('onResponse', async (request) => {
+    if (request.headers.upgrade !== undefined) request.raw.socket.end();
+  });
+}
+
 /**
  * Stops taking requests and waits for those in hand; what is still open after `drainMs` is cut off.
  * Streams that would never end are ended by whoever serves them, in a `preClose` hook.
  */
 export async function stopHttp(app: HttpServer, drainMs = 10_000): Promise<void> {
-  const cut = setTimeout(() => app.server.closeAllConnections(), drainMs);
+  const cut = setTimeout(() => {
+    for (const socket of openSockets.get(app.server) ?? []) socket.destroy();
+  }, drainMs);
   try {
     await app.close();
   } finally {

@@ -1,19 +1,19 @@
 /** The whole process with a fake engine: what it keeps, what it is again after a stop or a crash, and how it goes. */
-import {readFileSync, rmSync, statSync, writeFileSync} from 'node:fs';
+import {rmSync, statSync, writeFileSync} from 'node:fs';
+import {request} from 'node:http';
 import {join} from 'node:path';
-import {createFakeRuntime, FakeEngine} from '@hivemind/container/testing';
+import {FakeEngine} from '@hivemind/container/testing';
 import {App} from '@hivemind/contracts';
 import {openSqliteStore} from '@hivemind/store';
 import {freePort, removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
-import {pino} from 'pino';
-import {z} from 'zod';
 import {clusterIdentity} from '../../src/identity.ts';
 import {startStandalone, type Standalone, type StandaloneOptions} from '../../src/index.ts';
+import {silent, startOnFake, tokenOf} from '../fake-engine.ts';
 
 let dataDir: string;
 let engine: FakeEngine;
 let running: Standalone | undefined;
-const logger = pino({level: 'silent'});
+const logger = silent;
 
 beforeEach(() => {
   dataDir = join(tempDir('standalone'), 'data');
@@ -26,26 +26,12 @@ afterEach(async () => {
 });
 
 async function up(options: Partial<StandaloneOptions> = {}): Promise<Standalone> {
-  const id = (): string | undefined => z.object({id: z.string()}).safeParse(readJson(join(dataDir, 'cluster.json'))).data?.id;
-  // The runtime must know the cluster before the process has made it.
-  if (id() === undefined && options.noAgent !== true) {
-    await (await startStandalone({dataDir, listen: '127.0.0.1:0', noAgent: true, logger})).stop();
-  }
-  const runtime = createFakeRuntime({engine, cluster: id() ?? 'none'});
-  running = await startStandalone({dataDir, listen: '127.0.0.1:0', runtime, nodeName: 'n1', logger, ...options});
+  running = await startOnFake(dataDir, engine, options);
   return running;
 }
 
-function readJson(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch {
-    return undefined;
-  }
-}
-
 async function call(method: string, path: string, body?: unknown): Promise<{status: number; json: unknown}> {
-  const token = readFileSync(join(dataDir, 'admin.token'), 'utf8').trim();
+  const token = tokenOf(dataDir);
   const init = body === undefined ? {} : {body: JSON.stringify(body), headers: {'content-type': 'application/json', authorization: `Bearer ${token}`}};
   const reply = await fetch(`${running?.url}${path}`, {method, headers: {authorization: `Bearer ${token}`}, ...init});
   const text = await reply.text();
@@ -102,6 +88,20 @@ it('leads at once after a crash, without waiting for the leases of its earlier l
   await up();
   expect((await call('POST', '/api/v1/apps', {name: 'web', spec: {image: 'busybox'}})).status).toBe(201);
   await untilReady('web', 1);
+});
+
+it('opens no WebSocket without the token', async () => {
+  await up();
+  const upgrade = {connection: 'upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ=='};
+  const statusOf = (headers: Record<string, string>) => new Promise<number | undefined>((resolve, reject) => {
+    const outgoing = request(`${running?.url}/api/v1/containers/web-1/exec?command=sh`, {headers: {...upgrade, ...headers}}, (reply) => resolve(reply.resume().statusCode));
+    outgoing.on('upgrade', (reply, socket) => {
+      socket.destroy();
+      resolve(reply.statusCode);
+    }).on('error', reject).end();
+  });
+  expect(await statusOf({})).toBe(401);
+  expect(await statusOf({authorization: `Bearer ${tokenOf(dataDir)}`})).toBe(404);
 });
 
 it('says so when nothing runs containers here', async () => {
