@@ -3,14 +3,13 @@ import {existsSync, readFileSync} from 'node:fs';
 import {join, resolve} from 'node:path';
 import {extend} from './extend.ts';
 import {startServer, type TestServer} from './server.ts';
-import {tempDir} from './temp.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 
 export interface HivemindOptions {
   /** `unix://...` of the engine; the machine's when absent. */
   dockerHost?: string;
-  /** Kept over `stop`, so that a test can look at it, delete it or put it back; a fresh one when absent. */
+  /** Left in place by `stop`; when absent a fresh one, which `stop` removes. */
   dataDir?: string;
   /** Further words for `hivemind up`. */
   args?: string[];
@@ -33,13 +32,13 @@ export interface HivemindProcess extends TestServer {
 
 /** `hivemind up` from source as a process of its own, ready to be used, killed and started again. */
 export async function startHivemind(options: HivemindOptions = {}): Promise<HivemindProcess> {
-  const dataDir = options.dataDir ?? join(tempDir('data'), 'hivemind');
+  const dataDirIn = (dir: string): string => options.dataDir ?? join(dir, 'data');
   const server = await startServer({
     name: 'hivemind',
     debianPackage: 'none: it is this repository',
     command: process.execPath,
-    args: ({port}) => [
-      join(root, 'apps/cli/src/main.ts'), 'up', '--data-dir', dataDir, '--listen', `127.0.0.1:${port}`,
+    args: ({port, dir}) => [
+      join(root, 'apps/cli/src/main.ts'), 'up', '--data-dir', dataDirIn(dir), '--listen', `127.0.0.1:${port}`,
       ...(options.dockerHost === undefined ? [] : ['--docker-host', options.dockerHost]),
       ...(options.args ?? []),
     ],
@@ -49,8 +48,9 @@ export async function startHivemind(options: HivemindOptions = {}): Promise<Hive
       const {status, body} = await send(port, 'GET', '/readyz', undefined, {});
       if (status !== 200) throw new Error(`/readyz answers ${status}: ${JSON.stringify(body)}`);
     },
-    deadlineMs: 30_000,
+    deadlineMs: 60_000,
   });
+  const dataDir = dataDirIn(server.dir);
   const tokenFile = join(dataDir, 'admin.token');
   const token = (): string => (existsSync(tokenFile) ? readFileSync(tokenFile, 'utf8').trim() : '');
   return extend(server, {

@@ -1,15 +1,23 @@
 import {resourceKey} from '@hivemind/contracts';
 import {waitFor} from '@hivemind/testkit';
-import {aHivemind, app, clusterOf, createApp, engineContainers, sleeper, untilRunning} from '../standalone.ts';
+import {aHivemind, app, clusterOf, createApp, engineContainers, sleeper, untilRunning, type Fixture} from '../standalone.ts';
 
 // The whole of it (50 kills) is for `npm run test:full`; each kill is the same test, so a slice says most of what all say.
 const kills = process.env.HIVEMIND_TEST_FULL === '1' ? 50 : 8;
 
 describe('kill -9 of standalone', () => {
+  let fixture: Fixture;
+  let cluster: string;
+
+  beforeAll(async () => {
+    fixture = await aHivemind();
+    cluster = await clusterOf(fixture.hivemind);
+  }, 90_000);
+
+  afterAll(() => fixture[Symbol.asyncDispose](), 60_000);
+
   it('loses no acknowledged write, keeps containers and their ids, never doubles one', async () => {
-    await using fixture = await aHivemind();
     const {hivemind, docker, image} = fixture;
-    const cluster = await clusterOf(hivemind);
     await createApp(hivemind, 'steady', sleeper(image, {replicas: 2}));
     await untilRunning(hivemind, 'steady', 2);
     const before = await engineContainers(docker, cluster, 'steady');
@@ -62,9 +70,7 @@ describe('kill -9 of standalone', () => {
   }, 600_000);
 
   it('restarts on return what died meanwhile, and nothing else', async () => {
-    await using fixture = await aHivemind();
     const {hivemind, docker, image} = fixture;
-    const cluster = await clusterOf(hivemind);
     await createApp(hivemind, 'pair', sleeper(image, {replicas: 2}));
     await untilRunning(hivemind, 'pair', 2);
     const [first, second] = await engineContainers(docker, cluster, 'pair');

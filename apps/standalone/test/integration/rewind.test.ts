@@ -1,18 +1,31 @@
 import {cpSync, rmSync} from 'node:fs';
 import {join} from 'node:path';
-import {startHivemind, tempDir, waitFor, type HivemindProcess} from '@hivemind/testkit';
+import {startHivemind, waitFor, type HivemindProcess} from '@hivemind/testkit';
 import {z} from 'zod';
-import {aHivemind, app, clusterOf, createApp, engineContainers, sleeper, untilRunning} from '../standalone.ts';
+import {aHivemind, app, clusterOf, createApp, engineContainers, sleeper, untilRunning, type Fixture} from '../standalone.ts';
 
 describe('a store that lost or rewound its data (law 12)', () => {
+  let fixture: Fixture;
+  let cluster: string;
+
+  beforeAll(async () => {
+    fixture = await aHivemind();
+    cluster = await clusterOf(fixture.hivemind);
+  }, 90_000);
+
+  afterAll(() => fixture[Symbol.asyncDispose](), 60_000);
+
+  const volumeNames = async (): Promise<readonly string[]> => {
+    const {Volumes} = await fixture.docker.listVolumes({filters: JSON.stringify({label: [`hivemind.cluster=${cluster}`]})});
+    return Volumes.map(({Name}) => Name).toSorted();
+  };
+
   it('a data dir put back from an older copy stops and removes nothing until adopted', async () => {
-    await using fixture = await aHivemind();
     const {hivemind, docker, image} = fixture;
-    const cluster = await clusterOf(hivemind);
     await createApp(hivemind, 'old', sleeper(image, {volumes: [{name: 'data', mount: '/data'}]}));
     await untilRunning(hivemind, 'old', 1);
     await hivemind.terminate();
-    const copy = join(tempDir('yesterday'), 'data');
+    const copy = join(hivemind.dir, 'yesterday');
     cpSync(hivemind.dataDir, copy, {recursive: true});
     await hivemind.start();
     await createApp(hivemind, 'new', sleeper(image, {replicas: 2}));
@@ -36,12 +49,11 @@ describe('a store that lost or rewound its data (law 12)', () => {
   }, 120_000);
 
   it('a data dir that is gone: the containers are found again, held, and rebuilt when adopted', async () => {
-    await using fixture = await aHivemind();
     const {hivemind, docker, image} = fixture;
-    const cluster = await clusterOf(hivemind);
     await createApp(hivemind, 'web', sleeper(image, {replicas: 2, volumes: [{name: 'data', mount: '/data'}]}));
     await untilRunning(hivemind, 'web', 2);
     const before = await engineContainers(docker, cluster, 'web');
+    const volumes = await volumeNames();
     await hivemind.kill();
     rmSync(hivemind.dataDir, {recursive: true});
 
@@ -53,22 +65,19 @@ describe('a store that lost or rewound its data (law 12)', () => {
     await untilRunning(hivemind, 'web', 2);
     expect((await app(hivemind, 'web')).spec.replicas).toBe(2);
     expect(await engineContainers(docker, cluster, 'web')).toEqual(before);
-    const volumes = await docker.listVolumes({filters: JSON.stringify({label: [`hivemind.cluster=${cluster}`]})});
-    expect(volumes.Volumes).toHaveLength(1);
+    expect(await volumeNames()).toEqual(volumes);
   }, 120_000);
 
   it('discarding lets go of what the store does not know', async () => {
-    await using fixture = await aHivemind();
     const {hivemind, docker, image} = fixture;
-    const cluster = await clusterOf(hivemind);
-    await createApp(hivemind, 'web', sleeper(image));
-    await untilRunning(hivemind, 'web', 1);
+    await createApp(hivemind, 'unwanted', sleeper(image));
+    await untilRunning(hivemind, 'unwanted', 1);
     await hivemind.kill();
     rmSync(hivemind.dataDir, {recursive: true});
     await hivemind.start();
     await untilHeld(hivemind);
     expect((await hivemind.call('POST', '/cluster/adopt', {mode: 'discard'})).status).toBe(200);
-    await waitFor(async () => (await engineContainers(docker, cluster, 'web')).length === 0, {what: 'the container to be removed', deadlineMs: 60_000});
+    await waitFor(async () => (await engineContainers(docker, cluster, 'unwanted')).length === 0, {what: 'the container to be removed', deadlineMs: 60_000});
   }, 120_000);
 });
 

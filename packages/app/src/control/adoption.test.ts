@@ -98,6 +98,15 @@ describe('what runs and is not listed (law 12)', () => {
     expect(running()).toEqual([one.id, two.id].toSorted());
   });
 
+  it.each(['keep', 'discard'])('decided (%s) while a machine still reports: it holds for all of it', async (mode) => {
+    const [first, ...more] = Array.from({length: 40}, () => aContainer(lost));
+    await report(...(first ? [first] : []));
+    const containers = more.map((record) => ({id: record.id, running: true, origin: {epoch: 'of another life', n: 900, container: record, app: {replicas: 1, mode: record.mode}}}));
+    await Promise.all([call(cluster.bus, subjects.reportStrangers, {node: 'n1'}, {session: 1, containers}), adopt(mode)]);
+    expect(await state()).toMatchObject({held: false, strangers: []});
+    expect(await cluster.containers()).toHaveLength(mode === 'keep' ? 40 : 0);
+  });
+
   it('discarded: it is let go, and reporting it again holds nothing', async () => {
     const one = aContainer(lost);
     await report(one);

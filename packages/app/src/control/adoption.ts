@@ -48,7 +48,7 @@ export class Adoption {
       {},
       async ({session, containers}, {tokens: {node}}) => {
         await checkSession(this.#context.store, node, session);
-        return containers.length === 0 ? this.#none(node) : this.#reported(node, containers);
+        return containers.length === 0 ? untilWon(() => this.#none(node)) : this.#reported(node, containers);
       },
       {queue: 'app'},
     );
@@ -66,25 +66,34 @@ export class Adoption {
    */
   async decide(mode: 'keep' | 'discard'): Promise<AdoptionResult> {
     const record = await this.#record();
+    if (record?.value.held !== true && (await this.#undecided()).length === 0) throw errors['not-held']('Nothing is held: all that the machines run is known.');
+    const decision = {mode, at: this.#now()};
+    // Before anything else: what is reported from here on is settled by its own report, what was noted before is in the list.
+    await this.#put({held: true, reason: '', since: this.#now(), ...record?.value, decision});
     const undecided = await this.#undecided();
-    if (record?.value.held !== true && undecided.length === 0) throw errors['not-held']('Nothing is held: all that the machines run is known.');
     const result = mode === 'keep' ? await this.#keep(undecided) : await this.#discard(undecided);
     const held = result.skipped.length > 0;
     const reason = held ? `These cannot be adopted, only discarded: ${result.skipped.map(({id, reason: why}) => `${id} (${why})`).join(', ')}.` : '';
-    await this.#put({held, reason, since: this.#now(), decision: {mode, at: this.#now()}});
+    await this.#put({held, reason, since: this.#now(), decision});
     this.#event(mode === 'keep' ? 'Adopted' : 'Discarded', `${result.adopted.length} adopted, ${result.discarded.length} discarded, ${result.skipped.length} skipped`);
     await this.#wakeAll();
     return result;
   }
 
-  async #reported(node: string, reported: readonly Reported[]): Promise<{accepted: boolean}> {
+  /** Once more, from the start, when somebody decided meanwhile: the decision may have been made without what was just noted. */
+  #reported(node: string, reported: readonly Reported[]): Promise<{accepted: boolean}> {
+    return untilWon(() => this.#note(node, reported));
+  }
+
+  async #note(node: string, reported: readonly Reported[]): Promise<{accepted: boolean}> {
+    const before = await this.#record();
     const {unknown, listed} = await this.#sort(node, reported);
     if (listed) wakeNodes(this.#context, [node], this.#view.revision().n);
     const records = unknown.map(({id, running, origin}): StrangerRecord => {
       const parsed = EngineOrigin.safeParse(origin);
       return {id, node, running, origin: parsed.success ? parsed.data : null, discarded: false, reportedAt: this.#now()};
     });
-    const mode = await this.#standingDecision();
+    const mode = this.#standingDecision(before);
     const fresh: Stored<StrangerRecord>[] = [];
     for (const record of records) {
       const key = resourceKey(node, record.id);
@@ -98,7 +107,7 @@ export class Adoption {
       const {skipped} = await this.#keep(fresh);
       if (skipped.length === 0) return {accepted: false};
     }
-    await this.#hold(`Node ${node} runs containers that the store does not list, from a time that it does not know.`);
+    await this.#hold(before, `Node ${node} runs containers that the store does not list, from a time that it does not know.`);
     return {accepted: !listed};
   }
 
@@ -116,13 +125,13 @@ export class Adoption {
   /** It has none (left): with the last one, the hold ends by itself. */
   async #none(node: string): Promise<{accepted: boolean}> {
     const {store} = this.#context;
+    const record = await this.#record();
     const all = await strangers.in(store).list();
     const own = all.items.filter(({value}) => value.node === node);
     if (own.length > 0) await store.transact({writes: own.map(({key}) => strangers.deleting(key))});
     const left = all.items.some(({value}) => value.node !== node && !value.discarded);
-    const record = await this.#record();
     if (record?.value.held === true && !left) {
-      await this.#put({...record.value, held: false, reason: '', since: this.#now()});
+      await adoption.in(store).put(ADOPTION_KEY, {...record.value, held: false, reason: '', since: this.#now()}, {expect: record});
       this.#event('Released', `Node ${node} holds nothing that is not known: nothing waits to be adopted any more.`);
       await this.#wakeAll();
     }
@@ -175,15 +184,18 @@ export class Adoption {
     return {adopted: plan.containers.map(({id}) => id), skipped: plan.skipped};
   }
 
-  async #hold(reason: string): Promise<void> {
-    const record = await this.#record();
-    if (record?.value.held === true) return;
-    await this.#put({held: true, reason, since: this.#now()});
+  /** @throws `version-mismatch`, `already-exists` when `before` is no longer what is stored */
+  async #hold(before: Stored<AdoptionRecord> | undefined, reason: string): Promise<void> {
+    if (before?.value.held === true) {
+      if ((await this.#record())?.version !== before.version) throw errors['version-mismatch']('What is held was decided upon meanwhile.');
+      return;
+    }
+    await adoption.in(this.#context.store).put(ADOPTION_KEY, {...before?.value, held: true, reason, since: this.#now()}, {expect: before ?? 0});
     this.#event('Held', `${reason} Nothing is removed from machines until it is adopted: hivemind cluster adopt.`);
   }
 
-  async #standingDecision(): Promise<'keep' | 'discard' | undefined> {
-    const decision = (await this.#record())?.value.decision;
+  #standingDecision(record: Stored<AdoptionRecord> | undefined): 'keep' | 'discard' | undefined {
+    const decision = record?.value.decision;
     return decision !== undefined && Math.abs(this.#context.now() - Date.parse(decision.at)) <= DECISION_MS ? decision.mode : undefined;
   }
 

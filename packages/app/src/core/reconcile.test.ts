@@ -22,6 +22,14 @@ describe('what has to be done', () => {
     expect(planSteps(input({app, rollout: aRollout(app, {counts: []}), containers: [old]}))).toEqual({...nothing, remove: [old.record.id]});
   });
 
+  it('removes nothing on counts from before the app last changed: what was adopted since is not in them', () => {
+    const grown = anApp({replicas: 4}, {meta: {...app.meta, generation: app.meta.generation + 1}});
+    const containers = Array.from({length: 4}, () => running(grown));
+    const rollout = aRollout(app);
+    expect(planSteps(input({app: grown, rollout, containers}))).toEqual(nothing);
+    expect(planSteps(input({app: grown, rollout: {...rollout, generation: grown.meta.generation}, containers})).remove).toHaveLength(1);
+  });
+
   it('does not count what was told to go, and forgets it when its node says that it is gone', () => {
     const going = {record: aContainer(app, {removedAt: at(0)}), status: aStatus({phase: 'stopping', ready: false})};
     const gone = {record: aContainer(app, {removedAt: at(0)}), status: aStatus({phase: 'removed', ready: false})};

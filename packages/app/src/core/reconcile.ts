@@ -4,9 +4,10 @@
  * The rollout says how many containers of each revision there should be; nothing else counts replicas. Containers that
  * were told to go no longer count, though they hold their room until their node says that they are gone.
  *
- * Invariants: 1. After the steps, the live containers of each revision are as many as the rollout counts: never more, and
- * fewer only while dependencies wait. 2. A record is forgotten only after it was told to go. 3. Without a rollout of this
- * very app nothing is made or stopped: what the counts are is not known yet.
+ * Invariants: 1. After the steps, the live containers of each revision are as many as the rollout counts: fewer only while
+ * dependencies wait, more only until the rollout was made for the app's present generation. 2. A record is forgotten only
+ * after it was told to go. 3. Without a rollout of this very app nothing is made or stopped: what the counts are is not
+ * known yet.
  */
 import type {ContainerRecord} from '@hivemind/contracts';
 import type {AppView, ContainerView, Steps, Waiting} from '../model.ts';
@@ -42,13 +43,15 @@ export function planSteps(input: ReconcileInput): Steps {
   const wanted = new Map(app.stopped ? [] : rollout?.counts.map(({revision, replicas}) => [revision, replicas]));
   const remove = foreign.map(idOf);
   const create: {revision: number; count: number}[] = [];
+  // Counts from before the app last changed say nothing against what came with that change, as adopted containers do.
+  const counted = app.stopped || rollout?.generation === app.meta.generation;
   // Dependencies order the start of an app. Once some of it runs, a dependency that stumbles must not hold it up.
   const held = waiting.length > 0 && own.length === 0;
   for (const revision of new Set([...wanted.keys(), ...own.map(({record}) => record.revision)])) {
     const present = own.filter(({record}) => record.revision === revision);
     const missing = (wanted.get(revision) ?? 0) - present.length;
     if (missing > 0 && !held) create.push({revision, count: missing});
-    if (missing < 0) remove.push(...surplus(present, own, -missing).map(idOf));
+    if (missing < 0 && counted) remove.push(...surplus(present, own, -missing).map(idOf));
   }
   return {create: create.toSorted((a, b) => a.revision - b.revision), remove, forget, deleteApp: false, wakeAt};
 }
