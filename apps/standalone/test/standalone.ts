@@ -32,15 +32,20 @@ export async function clusterOf(hivemind: HivemindProcess): Promise<string> {
   return z.object({cluster: z.string()}).parse(body).cluster;
 }
 
-/** Everything that carries the cluster's label. */
-export async function removeCluster(docker: Docker, cluster: string): Promise<void> {
-  const filters = {label: [`hivemind.cluster=${cluster}`]};
-  const containers = await docker.listContainers({all: true, filters});
-  await Promise.all(containers.map(({Id}) => docker.getContainer(Id).remove({force: true}).catch(() => undefined)));
-  const networks = await docker.listNetworks({filters});
-  await Promise.all(networks.map(({Id}) => docker.getNetwork(Id).remove().catch(() => undefined)));
-  const volumes = await docker.listVolumes({filters: JSON.stringify(filters)});
-  await Promise.all((volumes.Volumes ?? []).map(({Name}) => docker.getVolume(Name).remove().catch(() => undefined)));
+/** Removes everything that carries the cluster's label, and looks again until there is nothing: the engine refuses what is still in use. */
+export function removeCluster(docker: Docker, cluster: string): Promise<unknown> {
+  const label = [`hivemind.cluster=${cluster}`];
+  return waitFor(
+    async () => {
+      const containers = await docker.listContainers({all: true, filters: {label}});
+      await Promise.allSettled(containers.map(({Id}) => docker.getContainer(Id).remove({force: true})));
+      const networks = await docker.listNetworks({filters: {label}});
+      const {Volumes: volumes} = await docker.listVolumes({filters: {label}});
+      await Promise.allSettled([...networks.map(({Id}) => docker.getNetwork(Id).remove()), ...volumes.map(({Name}) => docker.getVolume(Name).remove())]);
+      return containers.length + networks.length + volumes.length === 0;
+    },
+    {what: `nothing of cluster ${cluster} to be left`, deadlineMs: 30_000},
+  );
 }
 
 /** A spec that sleeps and goes at once when told to. */

@@ -1,5 +1,9 @@
+import {spawnSync} from 'node:child_process';
+import {writeFileSync} from 'node:fs';
+import {join, resolve} from 'node:path';
+import {freePort, waitFor} from '@hivemind/testkit';
 import {z} from 'zod';
-import {aHivemind, createApp, sleeper, untilRunning, type Fixture} from '../standalone.ts';
+import {aHivemind, app, createApp, sleeper, untilRunning, type Fixture} from '../standalone.ts';
 
 const Problem = z.object({type: z.string(), title: z.string(), status: z.number(), code: z.string(), detail: z.string(), errors: z.array(z.object({path: z.string(), message: z.string()})).optional(), traceId: z.string()});
 
@@ -70,5 +74,37 @@ describe('wrong input', () => {
     expect(answer.status).toBeGreaterThanOrEqual(404);
     expect(answer.status).toBeLessThan(500);
     expect(Problem.parse(answer.body).detail).toContain('99');
+  });
+
+  it('an image that does not exist is known when it is pulled: the app says which and why', async () => {
+    const missing = `127.0.0.1:${await freePort()}/nothing:1`;
+    await createApp(fixture.hivemind, 'no-image', {image: missing});
+    const said = await waitFor(async () => (await app(fixture.hivemind, 'no-image')).status.conditions.find(({type}) => type === 'Failing'), {what: 'the app to say that it fails', deadlineMs: 30_000});
+    expect(said).toMatchObject({status: 'true', reason: expect.stringMatching(/^Image/), message: expect.stringContaining(missing)});
+  }, 60_000);
+
+  describe('to the command', () => {
+    function hivemind(server: string, ...words: string[]) {
+      const main = resolve(import.meta.dirname, '../../../cli/src/main.ts');
+      const env = {...process.env, NODE_OPTIONS: '', HIVEMIND_SERVER: server, HIVEMIND_TOKEN: fixture.hivemind.token};
+      const {status, stderr} = spawnSync(process.execPath, [main, ...words], {env, encoding: 'utf8', timeout: 60_000});
+      return {status, stderr};
+    }
+
+    it('a server that is not there: one line that says so, and how to start one', async () => {
+      const server = `http://127.0.0.1:${await freePort()}`;
+      expect(hivemind(server, 'app', 'ls')).toEqual({status: 1, stderr: `hivemind: Hivemind does not answer at ${server}. Start it with: hivemind up (or say where it is with --server URL)\n`});
+    }, 60_000);
+
+    it.each([
+      ['malformed YAML names line and column', 'kind: App\nname: web\nspec: {image: busybox\n', /^hivemind: .*bad\.yaml:4:1 .*sufficiently indented and end with a \}/],
+      ['an unknown field names itself, the nearest right one, line and column', 'kind: App\nname: web\nspec:\n  image: busybox\n  replica: 2\n', /spec\.replica is not a known field; did you mean replicas\? \(.*bad\.yaml:5:\d+\)/],
+    ])('%s', (_title, text, says) => {
+      const file = join(fixture.hivemind.dir, 'bad.yaml');
+      writeFileSync(file, text);
+      const {status, stderr} = hivemind(fixture.hivemind.url, 'apply', '-f', file);
+      expect(stderr).toMatch(says);
+      expect(status).toBe(1);
+    }, 60_000);
   });
 });
