@@ -9,7 +9,7 @@ import {freePort} from '@hivemind/testkit';
 import {nowMs} from './measure.ts';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
-const bundle = join(root, 'dist/apps/cli/hivemind.js');
+const bundle = join(root, 'dist/apps/cli/bin/hivemind.mjs');
 
 /** What is measured: the bundle that ships, or the source where none was built. */
 export const entry = existsSync(bundle) && !process.argv.includes('--source') ? bundle : join(root, 'apps/cli/src/main.ts');

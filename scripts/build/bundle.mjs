@@ -23,8 +23,11 @@ export default async function bundle({entry, outfile, logLevel = 'warning'}) {
     outfile,
     logLevel,
     legalComments: 'external',
+    // Read and hashed at every start: half the size, with the names that a stack trace shows, and lines that say where.
+    minifyWhitespace: true,
+    lineLimit: 240,
     banner: {js: `${requireShim('import.meta.url')} ${dirnameShim}`},
-    plugins: [leaveOut, ownSources],
+    plugins: [leaveOut, builtins, ownSources],
   });
   return (await stat(outfile)).size;
 }
@@ -55,6 +58,18 @@ const leaveOut = {
       loader: 'js',
     }));
     onResolve({filter: /\.node$/}, ({path}) => ({errors: [{text: `${path}: a native binary cannot be bundled`}]}));
+  },
+};
+
+/**
+ * Node's own modules by `require`. An `import` of one reads every export for its namespace, and reading those of `node:http`
+ * loads Node's whole fetch client: a tenth of a second of the start.
+ */
+const builtins = {
+  name: 'builtins',
+  setup({onResolve, onLoad}) {
+    onResolve({filter: /^node:/}, ({path, kind}) => (kind === 'require-call' ? {path, external: true} : {path, namespace: 'builtin'}));
+    onLoad({filter: /.*/, namespace: 'builtin'}, ({path}) => ({contents: `module.exports = require(${JSON.stringify(path)});`, loader: 'js'}));
   },
 };
 
