@@ -28,7 +28,7 @@ describe('kill -9 of standalone', () => {
     let n = 0;
     for (let kill = 0; kill < kills; kill++) {
       // Another moment each time, so that it falls into writes, creates, starts and removals alike.
-      const killed = pause((kill * 37) % 251).then(() => hivemind.kill());
+      const killed = pause((kill * 397) % 1009).then(() => hivemind.kill());
       const doubtful = await writeUntilGone();
       await killed;
       await hivemind.start();
