@@ -1,12 +1,13 @@
 import {spawnSync} from 'node:child_process';
 import {mkdirSync, rmSync, statfsSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {tempDir} from '@hivemind/testkit';
+import {removeTempDir, tempDir} from '@hivemind/testkit';
 import {aHivemind, app, createApp, sleeper, untilRunning} from '../standalone.ts';
 
 describe('a full disk under the data dir', () => {
   it('reads go on, writes answer 503, and with room again nothing was lost', async () => {
-    const mount = join(tempDir('tmpfs'), 'disk');
+    const dir = tempDir('tmpfs');
+    const mount = join(dir, 'disk');
     mkdirSync(mount);
     expect(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', mount]).status).toBe(0);
     try {
@@ -36,7 +37,7 @@ describe('a full disk under the data dir', () => {
       expect((await app(hivemind, 'after')).name).toBe('after');
       await untilRunning(hivemind, 'web', 1);
     } finally {
-      spawnSync('umount', ['-l', mount]);
+      await removeTempDir(dir);
     }
   }, 180_000);
 });
