@@ -53,7 +53,7 @@ export async function startHivemind({dockerHost, dataDir = newDataDir()}: StartO
   while (!(await answers(port, agent))) {
     if (child.exitCode !== null) throw new Error(`hivemind ended with ${child.exitCode}: ${said}`);
     if (nowMs() - from > 30_000) throw new Error(`hivemind is not ready after 30 s: ${said}`);
-    await new Promise((done) => setTimeout(done, 2));
+    await new Promise((done) => setTimeout(done, 5));
   }
   const readyMs = nowMs() - from;
   const token = readFileSync(join(dataDir, 'admin.token'), 'utf8').trim();

@@ -1,6 +1,6 @@
 /** Apps, their revisions, rollouts, configs and namespaces. */
 import {z} from 'zod';
-import {AppSpec, ContainerTemplate} from './app-spec.ts';
+import {AppSpec} from './app-spec.ts';
 import {Condition, resource, resourceBody, StoredMeta} from './meta.ts';
 import {Annotations, Labels} from './names.ts';
 
@@ -35,8 +35,7 @@ export const AppRevision = z.object({
   app: z.string(),
   namespace: z.string(),
   number: z.number().int().positive(),
-  template: ContainerTemplate,
-  /** The whole spec, for a rollback. */
+  /** The whole spec: containers are made from its template (`templateOf`), a rollback puts it back. */
   spec: AppSpec,
   restarts: z.number().int().nonnegative().default(0),
   createdAt: z.string(),

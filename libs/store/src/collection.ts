@@ -101,7 +101,7 @@ export function collection<T extends object>(options: CollectionOptions<T>): Col
     name,
     decode: (record) => {
       const {key, version, created, lease, value: raw} = record;
-      return {key, value: parseStored(options, key, raw).value, version, created, raw, ...(lease === undefined ? {} : {lease})};
+      return {key, value: decodeOnce(options, key, raw), version, created, raw, ...(lease === undefined ? {} : {lease})};
     },
     encode: (value, previous) => encode(options, value, previous?.raw),
     unchanged: ({key, version}) => ({collection: name, key, version}),
@@ -216,6 +216,28 @@ function parseStored<T extends object>({name, schema, version, migrate}: Collect
     const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
     throw storeErrors['unreadable-record'](`${name} "${key}" cannot be read: ${reason}`, {cause: error});
   }
+}
+
+/** Records decoded last, by schema and key. Values are never changed in place, so whoever reads a record may share it. */
+const decoded = new WeakMap<z.ZodType, Map<string, {readonly raw: string; readonly value: object}>>();
+const MAX_DECODED = 4096;
+
+/**
+ * The value of a record, parsed once for all of a process: managers beside each other follow the same collections, and
+ * validating a record costs more than all else that is done with a change.
+ */
+function decodeOnce<T extends object>(options: CollectionOptions<T>, key: string, raw: string): T {
+  const {schema, migrate} = options;
+  if (migrate) return parseStored(options, key, raw).value;
+  let known = decoded.get(schema);
+  if (!known) decoded.set(schema, (known = new Map()));
+  const found = known.get(key);
+  // Made by this very schema from this very text.
+  if (found?.raw === raw) return found.value as T;
+  const {value} = parseStored(options, key, raw);
+  if (known.size >= MAX_DECODED) known.clear();
+  known.set(key, {raw, value});
+  return value;
 }
 
 /** The version of a newer release is kept, with its fields: it must not migrate its own record again. */

@@ -156,7 +156,8 @@ export class Reconciler {
     let bytes = 0;
     return create
       .flatMap(({revision, count}): Wanted[] => {
-        const template = revision === app.revision ? templateOf(app.spec) : this.#view.revisions.get(revisionKey(app.namespace, app.name, revision))?.value.template;
+        const spec = revision === app.revision ? app.spec : this.#view.revisions.get(revisionKey(app.namespace, app.name, revision))?.value.spec;
+        const template = spec && templateOf(spec);
         if (template === undefined) {
           this.#context.logger.warn({app: key, revision}, 'the rollout asks for a revision that is gone');
           return [];

@@ -11,7 +11,7 @@ describe('rebuilding an app from what runs', () => {
     const [one, two, old] = [aContainer(lost), aContainer(lost), aContainer(anApp(), {revision: 1})];
     const {app, revisions, containers} = adopt({found: [found(one), found(two, 11, 'n2'), found(old)]});
     expect(app).toMatchObject({name: 'web', revision: 2, stopped: false, spec: {image: 'web:2', replicas: 2}, meta: {uid: lost.meta.uid, generation: 1}});
-    expect(revisions.map(({number, template}) => [number, template.image]).toSorted()).toEqual([[1, 'web:1'], [2, 'web:2']]);
+    expect(revisions.map(({number, spec}) => [number, spec.image]).toSorted()).toEqual([[1, 'web:1'], [2, 'web:2']]);
     expect(containers.map(({id, node}) => [id, node]).toSorted()).toEqual([[one.id, 'n1'], [two.id, 'n2'], [old.id, 'n1']]);
   });
 

@@ -17,9 +17,9 @@ describe('when a write makes a revision', () => {
   it('for a restart', () => expect(next({}, 1)).toBe(5));
 });
 
-it('a revision carries the template, and the whole spec for going back', () => {
+it('a revision carries the whole spec, for its containers and for going back', () => {
   const app = anApp({replicas: 3, env: {A: '1'}});
-  expect(revisionOf(app, 'create', 'now')).toMatchObject({number: 1, cause: 'create', template: {image: 'web:1', env: {A: '1'}}, spec: {replicas: 3}});
+  expect(revisionOf(app, 'create', 'now')).toMatchObject({number: 1, cause: 'create', spec: {image: 'web:1', env: {A: '1'}, replicas: 3}});
 });
 
 it('the last ten are kept, and those in use', () => {

@@ -19,7 +19,7 @@ export function revisionNumber(before: Pick<AppRecord, 'spec' | 'restarts' | 're
 /** The immutable record of an app's current revision. */
 export function revisionOf(app: AppRecord, cause: string, createdAt: string): AppRevision {
   const {name, namespace, spec, restarts, revision} = app;
-  return {appUid: app.meta.uid, app: name, namespace, number: revision, template: templateOf(spec), spec, restarts, createdAt, cause};
+  return {appUid: app.meta.uid, app: name, namespace, number: revision, spec, restarts, createdAt, cause};
 }
 
 /** Revisions that may be forgotten: all but the newest ones, and those that containers still run or a rollout may go back to. */

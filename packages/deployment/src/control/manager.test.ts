@@ -42,7 +42,7 @@ describe('the deployment manager', () => {
   /** Writes the app and its revision as the app manager does. */
   async function declare(app: AppRecord): Promise<void> {
     const key = resourceKey(app.namespace, app.name);
-    const revision = {appUid: app.meta.uid, app: app.name, namespace: app.namespace, number: app.revision, template: templateOf(app.spec), spec: app.spec, restarts: 0, createdAt: app.meta.createdAt, cause: 'test'};
+    const revision = {appUid: app.meta.uid, app: app.name, namespace: app.namespace, number: app.revision, spec: app.spec, restarts: 0, createdAt: app.meta.createdAt, cause: 'test'};
     await store.transact({writes: [apps.putting(key, app), revisions.putting(revisionKey(app.namespace, app.name, app.revision), revision)]});
   }
 
