@@ -60,7 +60,12 @@ describe('the deployment manager', () => {
   }
 
   const current = async (app: AppRecord) => (await rollouts.in(store).get(revisionKey(app.namespace, app.name, app.revision)))?.value;
-  const phase = (app: AppRecord, wanted: string) => waitFor(async () => (await current(app))?.phase === wanted, {deadlineMs: 5000, what: `rollout ${wanted}`});
+  /** As the API shows it: its view follows the store by a moment. */
+  const phase = (app: AppRecord, wanted: string) =>
+    waitFor(async () => {
+      const {spec, status} = (await http.inject({url: '/deployments/web'})).json();
+      return spec?.revision === app.revision && status.phase === wanted;
+    }, {deadlineMs: 5000, what: `rollout ${wanted}`});
 
   it('writes how many containers there should be, and says completed when they are ready', async () => {
     const app = anApp({replicas: 2});

@@ -13,6 +13,8 @@ import {onAppChange, openTables, whenReady} from './tables.ts';
 
 /** A look at every app, as a net under lost wake-ups, ms. */
 const resyncMs = 60_000;
+/** Reports of containers are gathered for so long (ms): of thirty that start at once, each would be a write of the rollout. */
+const reportsMs = 50;
 
 export const createDeploymentManager: CreateManager = (context) => {
   const logger = context.logger.child({manager: 'deployment'});
@@ -31,7 +33,7 @@ export const createDeploymentManager: CreateManager = (context) => {
     keys: () => tables.apps.list().map((app) => app.key),
     resyncMs,
   });
-  const forget = onAppChange(tables, (key) => controller.wake(key));
+  const forget = onAppChange(tables, (key) => controller.wake(key), (key) => controller.wakeAt(key, context.now() + reportsMs));
 
   return {
     name: 'deployment',

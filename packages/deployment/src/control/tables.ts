@@ -30,16 +30,23 @@ export function whenReady(tables: Tables): Promise<unknown> {
   return Promise.all([tables.apps.ready(), tables.revisions.ready(), tables.containers.ready(), tables.statuses.ready(), tables.rollouts.ready()]);
 }
 
-/** Calls `wake` with the app's key whenever anything that bears on its rollout changed; answers how to stop. */
-export function onAppChange(tables: Tables, wake: (key: string) => void): () => void {
+/**
+ * Calls `wake` with the app's key whenever anything that bears on its rollout was decided, and `reported` when a container of
+ * it was heard of; answers how to stop.
+ */
+export function onAppChange(tables: Tables, wake: (key: string) => void, reported: (key: string) => void): () => void {
   const stops = [
     tables.apps.onChange((key) => wake(key)),
-    ...[tables.revisions, tables.containers, tables.statuses, tables.rollouts].map((table) =>
+    ...[tables.revisions, tables.containers, tables.rollouts].map((table) =>
       table.onChange((_key, before, after) => {
         const record = after?.value ?? before?.value;
         if (record) wake(appKey(record));
       }),
     ),
+    tables.statuses.onChange((_key, before, after) => {
+      const record = after?.value ?? before?.value;
+      if (record) reported(appKey(record));
+    }),
   ];
   return () => stops.forEach((stop) => stop());
 }

@@ -1,6 +1,6 @@
 /**
- * Brings what the node knows to the control plane: changes within a millisecond or two, the newest of each container;
- * everything after each registration and every 30 s, so that a lost report heals. Retries until it gets through.
+ * Brings what the node knows to the control plane: changes within a millisecond or two, the newest of each container, and
+ * phases that pass by themselves with the next change or within a tenth of a second; everything after each registration and every 30 s, so that a lost report heals. Retries until it gets through.
  */
 import {type Bus, call} from '@hivemind/bus';
 import {type ContainerStatus, type EventRecord, isError, subjects} from '@hivemind/contracts';
@@ -27,6 +27,9 @@ export interface ReporterOptions {
 
 /** Changes are gathered for so long (ms). */
 const GATHER_MS = 1;
+/** On its way to run a container is reported only if that takes longer (ms): each report is a write of the store. */
+const PASSING_MS = 100;
+const passingPhases: ReadonlySet<ContainerStatus['phase']> = new Set(['pending', 'creating', 'starting', 'stopping']);
 const FULL_EVERY_MS = 30_000;
 const RETRY_MS = {first: 100, most: 5_000};
 /** Of one message; the bus takes 512 KiB. */
@@ -43,6 +46,8 @@ export class Reporter {
   #retryMs = RETRY_MS.first;
   #sending: Promise<void> | undefined;
   #cancelGather: (() => void) | undefined;
+  /** How long the gathering under way was to take when it began. */
+  #gatherMs = 0;
   #cancelFull: (() => void) | undefined;
   #unlisten: (() => void) | undefined;
 
@@ -61,14 +66,14 @@ export class Reporter {
   /** The newest status of a container. */
   report(report: ContainerReport): void {
     this.#pending.set(report.id, report);
-    this.#gather(GATHER_MS);
+    this.#gather(passingPhases.has(report.status.phase) ? PASSING_MS : GATHER_MS);
   }
 
   /** Something that happened, for people. The oldest are dropped while the control plane is away. */
   event(event: EventRecord): void {
     this.#events.push(event);
     if (this.#events.length > MOST_RECORDS) this.#events.shift();
-    this.#gather(GATHER_MS);
+    this.#gather(PASSING_MS);
   }
 
   /** Sends what is pending, once, and stops. */
@@ -93,7 +98,9 @@ export class Reporter {
   }
 
   #gather(ms: number): void {
-    if (this.#stopped || this.#cancelGather || this.#sending) return;
+    if (this.#stopped || this.#sending || (this.#cancelGather && this.#gatherMs <= ms)) return;
+    this.#cancelGather?.();
+    this.#gatherMs = ms;
     this.#cancelGather = this.#options.clock.setTimer(() => {
       this.#cancelGather = undefined;
       this.#sending = this.#send().then((sent) => {
