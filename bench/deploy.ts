@@ -1,7 +1,7 @@
 /** `POST /apps` → running, against the same containers made straight through the Engine API, and against Swarm. */
 import type Docker from 'dockerode';
 import {removeAll, type BenchEngine} from './engine.ts';
-import {startHivemind, untilGone, untilRunning, type Hivemind} from './hivemind.ts';
+import {removeDataDir, startHivemind, untilGone, untilRunning, type Hivemind} from './hivemind.ts';
 import {median, nowMs, spread, timed, type Row} from './measure.ts';
 
 const spec = (image: string, replicas: number) => ({
@@ -35,6 +35,7 @@ export async function benchDeploy({engine, image, rounds}: DeployOptions): Promi
   } finally {
     await hivemind.stop();
     await removeAll(engine.docker);
+    removeDataDir(hivemind.dataDir);
   }
 }
 

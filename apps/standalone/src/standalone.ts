@@ -10,7 +10,7 @@ import {createEmbeddedBus} from '@hivemind/bus';
 import {adminToken, createGateway, DEFAULT_LISTEN, parseListen, type TlsMode} from '@hivemind/gateway';
 import type {Runtime} from '@hivemind/runtime';
 import {flushEvents, type ManagerContext} from '@hivemind/service';
-import {ELECTIONS, openSqliteStore, type Store} from '@hivemind/store';
+import {openSqliteStore, type Store} from '@hivemind/store';
 import type {Logger} from 'pino';
 import {Registry} from 'prom-client';
 import {clusterIdentity} from './identity.ts';
@@ -69,7 +69,6 @@ async function startParts(options: StandaloneOptions, undo: Undo): Promise<Omit<
   const [cluster, token] = await Promise.all([
     clusterIdentity({dataDir, store, earlier: () => earlierLives(options, dataDir), now: Date.now(), logger}),
     adminToken(dataDir),
-    endElections(store),
     // The data dir may have been put back from an older copy meanwhile. What the lost days made is then of an epoch that this
     // store never knew, however far its revisions come by now (law 12).
     store.renewEpoch(),
@@ -107,15 +106,6 @@ async function openStore(dataDir: string, undo: Undo): Promise<Store> {
     await store.close();
   });
   return store;
-}
-
-/**
- * This process alone opens the store, so whoever led before is gone: without this, nobody would lead until their leases
- * lapse, which after a crash takes as long as a lease is.
- */
-async function endElections(store: Store): Promise<void> {
-  const {records} = await store.list(ELECTIONS);
-  await Promise.all(records.map(({lease}) => lease !== undefined && store.revokeLease(lease)));
 }
 
 async function earlierLives({noAgent, runtime = 'auto', dockerHost}: StandaloneOptions, dataDir: string): Promise<readonly string[]> {

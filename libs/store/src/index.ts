@@ -2,7 +2,6 @@
 export type * from './store.ts';
 export {storeErrors} from './errors.ts';
 export {systemClock, type Clock} from './clock.ts';
-export {ELECTIONS} from './reserved.ts';
 export {MAX_PAGE, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES, MAX_WRITES} from './limits.ts';
 export {openSqliteStore, type SqliteStoreOptions} from './sqlite.ts';
 export {collection, commit, type Collection, type CollectionDefinition, type CollectionOptions, type Listing, type PutOptions, type Stored, type WriteOptions} from './collection.ts';
