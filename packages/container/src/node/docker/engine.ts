@@ -8,10 +8,12 @@ import {Agent as HttpsAgent} from 'node:https';
 import {inspect} from 'node:util';
 import {readFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {setTimeout as pause} from 'node:timers/promises';
 import {commonErrors} from '@hivemind/contracts';
 import type {IncomingMessage} from 'node:http';
 import type {Socket} from 'node:net';
 import type Docker from 'dockerode';
+import {runtimeErrors} from '@hivemind/runtime';
 import {engineError} from './errors.ts';
 
 export interface EngineAddress {
@@ -79,13 +81,30 @@ export async function openEngine(where: EngineAddress): Promise<Engine> {
   };
 }
 
-/** Runs a call and turns what the engine says into an error of the runtime port. `what` begins the sentence: "Starting web-x1". */
-export async function asking<T>(engine: Pick<Engine, 'address'>, what: string, call: () => Promise<T>): Promise<T> {
+/** An engine that took a call and has not answered by then is frozen: its slowest honest answer, a start under load, takes seconds. */
+export const ANSWER_MS = 120_000;
+
+/**
+ * Runs a call and turns what the engine says into an error of the runtime port. `what` begins the sentence: "Starting web-x1".
+ * Every step may be repeated, so a call that is given up on does no harm when the engine carries it out later.
+ *
+ * @param withinMs Past it: `runtime-unavailable`. Infinity for what ends when a container does.
+ */
+export async function asking<T>(engine: Pick<Engine, 'address'>, what: string, call: () => Promise<T>, withinMs = ANSWER_MS): Promise<T> {
+  const waiting = new AbortController();
   try {
-    return await call();
+    if (withinMs === Infinity) return await call();
+    return await Promise.race([call(), silence(engine, what, withinMs, waiting.signal)]);
   } catch (error) {
     throw engineError(error, what, engine.address);
+  } finally {
+    waiting.abort();
   }
+}
+
+async function silence(engine: Pick<Engine, 'address'>, what: string, withinMs: number, signal: AbortSignal): Promise<never> {
+  await pause(withinMs, undefined, {signal, ref: false});
+  throw runtimeErrors['runtime-unavailable'](`${what}: the container engine at ${engine.address} took the call, and has not answered for ${Math.round(withinMs / 1000)} s. It is tried again; if it stays so, look into the engine's log, or restart it.`);
 }
 
 const agentOptions = {keepAlive: true, maxSockets: MAX_SOCKETS, maxFreeSockets: 32, scheduling: 'lifo'} as const;

@@ -58,7 +58,7 @@ async function attach(engine: Engine, runtimeId: string, {columns, rows}: ExecOp
   const {State, Config} = InspectedContainer.parse(await asking(engine, what, () => container.inspect()));
   if (State.Status !== 'running') throw runtimeErrors['runtime-conflict'](`Attaching failed: the container does not run (it is ${State.Status}).`);
   const socket = await asking(engine, what, () => engine.hijack(`/containers/${runtimeId}/attach?stream=1&stdin=1&stdout=1&stderr=1`, {}));
-  const ended = asking(engine, what, () => container.wait({condition: 'not-running'})).then((answer) => Waited.parse(answer).StatusCode);
+  const ended = asking(engine, what, () => container.wait({condition: 'not-running'}), Infinity).then((answer) => Waited.parse(answer).StatusCode);
   ended.catch(() => undefined);
   const resize = (width: number, height: number): Promise<void> =>
     asking(engine, 'Resizing a terminal', async () => {

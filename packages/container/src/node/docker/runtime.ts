@@ -12,7 +12,7 @@ import type {Logger} from 'pino';
 import {z} from 'zod';
 import {InspectedContainer, ListedContainer, toRuntimeContainer} from './answers.ts';
 import {createBody} from './create-body.ts';
-import {asking, openEngine, type Engine, type EngineAddress} from './engine.ts';
+import {ANSWER_MS, asking, openEngine, type Engine, type EngineAddress} from './engine.ts';
 import {engineWords, isStatus} from './errors.ts';
 import {engineEvents} from './events.ts';
 import {openExec} from './exec.ts';
@@ -34,6 +34,8 @@ export interface DockerRuntimeOptions extends EngineAddress {
 
 /** Calls at once when every container is looked at. */
 const INSPECTIONS = 16;
+/** A list is asked for again and again, and says whether the engine is there: it need not wait as long as a start. */
+const LIST_MS = 30_000;
 const CREATE_TRIES = 5;
 const CREATE_RETRY_MS = 50;
 
@@ -131,7 +133,7 @@ class DockerRuntime implements Runtime {
       if (inTime) return;
       await kill('SIGKILL');
       await stopped;
-    });
+    }, graceMs + ANSWER_MS);
   }
 
   async remove(runtimeId: string): Promise<void> {
@@ -256,7 +258,7 @@ class DockerRuntime implements Runtime {
 
   async #listed(labels: Readonly<Record<string, string>>): Promise<z.infer<typeof ListedContainer>[]> {
     const label = [`${engineLabels.cluster}=${this.#options.cluster}`, ...Object.entries(labels).map(([key, value]) => `${key}=${value}`)];
-    const listed = z.array(ListedContainer).parse(await asking(this.#engine, 'Listing containers', () => this.#engine.docker.listContainers({all: true, filters: {label}})));
+    const listed = z.array(ListedContainer).parse(await asking(this.#engine, 'Listing containers', () => this.#engine.docker.listContainers({all: true, filters: {label}}), LIST_MS));
     for (const {Id, Labels} of listed) this.#ids.set(Labels[engineLabels.container] ?? '', Id);
     return listed;
   }

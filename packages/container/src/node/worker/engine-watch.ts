@@ -1,4 +1,5 @@
 /** Follows the engine: its events, and a whole list each time the connection came (back). */
+import {isError} from '@hivemind/contracts';
 import type {Clock} from '@hivemind/controller';
 import type {Runtime, RuntimeContainer, RuntimeEvent} from '@hivemind/runtime';
 import type {Logger} from 'pino';
@@ -66,7 +67,7 @@ export class EngineWatch {
   }
 
   async #listUntilQuiet(): Promise<void> {
-    const {runtime, clock, logger, onListing, onList} = this.#options;
+    const {runtime, clock, logger, onListing, onList, onLost} = this.#options;
     let delay = RELIST_MS;
     this.#cancel?.();
     try {
@@ -79,6 +80,8 @@ export class EngineWatch {
       }
     } catch (error) {
       logger.debug({err: error}, 'the containers of the engine could not be listed; trying again');
+      // Its connection may stand while it answers nothing more.
+      if (isError(error, 'runtime-unavailable')) onLost();
       delay = RETRY_MS;
     }
     if (!this.#ending.signal.aborted) this.#cancel = clock.setTimer(() => this.list(), delay);
