@@ -6,6 +6,7 @@ import {z} from 'zod';
 import {AppRecord, AppRevision, ConfigRecord, EventRecord, NamespaceRecord, Rollout} from './app.ts';
 import {AllocationRecord, AssignmentRecord, ContainerRecord, ContainerStatusRecord, StrangerRecord} from './container.ts';
 import {NodeLeaseRecord, NodeRecord, NodeStatusRecord, SecretRecord, VolumeRecord} from './node.ts';
+import {TrustRecord} from './trust.ts';
 
 /**
  * Whether the machines may remove what the store does not list (law 12). Collection `cluster`, key: `adoption`. Owner: app;
@@ -38,4 +39,5 @@ export const collections = {
   nodeLeases: {name: 'node-leases', schema: NodeLeaseRecord, version: 1},
   volumes: {name: 'volumes', schema: VolumeRecord, version: 1},
   secrets: {name: 'secrets', schema: SecretRecord, version: 1},
+  clusterTrust: {name: 'cluster-trust', schema: TrustRecord, version: 1},
 } as const;

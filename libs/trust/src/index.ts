@@ -1,1 +1,6 @@
-export {};
+/** Who may speak: the cluster's authority and key, certificates, join tokens, credentials of the bus. */
+export {authorityHash, createAuthority, issueCertificate, renewAt, type Authority, type AuthorityOptions, type CertificateRequest, type IssuedCertificate} from './authority.ts';
+export {openClusterAuthority, type ClusterTrustOptions} from './cluster-authority.ts';
+export {clusterKeyFile, openClusterKey} from './cluster-key.ts';
+export {hasTrust} from './keepsake.ts';
+export {trustErrors} from './errors.ts';
