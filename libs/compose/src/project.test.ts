@@ -52,6 +52,12 @@ describe('the project', () => {
     expect(await refusal(project('services: {a_b: {image: x}, a-b: {image: x}}'))).toMatchObject({message: expect.stringContaining('would both be named a-b')});
   });
 
+  it('reaches a service whose name has underscores by both names', async () => {
+    const read = await project('services: {my_db: {image: x}}');
+    expect(read.apps.map(({name, spec}) => [name, spec.aliases])).toEqual([['my-db', ['my_db']]]);
+    expect(read.notices.filter(({level}) => level === 'unsupported')).toEqual([]);
+  });
+
   it('reaches services by aliases, container names and links', async () => {
     const read = await project('services: {web: {image: x, links: ["db:database"]}, db: {image: y, container_name: postgres, networks: {default: {aliases: [sql]}}}}');
     expect(read.apps.map(({name, spec}) => [name, spec.aliases])).toEqual([['web', undefined], ['db', ['postgres', 'sql', 'database']]]);

@@ -144,7 +144,7 @@ services:
     deploy: {mode: global, endpoint_mode: vip, update_config: {delay: 10s, failure_action: continue}, resources: {reservations: {devices: [{capabilities: [gpu]}]}}}
     volumes: ["data:/d:nocopy"]
     ports: [{target: 80, mode: host}]
-    container_name: my_web
+    container_name: My+Web
     networks: {front: {ipv4_address: 10.0.0.5, priority: 5}}
     develop: {watch: []}
     x-mine: anything
@@ -154,7 +154,7 @@ x-also-mine: {a: 1}
 `);
     expect(paths(read, 'unsupported')).toEqual([
       'networks.front.driver', 'networks.front.internal',
-      'services.web', // the name my_web, which is no DNS name
+      'services.web', // the name My+Web, which no resolver would ask for
       'services.web.build.ssh', 'services.web.deploy.endpoint_mode', 'services.web.deploy.mode', 'services.web.deploy.resources.reservations.devices',
       'services.web.deploy.update_config.delay', 'services.web.deploy.update_config.failure_action', 'services.web.devices', 'services.web.logging',
       'services.web.network_mode', 'services.web.networks.front.ipv4_address', 'services.web.security_opt', 'services.web.shm_size', 'services.web.ulimits',

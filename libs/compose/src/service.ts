@@ -205,7 +205,7 @@ function readAliases(written: string, name: string, service: Service, project: P
   wanted.delete(name);
   return [...wanted].filter((alias) => {
     const accepted = AppSpec.shape.aliases.safeParse([alias]).success;
-    if (!accepted) scope.unsupported(`is not reached by the name ${alias}: it is not a DNS name; use ${name}`);
+    if (!accepted) scope.unsupported(`is not reached by the name ${alias}: it has characters that no name has; use ${name}`);
     return accepted;
   });
 }

@@ -1,6 +1,6 @@
 /** What a person asks for: the app spec of the public contract, with its defaults. */
 import {z} from 'zod';
-import {DnsLabel, DnsName, LabelKey} from './names.ts';
+import {DnsLabel, DnsName, HostAlias, LabelKey} from './names.ts';
 import {Cpu, cpuMillicores, Duration, Memory, memoryBytes} from './quantity.ts';
 
 const Port = z.number().int().min(1, 'is out of range: ports are 1 to 65535').max(65_535, 'is out of range: ports are 1 to 65535');
@@ -175,7 +175,7 @@ export const templateFields = {
   health: HealthSpec.default({}),
   volumes: z.array(VolumeMount).default([]),
   /** Names on the namespace's network beside the app's own. */
-  aliases: z.array(DnsName).default([]),
+  aliases: z.array(HostAlias).default([]),
   /** Engine networks within the namespace; every app is on `default` when empty. */
   networks: z.array(DnsLabel).default([]),
   restart: RestartSpec.prefault({}),

@@ -7,6 +7,9 @@ export const DnsLabel = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
 /** A dotted DNS name. */
 export const DnsName = z.string().max(253).regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/, 'is not a DNS name');
 
+/** A name to be reached by. Underscores are no part of a host name (RFC 952), but Compose has them and resolvers pass them on. */
+export const HostAlias = z.string().max(253).regex(/^[a-z0-9_]([-_a-z0-9]{0,61}[a-z0-9_])?(\.[a-z0-9_]([-_a-z0-9]{0,61}[a-z0-9_])?)*$/, 'is not a name to be reached by: use lower-case letters, digits, hyphens, underscores and dots');
+
 const labelKey = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 export const LabelKey = z.string().max(317).regex(labelKey, 'is not a label key: letters, digits, - _ . with an optional prefix/');
 export const Labels = z.record(LabelKey, z.string().max(255));
