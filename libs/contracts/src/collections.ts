@@ -6,6 +6,7 @@ import {z} from 'zod';
 import {AppRecord, AppRevision, ConfigRecord, EventRecord, NamespaceRecord, Rollout} from './app.ts';
 import {AllocationRecord, AssignmentRecord, ContainerRecord, ContainerStatusRecord, StrangerRecord} from './container.ts';
 import {NodeLeaseRecord, NodeRecord, NodeStatusRecord, SecretRecord, VolumeRecord} from './node.ts';
+import {ClusterIdentityRecord, GatewayTokenRecord, ServiceInstanceRecord} from './service-instance.ts';
 import {TrustRecord} from './trust.ts';
 
 /**
@@ -39,5 +40,8 @@ export const collections = {
   nodeLeases: {name: 'node-leases', schema: NodeLeaseRecord, version: 1},
   volumes: {name: 'volumes', schema: VolumeRecord, version: 1},
   secrets: {name: 'secrets', schema: SecretRecord, version: 1},
+  serviceInstances: {name: 'service-instances', schema: ServiceInstanceRecord, version: 1},
+  clusterIdentity: {name: 'cluster-identity', schema: ClusterIdentityRecord, version: 1},
+  gatewayTokens: {name: 'gateway-tokens', schema: GatewayTokenRecord, version: 1},
   clusterTrust: {name: 'cluster-trust', schema: TrustRecord, version: 1},
 } as const;

@@ -7,6 +7,7 @@ export * from './app-spec.ts';
 export * from './app.ts';
 export * from './container.ts';
 export * from './node.ts';
+export * from './service-instance.ts';
 export * from './trust.ts';
 export * as subjects from './subjects.ts';
 export {LogLine, LogOptions, ContainerStats, ImageInfo, PullProgress, PlacementRequest, NodeRefusal, RegistryCredentials, VolumeUsage, OpenedSecrets} from './subjects.ts';
