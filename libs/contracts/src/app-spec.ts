@@ -104,16 +104,27 @@ export const Constraint = z.strictObject({
 }).refine((constraint) => Object.values(constraint).filter((value) => value !== undefined).length === 2, {message: 'needs exactly one of in, notIn, exists, missing, gt and lt'});
 export type Constraint = z.infer<typeof Constraint>;
 
-const Affinity = z.strictObject({app: DnsLabel, topology: z.string(), weight: z.number().min(0).max(100).optional(), required: z.boolean().optional()});
+/** `node` (each machine for itself), or the key of a label that machines of one place share, as in `zone`. */
+const Topology = LabelKey;
+/** Near, or away from, the containers of an app of the namespace. A preference of this weight (1 to 100; 50), or required. */
+const Affinity = z.strictObject({app: DnsLabel, topology: Topology.default('node'), weight: z.number().min(1).max(100).optional(), required: z.boolean().optional()});
+export type Affinity = z.infer<typeof Affinity>;
+/** Takes a taint of this key (`*`: of any), of that value and effect where they are given. */
+export const Toleration = z.strictObject({key: z.union([z.literal('*'), LabelKey]), value: z.string().max(255).optional(), effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional()});
+export type Toleration = z.infer<typeof Toleration>;
+/** `best-fit` fills machines up, `worst-fit` evens them out, `first-fit` goes by name, `random` by chance. */
+export const placementStrategies = ['best-fit', 'worst-fit', 'first-fit', 'random'] as const;
+export type PlacementStrategy = (typeof placementStrategies)[number];
 
 export const Placement = z.strictObject({
   nodes: z.array(z.string()).optional(),
   constraints: z.array(Constraint).optional(),
   affinity: z.array(Affinity).optional(),
   antiAffinity: z.array(Affinity).optional(),
-  spread: z.array(z.strictObject({topology: z.string(), maxSkew: z.number().int().min(1)})).optional(),
-  tolerations: z.array(z.strictObject({key: z.string(), value: z.string().optional(), effect: z.string().optional()})).optional(),
-  strategy: z.string().optional(),
+  /** Containers of the app in one place are at most `maxSkew` more than in any other that can take them. */
+  spread: z.array(z.strictObject({topology: Topology, maxSkew: z.number().int().min(1)})).optional(),
+  tolerations: z.array(Toleration).optional(),
+  strategy: z.enum(placementStrategies, `is not a strategy: use one of ${placementStrategies.join(', ')}`).optional(),
   priorityClass: z.string().optional(),
 });
 
@@ -181,6 +192,10 @@ export const templateFields = {
   restart: RestartSpec.prefault({}),
   stop: StopSpec.prefault({}),
   placement: Placement.default({}),
+  /** Never two at once, also across a partition. */
+  singleton: z.boolean().optional(),
+  /** How that is kept: a copy that is cut off is stopped after `lease` (`stop`), or runs on until a person vouches that its machine is off (`keep`). */
+  fencing: z.strictObject({lease: Duration.optional(), onIsolation: z.enum(['stop', 'keep']).optional()}).optional(),
   /** Labels put on the container in the engine. */
   containerLabels: z.record(z.string(), z.string()).default({}),
 } as const;
@@ -191,8 +206,6 @@ export const AppSpec = z.strictObject({
   autoscale: z.looseObject({}).optional(),
   mode: z.enum(['replicated', 'global', 'job', 'cron']).default('replicated'),
   dependsOn: z.record(DnsLabel, z.enum(['started', 'healthy', 'completed'])).default({}),
-  singleton: z.boolean().optional(),
-  fencing: z.strictObject({lease: Duration.optional(), onIsolation: z.enum(['stop', 'keep']).optional()}).optional(),
   update: UpdateSpec.prefault({}),
   service: z.looseObject({}).optional(),
 });

@@ -5,6 +5,7 @@
 import {z} from 'zod';
 import {AppRecord, AppRevision, ConfigRecord, EventRecord, NamespaceRecord, Rollout} from './app.ts';
 import {AllocationRecord, AssignmentRecord, ContainerRecord, ContainerStatusRecord, StrangerRecord} from './container.ts';
+import {NodeBrake, NodeSettings, NodeVerdict} from './node-life.ts';
 import {NodeLeaseRecord, NodeRecord, NodeStatusRecord, SecretRecord, VolumeRecord} from './node.ts';
 import {ClusterIdentityRecord, GatewayTokenRecord, ServiceInstanceRecord} from './service-instance.ts';
 import {TrustRecord} from './trust.ts';
@@ -38,6 +39,9 @@ export const collections = {
   nodes: {name: 'nodes', schema: NodeRecord, version: 1},
   nodeStatus: {name: 'node-status', schema: NodeStatusRecord, version: 1},
   nodeLeases: {name: 'node-leases', schema: NodeLeaseRecord, version: 1},
+  nodeVerdicts: {name: 'node-verdicts', schema: NodeVerdict, version: 1},
+  nodeBrake: {name: 'node-brake', schema: NodeBrake, version: 1},
+  nodeSettings: {name: 'node-settings', schema: NodeSettings, version: 1},
   volumes: {name: 'volumes', schema: VolumeRecord, version: 1},
   secrets: {name: 'secrets', schema: SecretRecord, version: 1},
   serviceInstances: {name: 'service-instances', schema: ServiceInstanceRecord, version: 1},

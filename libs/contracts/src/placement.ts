@@ -12,10 +12,12 @@ export interface PlacementSubject {
   readonly template: ContainerTemplate;
   /** Machine of each named volume that has data; absent: none yet. */
   readonly volumeNode: (volume: string) => string | undefined;
+  /** Of an app in mode `global`: never two on one machine. */
+  readonly perNode?: boolean;
 }
 
 /** What one container asks of a machine. */
-export function placementRequest({id, namespace, app, template, volumeNode}: PlacementSubject): z.infer<typeof PlacementRequest> {
+export function placementRequest({id, namespace, app, template, volumeNode, perNode}: PlacementSubject): z.infer<typeof PlacementRequest> {
   return {
     id,
     namespace,
@@ -28,6 +30,23 @@ export function placementRequest({id, namespace, app, template, volumeNode}: Pla
       const node = name === undefined ? undefined : volumeNode(name);
       return name === undefined || node === undefined ? [] : [{volume: name, node}];
     }),
+    ...preferences(template.placement, perNode === true ? app : undefined),
+  };
+}
+
+const DEFAULT_WEIGHT = 50;
+
+/** `aloneOnNode`: no two containers of this app share a machine. */
+function preferences({tolerations, affinity, antiAffinity, spread, strategy}: ContainerTemplate['placement'], aloneOnNode: string | undefined): Partial<z.infer<typeof PlacementRequest>> {
+  const asked = (all: ContainerTemplate['placement']['affinity']): NonNullable<z.infer<typeof PlacementRequest>['affinity']> =>
+    (all ?? []).map(({app, topology, weight = DEFAULT_WEIGHT, required = false}) => ({app, topology, weight, required}));
+  const apart = [...asked(antiAffinity), ...(aloneOnNode === undefined ? [] : [{app: aloneOnNode, topology: 'node', weight: DEFAULT_WEIGHT, required: true}])];
+  return {
+    ...(tolerations === undefined ? {} : {tolerations}),
+    ...(affinity === undefined ? {} : {affinity: asked(affinity)}),
+    ...(apart.length === 0 ? {} : {antiAffinity: apart}),
+    ...(spread === undefined ? {} : {spread}),
+    ...(strategy === undefined ? {} : {strategy}),
   };
 }
 

@@ -3,7 +3,7 @@
  * `{node}` subjects belong to one machine, which is served by its agent.
  */
 import {z} from 'zod';
-import {AppSpec} from './app-spec.ts';
+import {AppSpec, placementStrategies, Toleration} from './app-spec.ts';
 import {EventRecord} from './app.ts';
 import {ContainerRecord, ContainerStatus, PortBinding} from './container.ts';
 import {NodeReport} from './node.ts';
@@ -35,6 +35,7 @@ export const OpenedSecrets = z.record(z.string(), z.record(z.string(), z.string(
 
 // --- scheduler --------------------------------------------------------------------------------------------------------
 
+const PlacementAffinity = z.object({app: z.string(), topology: z.string(), weight: z.number(), required: z.boolean()});
 export const PlacementRequest = z.object({
   /** Id that the container will have. */
   id: z.string(),
@@ -49,9 +50,15 @@ export const PlacementRequest = z.object({
   constraints: z.array(z.object({label: z.string(), in: z.array(z.string()).optional(), notIn: z.array(z.string()).optional(), exists: z.boolean().optional(), missing: z.boolean().optional(), gt: z.number().optional(), lt: z.number().optional()})),
   /** Local volumes that pin it: the machines their data is on. */
   pinnedTo: z.array(z.object({volume: z.string(), node: z.string()})),
+  /** The fields below are absent from a request of an earlier release. */
+  tolerations: z.array(Toleration).optional(),
+  affinity: z.array(PlacementAffinity).optional(),
+  antiAffinity: z.array(PlacementAffinity).optional(),
+  spread: z.array(z.object({topology: z.string(), maxSkew: z.number()})).optional(),
+  strategy: z.enum(placementStrategies).optional(),
 });
 export type PlacementRequest = z.infer<typeof PlacementRequest>;
-/** `filter`: which check of the scheduler objected (`ready`, `names`, `constraints`, `volumes`, `memory`, `cpu`, `containers`, `ports`). */
+/** `filter`: which check of the scheduler objected (`ready`, `names`, `taints`, `constraints`, `volumes`, `antiAffinity`, `affinity`, `spread`, `memory`, `cpu`, `containers`, `ports`). */
 export const NodeRefusal = z.object({node: z.string(), reason: z.string(), filter: z.string().optional()});
 
 /** app → scheduler: place a batch, or say why not. */
@@ -130,6 +137,9 @@ export const heartbeat = defineRequest({
   request: z.object({session: z.number().int(), report: NodeReport.optional()}),
   reply: Empty,
 });
+
+/** agent → node manager: credentials of the bus for another while, before the ones it has run out. `node-removed` (403). */
+export const renewCredentials = defineRequest({subject: 'node.{node}.credentials', request: Empty, reply: z.object({jwt: z.string(), expiresAt: z.string()})});
 
 // --- container --------------------------------------------------------------------------------------------------------
 
