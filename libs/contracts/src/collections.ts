@@ -6,6 +6,7 @@ import {z} from 'zod';
 import {AppRecord, AppRevision, ConfigRecord, EventRecord, NamespaceRecord, Rollout} from './app.ts';
 import {AllocationRecord, AssignmentRecord, ContainerRecord, ContainerStatusRecord, StrangerRecord} from './container.ts';
 import {NodeBrake, NodeSettings, NodeVerdict} from './node-life.ts';
+import {LeaderRecord, MemberRecord} from './membership.ts';
 import {NodeLeaseRecord, NodeRecord, NodeStatusRecord, SecretRecord, VolumeRecord} from './node.ts';
 import {ClusterIdentityRecord, GatewayTokenRecord, ServiceInstanceRecord} from './service-instance.ts';
 import {TrustRecord} from './trust.ts';
@@ -42,6 +43,8 @@ export const collections = {
   nodeVerdicts: {name: 'node-verdicts', schema: NodeVerdict, version: 1},
   nodeBrake: {name: 'node-brake', schema: NodeBrake, version: 1},
   nodeSettings: {name: 'node-settings', schema: NodeSettings, version: 1},
+  members: {name: 'members', schema: MemberRecord, version: 1},
+  leader: {name: 'leader', schema: LeaderRecord, version: 1},
   volumes: {name: 'volumes', schema: VolumeRecord, version: 1},
   secrets: {name: 'secrets', schema: SecretRecord, version: 1},
   serviceInstances: {name: 'service-instances', schema: ServiceInstanceRecord, version: 1},
