@@ -21,7 +21,7 @@ import type {ChangeEvent, Lease, Leadership, ListOptions, Page, Revision, Store,
 import {WatchHub, type LogBatch, type LogPage} from './watch-hub.ts';
 
 export interface RedisStoreOptions {
-  /** `redis://[user:password@]host:port[/db]`, or `rediss://` for TLS. */
+  /** `redis://[user:password@]host:port[/db]`, `rediss://` for TLS, `redis-sentinel://…` (redis/address.ts). */
   readonly url: string;
   /** Before every key; default `{hivemind}:` (the braces keep all keys on one shard). */
   readonly prefix?: string;

@@ -24,6 +24,18 @@ export async function persistenceWarnings(redis: Redis, allowed: boolean): Promi
   return warnings;
 }
 
+/**
+ * With Sentinels: whether a primary that is cut off stops taking writes, which the one promoted in its place will never have.
+ * Answers and rejects as above.
+ */
+export async function replicationWarnings(redis: Redis, allowed: boolean): Promise<string[]> {
+  const found = await readSetting(redis, 'min-replicas-to-write');
+  if (Number(found) >= 1) return [];
+  const warning = `Redis has min-replicas-to-write ${found}, not 1: a primary that is cut off goes on taking writes, and a failover forgets them.`;
+  if (!allowed) throw storeErrors['weak-persistence'](`${warning} Change it with CONFIG SET and in redis.conf of every server, or allow weak persistence.`);
+  return [warning];
+}
+
 async function readSetting(redis: Redis, setting: string): Promise<string> {
   try {
     return Setting.parse(await redis.call('CONFIG', 'GET', setting))[1];

@@ -5,12 +5,13 @@
  * refused, and the next one is admitted anew: that is where another server, or one that forgot, is noticed (law 12).
  */
 import {createHash} from 'node:crypto';
-import type {HivemindError} from '@hivemind/contracts';
+import {isError, type HivemindError} from '@hivemind/contracts';
 import type {Redis, RedisOptions} from 'ioredis';
 import {z} from 'zod';
 import {storeErrors} from '../errors.ts';
 import type {Revision} from '../store.ts';
-import {persistenceWarnings} from './persistence.ts';
+import {redisAddress, type RedisAddress} from './address.ts';
+import {persistenceWarnings, replicationWarnings} from './persistence.ts';
 import {scripts, type ScriptName} from './scripts.ts';
 
 export interface SessionOptions {
@@ -27,6 +28,10 @@ const SILENCE_MS = 5_000;
 /** ms that the reader blocks; shorter than SILENCE_MS. */
 const BLOCK_MS = 2_000;
 const LOG_PAGE = 256;
+/** ms that a write waits for a replica to have it, where there are Sentinels. */
+const REPLICA_MS = 2_000;
+/** What a promoted replica must not have missed. The rest changes nothing that was promised. */
+const REPLICATED: ReadonlySet<ScriptName> = new Set(['transact', 'campaign']);
 
 const shas: ReadonlyMap<string, string> = new Map(Object.entries(scripts).map(([name, text]) => [name, createHash('sha1').update(text).digest('hex')]));
 
@@ -45,11 +50,14 @@ export class RedisSession {
   readonly #commands: Redis;
   readonly #reader: Redis;
   readonly #prefix: string;
+  /** Another server may be promoted at any time. */
+  readonly #mayFailOver: boolean;
   #end: () => void = () => undefined;
   #underWay = 0;
   #idle: () => void = () => undefined;
 
-  private constructor(commands: Redis, reader: Redis, prefix: string, revision: Revision, warnings: readonly string[]) {
+  private constructor(commands: Redis, reader: Redis, {prefix, mayFailOver, revision, warnings}: {readonly prefix: string; readonly mayFailOver: boolean; readonly revision: Revision; readonly warnings: readonly string[]}) {
+    this.#mayFailOver = mayFailOver;
     this.#commands = commands;
     this.#reader = reader;
     this.#prefix = prefix;
@@ -67,14 +75,18 @@ export class RedisSession {
     const {url, prefix, seen, newEpoch} = options;
     const connections: Redis[] = [];
     try {
-      const commands = await connect(url, connections);
-      const reader = await connect(url, connections);
-      const warnings = await persistenceWarnings(commands, options.allowWeakPersistence);
+      const address = redisAddress(url);
+      const mayFailOver = address.kind === 'sentinel';
+      const commands = await connect(address, connections);
+      const reader = await connect(address, connections);
+      const warnings = [...(await persistenceWarnings(commands, options.allowWeakPersistence)), ...(mayFailOver ? await replicationWarnings(commands, options.allowWeakPersistence) : [])];
       for (const text of Object.values(scripts)) await commands.script('LOAD', text);
-      const run = /^run_id:(\S+)/m.exec(await commands.info('server'))?.[1] ?? 'unknown';
+      const run = await runId(commands);
+      // In the moment of a failover the two may have been told different servers.
+      if ((await runId(reader)) !== run) throw new Error('the primary is changing');
       const reply = await evaluate(commands, prefix, 'admit', [run, newEpoch, seen?.epoch ?? '', seen?.n ?? 0]);
       const [epoch, n] = Admission.parse(reply);
-      return new RedisSession(commands, reader, prefix, {epoch, n}, warnings);
+      return new RedisSession(commands, reader, {prefix, mayFailOver, revision: {epoch, n}, warnings});
     } catch (error) {
       connections.forEach(disconnect);
       throw toStoreError(error);
@@ -85,15 +97,23 @@ export class RedisSession {
   async run(script: ScriptName, args: readonly (string | number)[]): Promise<unknown> {
     this.#underWay += 1;
     try {
-      return await evaluate(this.#commands, this.#prefix, script, args);
+      const answer = await evaluate(this.#commands, this.#prefix, script, args);
+      if (this.#mayFailOver && REPLICATED.has(script)) await this.#replicated();
+      return answer;
     } catch (error) {
       // Another server has been promoted: whoever connects again finds it.
-      if (/^(READONLY|UNBLOCKED|LOADING)/.test(messageOf(error))) this.abandon();
+      if (/^(READONLY|UNBLOCKED|LOADING|NOREPLICAS)/.test(messageOf(error))) this.abandon();
       throw toStoreError(error);
     } finally {
       this.#underWay -= 1;
       if (this.#underWay === 0) this.#idle();
     }
+  }
+
+  /** A write that no replica has is not promised: with the primary lost, it would be. */
+  async #replicated(): Promise<void> {
+    const replicas = await this.#commands.wait(1, REPLICA_MS);
+    if (replicas < 1) throw new Error(`it is written, but no replica had it within ${REPLICA_MS} ms`);
   }
 
   /** Hands on the log after the revision of admission, until the session ends. */
@@ -124,7 +144,11 @@ export class RedisSession {
   }
 }
 
-async function connect(url: string, opened: Redis[]): Promise<Redis> {
+async function runId(redis: Redis): Promise<string> {
+  return /^run_id:(\S+)/m.exec(await redis.info('server'))?.[1] ?? 'unknown';
+}
+
+async function connect(address: RedisAddress, opened: Redis[]): Promise<Redis> {
   const {Redis} = await import('ioredis');
   const options: RedisOptions = {
     lazyConnect: true,
@@ -137,7 +161,7 @@ async function connect(url: string, opened: Redis[]): Promise<Redis> {
     connectTimeout: SILENCE_MS,
     socketTimeout: SILENCE_MS,
   };
-  const connection = new Redis(url, options);
+  const connection = address.kind === 'server' ? new Redis(address.url, options) : new Redis({...options, ...address.options, sentinelRetryStrategy: () => null, sentinelReconnectStrategy: () => null});
   opened.push(connection);
   // Each command rejects with its own error; without a listener this one would end the process.
   let failure: unknown;
@@ -168,6 +192,6 @@ async function evaluate(connection: Redis, prefix: string, script: ScriptName, a
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function toStoreError(error: unknown): HivemindError {
-  if (error instanceof Error && 'code' in error && error.code === 'weak-persistence') return storeErrors['weak-persistence'](error.message);
+  if (isError(error, 'weak-persistence') || isError(error, 'invalid-input')) return error;
   return storeErrors.unavailable(`Redis did not do it: ${messageOf(error)}`, {cause: error, retryAfterMs: 1000});
 }
