@@ -12,9 +12,12 @@
  * It never delays a tick on purpose and reads its clock at the call: a tick later than asked for is how the protocol knows that
  * the process was paused.
  */
-import type {Announcement} from '../node/member.ts';
+import type {Announcement} from './announcements.ts';
 import type {ProtocolConfig} from './config.ts';
 import type {Address, LifeState, MemberClaim, PacketMessage, PushPull} from './messages.ts';
+import type {MemberTable} from './table.ts';
+
+export {createProtocol} from './machine.ts';
 
 /** A member as the protocol knows it. */
 export interface MemberRow extends MemberClaim {
@@ -82,7 +85,7 @@ export interface Protocol {
   tick(now: number): Effects;
   /** Says goodbye; probes nobody afterwards. */
   leave(now: number): Effects;
-  /** At most 512 bytes, or `metadata-too-large` (422). */
+  /** At most 512 bytes (`metadata.ts`), or `metadata-too-large` (422). */
   setMetadata(now: number, meta: Uint8Array): Effects;
   /** Spreads a value; one that is not newer than what is known changes nothing. `announcement-invalid` (422) beyond its bounds. */
   announce(now: number, announcement: Announcement): Effects;
@@ -98,7 +101,7 @@ export interface ProtocolOptions {
     readonly name: string;
     readonly address: Address;
     readonly meta?: Uint8Array;
-    /** memberlist's six numbers; Hivemind's own when absent. */
+    /** memberlist's six numbers; protocol 5 when absent. */
     readonly versions?: readonly number[];
     /** What an earlier life reached, where that is known. Default 1. */
     readonly incarnation?: number;
@@ -106,10 +109,10 @@ export interface ProtocolOptions {
   readonly config?: Partial<ProtocolConfig>;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  /** Of the first input's clock. */
+  /** Of the clock that the inputs will be of. */
   readonly now: number;
   /** Bytes of a message inside a compound packet; memberlist's encoding when absent. */
   readonly size?: (message: PacketMessage) => number;
+  /** What is known from the start; nothing when absent. */
+  readonly table?: MemberTable;
 }
-
-export declare function createProtocol(options: ProtocolOptions): Protocol;

@@ -1,6 +1,7 @@
 /**
  * One member of the ring as the rest of the machine sees it: what `startMember` gives. The sidecar serves it over gRPC.
  */
+import type {Announcement} from '../core/announcements.ts';
 import type {Address, LifeState} from '../core/messages.ts';
 import type {Metadata} from '../core/metadata.ts';
 
@@ -24,16 +25,7 @@ export interface MemberEvent {
   readonly member: MemberInfo;
 }
 
-/**
- * A value every member should know, spread by gossip; the greater version wins and is kept (last writer wins). The leader of
- * the cluster travels so. At most 400 bytes of payload, at most 16 topics.
- */
-export interface Announcement {
-  readonly topic: string;
-  /** Compared as (epoch text equal or unknown, n): only `n` decides. */
-  readonly version: number;
-  readonly payload: Uint8Array;
-}
+export type {Announcement};
 
 export interface MemberStatistics {
   /** Local health multiplier's score, 0 (well) to 8. */

@@ -1,0 +1,96 @@
+/**
+ * How long a suspicion lasts (Lifeguard): long while one member alone accuses, which may be the one that is unwell; shrinking with
+ * the logarithm of independent confirmations to the shortest that a healthy member needs to hear of it and answer.
+ */
+
+/** ms after its beginning, for so many confirmations of the `wanted` that make it shortest. */
+export function suspicionTimeout(confirmations: number, wanted: number, min: number, max: number): number {
+  if (wanted < 1) return min;
+  const share = Math.log(confirmations + 1) / Math.log(wanted + 1);
+  return Math.max(min, max - (max - min) * share);
+}
+
+export interface Suspicion {
+  readonly id: number;
+  start: number;
+  readonly min: number;
+  readonly max: number;
+  /** Confirmations wanted: fewer in a ring that has not so many. */
+  readonly wanted: number;
+  /** Who accuses, the first included; at most wanted + 1. */
+  accusers: string[];
+  deadline: number;
+}
+
+/** The suspicions in hand, by row. */
+export class Suspicions {
+  readonly #open = new Map<number, Suspicion>();
+  #next = Infinity;
+  #stale = false;
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  get(id: number): Suspicion | undefined {
+    return this.#open.get(id);
+  }
+
+  /** The first deadline. */
+  get next(): number {
+    if (this.#stale) {
+      this.#next = Infinity;
+      for (const {deadline} of this.#open.values()) this.#next = Math.min(this.#next, deadline);
+      this.#stale = false;
+    }
+    return this.#next;
+  }
+
+  open(id: number, accuser: string, wanted: number, bounds: {readonly min: number; readonly max: number}, now: number): void {
+    const suspicion: Suspicion = {id, start: now, ...bounds, wanted, accusers: [accuser], deadline: 0};
+    this.#open.set(id, suspicion);
+    this.#settle(suspicion);
+  }
+
+  /** Whether that was a confirmation that still counts. */
+  confirm(id: number, accuser: string): boolean {
+    const suspicion = this.#open.get(id);
+    if (!suspicion || suspicion.accusers.length > suspicion.wanted || suspicion.accusers.includes(accuser)) return false;
+    suspicion.accusers.push(accuser);
+    this.#settle(suspicion);
+    return true;
+  }
+
+  close(id: number): void {
+    if (this.#open.delete(id)) this.#stale = true;
+  }
+
+  /** Rows whose time is over; they stay until closed. */
+  due(now: number): number[] {
+    if (this.next > now) return [];
+    return [...this.#open.values()].filter((s) => s.deadline <= now).map((s) => s.id);
+  }
+
+  /** This member stood still: what it missed in that time does not count against others. */
+  postpone(ms: number): void {
+    for (const suspicion of this.#open.values()) {
+      suspicion.start += ms;
+      this.#settle(suspicion);
+    }
+  }
+
+  /** Begins each anew with its first accuser alone. */
+  restart(now: number): void {
+    for (const suspicion of this.#open.values()) {
+      suspicion.start = now;
+      suspicion.accusers.length = 1;
+      this.#settle(suspicion);
+    }
+  }
+
+  #settle(suspicion: Suspicion): void {
+    const {accusers, wanted, min, max} = suspicion;
+    suspicion.deadline = suspicion.start + suspicionTimeout(accusers.length - 1, wanted, min, max);
+    this.#stale = true;
+  }
+}
