@@ -60,7 +60,7 @@ export const NodeStatus = z.object({
 export const NodeStatusRecord = z.object({name: z.string(), report: NodeReport, session: z.number().int(), lastSeenAt: z.string()});
 export type NodeStatusRecord = z.infer<typeof NodeStatusRecord>;
 /** Collection `node-leases`, key: name, bound to a lease of the store: gone when the agent was not heard for its length. Owner: node. */
-export const NodeLeaseRecord = z.object({name: z.string(), session: z.number().int(), lease: z.string()});
+export const NodeLeaseRecord = z.object({name: z.string(), session: z.number().int(), lease: z.string(), ttlMs: z.number().optional()});
 export type NodeLeaseRecord = z.infer<typeof NodeLeaseRecord>;
 export const Node = resource('Node', NodeSpec, NodeStatus.extend({
   allocated: z.object({cpu: z.number(), memory: z.number(), containers: z.number().int()}),

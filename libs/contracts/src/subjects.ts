@@ -135,7 +135,8 @@ export const registerNode = defineRequest({
 export const heartbeat = defineRequest({
   subject: 'node.{node}.heartbeat',
   request: z.object({session: z.number().int(), report: NodeReport.optional()}),
-  reply: Empty,
+  /** ms until the next; as at registration when absent. */
+  reply: z.object({heartbeatMs: z.number().int().optional()}),
 });
 
 /** agent → node manager: credentials of the bus for another while, before the ones it has run out. `node-removed` (403). */
