@@ -95,7 +95,7 @@ class BusClient implements Bus {
     checkSubject(subject);
     checkHeaders(options.headers ?? {});
     const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    return this.#streams.open(params, options.signal, async (body) => {
+    return this.#streams.open(subject, params, options.signal, async (body) => {
       const headers = {...options.headers, [TIMEOUT_HEADER]: String(timeoutMs)};
       const reply = await this.#ask({subject: `stream.${subject}`, headers, body: encode(subject, body)}, timeoutMs, options.signal);
       const answer = decode(reply.body);
@@ -111,7 +111,7 @@ class BusClient implements Bus {
   ): Promise<Subscription> {
     return this.#subscribe('stream', pattern, options.queue, (delivery) => {
       const accept = async (message: Message, {deadline}: HandlerContext): Promise<unknown> =>
-        this.#streams.accept(message.data, deadline - Date.now(), (stream) => handler(stream, message.subject));
+        this.#streams.accept(message.subject, message.data, deadline - Date.now(), (stream) => handler(stream, message.subject));
       void this.#answer(delivery, accept);
     });
   }

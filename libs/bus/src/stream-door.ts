@@ -25,10 +25,10 @@ export class StreamDoor {
   }
 
   /** `ask` carries the opening to a server and brings its answer. */
-  async open(params: unknown, signal: AbortSignal | undefined, ask: (opening: unknown) => Promise<unknown>): Promise<ByteStream> {
+  async open(subject: string, params: unknown, signal: AbortSignal | undefined, ask: (opening: unknown) => Promise<unknown>): Promise<ByteStream> {
     const carrier = await this.#carry();
     let peer = ''; // until the server has answered
-    const {address, unbind} = carrier.bind((frame) => stream.receive(frame));
+    const {address, unbind} = carrier.bind((frame) => stream.receive(frame), subject);
     const stream = this.#create(params, carrier, unbind, () => peer);
     try {
       peer = Acceptance.parse(await ask({address, params: params ?? null})).address;
@@ -46,7 +46,7 @@ export class StreamDoor {
   }
 
   /** The answer to an opening. The handler runs once the opener's first frame is here, if that comes within `waitMs`. */
-  async accept(opening: unknown, waitMs: number, handler: (stream: ByteStream) => Promise<void>): Promise<{address: string}> {
+  async accept(subject: string, opening: unknown, waitMs: number, handler: (stream: ByteStream) => Promise<void>): Promise<{address: string}> {
     const parsed = Opening.safeParse(opening);
     if (!parsed.success) throw busErrors['invalid-message']('The opening of a stream cannot be read.');
     const {address: peer, params} = parsed.data;
@@ -60,7 +60,7 @@ export class StreamDoor {
         void this.#serve(stream, handler);
       }
       stream.receive(frame);
-    });
+    }, subject);
     const stream = this.#create(params, carrier, unbind, () => peer);
     const timer = setTimeout(() => this.#forget(stream, unbind), waitMs).unref();
     return {address};

@@ -19,8 +19,8 @@ export interface Delivery extends Envelope {
 
 /** Moves stream frames, in order for each pair of addresses. A lost frame is noticed by its sequence number. */
 export interface Carrier {
-  /** A fresh, unguessable address at which frames arrive. */
-  bind(onFrame: (frame: Uint8Array) => void): {readonly address: string; unbind(): void};
+  /** A fresh, unguessable address at which the frames of a stream on `subject` arrive. */
+  bind(onFrame: (frame: Uint8Array) => void, subject: string): {readonly address: string; unbind(): void};
   send(address: string, frame: Uint8Array): void;
   /** Pings this often (ms) and gives the other side up after four silent intervals; undefined where it cannot vanish unnoticed. */
   readonly keepAliveMs: number | undefined;

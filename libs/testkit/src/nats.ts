@@ -7,8 +7,8 @@ import {startServer, type TestServer} from './server.ts';
 export interface NatsOptions {
   /** Clients must present this token. */
   token?: string;
-  /** Text of a nats-server configuration file (accounts, operator mode, TLS, ...). */
-  config?: string;
+  /** Text of a nats-server configuration file (accounts, operator mode, TLS, ...), or what makes it for the server's directory. */
+  config?: string | ((dir: string) => string);
   args?: string[];
 }
 
@@ -25,7 +25,8 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
     command: 'nats-server',
     args: ({port, dir}) => {
       const config = join(dir, 'nats.conf');
-      writeFileSync(config, options.config ?? '');
+      const {config: text = ''} = options;
+      writeFileSync(config, typeof text === 'string' ? text : text(dir));
       return ['-c', config, '-a', '127.0.0.1', '-p', `${port}`, ...(options.token ? ['--auth', options.token] : []), ...(options.args ?? [])];
     },
     ready: ({port}) => firstReply(port, '', /^INFO /),

@@ -3,23 +3,40 @@
  * that bulk bytes never delay control messages. The library is loaded only when somebody connects.
  *
  * Subjects on the wire: `<prefix>.msg.<subject>`, `<prefix>.req.<subject>`, `<prefix>.stream.<subject>` (an opening), and
- * stream frames go to an inbox of the receiver's stream connection. What a user must be permitted follows from that.
+ * stream frames go to an inbox of the receiver's stream connection: `<inbox>.<random>.<subject of the stream>`, so that a
+ * user can be permitted the frames of its own streams only. What a user must be permitted follows from that.
  */
 import {randomUUID} from 'node:crypto';
 import type * as nats from 'nats';
-import type {ConnectionOptions, MsgHdrs, NatsConnection, Subscription as NatsSubscription} from 'nats';
+import type {ConnectionOptions, Msg, MsgHdrs, NatsConnection, Subscription as NatsSubscription} from 'nats';
 import {createBus, type BusLogger} from '../client.ts';
 import {busErrors} from '../errors.ts';
+import {LateTransport} from '../late-transport.ts';
 import type {Bus} from '../bus.ts';
 import type {Carrier, Delivery, Envelope, Headers, Transport} from '../transport.ts';
+import {translate} from './nats-errors.ts';
+import {checkedTls} from './nats-tls.ts';
 
-/** Anything else that the `nats` library takes (tls, authenticator, token, inboxPrefix, ...) is passed on. */
+/** Credentials that are replaced while the bus is used. */
+export interface CredentialSource {
+  /** The newest; asked at every connect. Must not throw. */
+  current(): {readonly jwt: string; readonly seed: string};
+  /** Calls when there are newer ones, in good time: connections are then made anew, at a moment when nothing waits on them. */
+  onRenewed(listener: () => void): () => void;
+}
+
+/** Anything else that the `nats` library takes (tls, token, ...) is passed on. */
 export interface NatsBusOptions extends Omit<ConnectionOptions, 'servers'> {
   /** `nats://host:port`, or several of one cluster. */
   readonly servers: string | string[];
   /** Shown in the server's list of connections. */
   readonly name: string;
   readonly logger?: BusLogger;
+  readonly credentials?: CredentialSource;
+  /** First token or tokens of this user's inboxes, `_INBOX_<name>`; default `_INBOX`. */
+  readonly inboxPrefix?: string;
+  /** Resolve also while no server can be reached: the bus is `disconnected` until one can. */
+  readonly mayBeAway?: boolean;
   /** First token of every subject; default `hivemind`. */
   readonly subjectPrefix?: string;
   /** How often (ms) streams prove that both ends live; default 5,000. The other side is given up after four silences. */
@@ -29,34 +46,54 @@ export interface NatsBusOptions extends Omit<ConnectionOptions, 'servers'> {
 /** How long (ms) a closing connection may take to send what is left. */
 const DRAIN_MS = 2_000;
 
-/** @throws `disconnected` when no server can be reached or it refuses the credentials */
+/** How every inbox begins. */
+const INBOX = '_INBOX';
+/** How long (ms) new credentials wait for questions and answers in hand. */
+const QUIET_MS = 60_000;
+
+/** @throws `disconnected` when no server can be reached, `not-permitted` when it refuses the credentials */
 export async function connectNatsBus(options: NatsBusOptions): Promise<Bus> {
-  const {logger, subjectPrefix = 'hivemind', streamKeepAliveMs = 5_000, ...passed} = options;
+  const {logger, mayBeAway = false} = options;
+  if (!mayBeAway) return createBus(await connectTransport(options), logger);
+  const transport = new LateTransport(() => connectTransport(options), logger);
+  await transport.tried();
+  return createBus(transport, logger);
+}
+
+async function connectTransport(options: NatsBusOptions): Promise<NatsTransport> {
+  const {logger, credentials, mayBeAway: _, subjectPrefix = 'hivemind', streamKeepAliveMs = 5_000, tls, ...passed} = options;
   const library = await import('nats');
   const connect = async (name: string): Promise<NatsConnection> => {
     const tuned = {maxReconnectAttempts: -1, reconnectTimeWait: 250, reconnectJitter: 100, pingInterval: 10_000, maxPingOut: 2, noAsyncTraces: true};
     try {
-      return await library.connect({...tuned, ...passed, name});
+      return await library.connect({...tuned, ...passed, ...checkedTls(tls, options.servers), ...(credentials ? authentication(library, credentials) : {}), name});
     } catch (error) {
       throw translate(error, `NATS at ${String(options.servers)}`);
     }
   };
-  const transport = new NatsTransport({
+  return new NatsTransport({
     nats: library,
     connection: await connect(options.name),
     connectStreams: () => connect(`${options.name} streams`),
+    credentials,
     prefix: `${subjectPrefix}.`,
     inboxPrefix: options.inboxPrefix,
     streamKeepAliveMs,
     logger,
   });
-  return createBus(transport, logger);
+}
+
+/** Refused credentials are no reason to give up: the next try may have newer ones. */
+function authentication({jwtAuthenticator}: Pick<typeof nats, 'jwtAuthenticator'>, credentials: CredentialSource): Partial<ConnectionOptions> {
+  const seed = (): Uint8Array => Buffer.from(credentials.current().seed);
+  return {authenticator: jwtAuthenticator(() => credentials.current().jwt, seed), ignoreAuthErrorAbort: true};
 }
 
 interface NatsTransportOptions {
   readonly nats: Pick<typeof nats, 'createInbox' | 'headers'>;
   readonly connection: NatsConnection;
   readonly connectStreams: () => Promise<NatsConnection>;
+  readonly credentials: CredentialSource | undefined;
   readonly prefix: string;
   readonly inboxPrefix: string | undefined;
   readonly streamKeepAliveMs: number;
@@ -72,10 +109,19 @@ class NatsTransport implements Transport {
   #connected = true;
   #closed = false;
   #streams: Promise<NatsConnection> | undefined;
+  /** Streams that are open. */
+  readonly #receivers = new Map<string, (frame: Uint8Array) => void>();
+  #streamsAreStale = false;
+  /** Questions of others that this side has not answered yet. */
+  #owed = 0;
+  /** Present while new credentials wait for a quiet moment. */
+  #renewal: NodeJS.Timeout | undefined;
+  readonly #unlisten: (() => void) | undefined;
 
   constructor(options: NatsTransportOptions) {
     this.#options = options;
     this.#connection = options.connection;
+    this.#unlisten = options.credentials?.onRenewed(() => this.#renewWhenQuiet());
     void this.#follow();
   }
 
@@ -97,7 +143,7 @@ class NatsTransport implements Transport {
           return;
         }
         const delivery = {subject: message.subject.slice(prefix.length), headers: readHeaders(message.headers), body: message.string()};
-        const reply = message.reply ? (body: string, headers: Headers) => void message.respond(body, {headers: this.#headers(headers)}) : undefined;
+        const reply = this.#answerTo(message);
         onDelivery(reply ? {...delivery, reply} : delivery);
       },
     });
@@ -121,6 +167,7 @@ class NatsTransport implements Transport {
       throw translate(error, subject);
     } finally {
       this.#pending.delete(interrupted.reject);
+      this.#renewIfQuiet();
       signal?.removeEventListener('abort', onAbort);
     }
   }
@@ -131,22 +178,22 @@ class NatsTransport implements Transport {
     this.#streams = connectStreams();
     const connection = await this.#streams;
     const inbox = nats.createInbox(inboxPrefix);
-    const receivers = new Map<string, (frame: Uint8Array) => void>();
-    connection.subscribe(`${inbox}.*`, {
+    const receivers = this.#receivers;
+    connection.subscribe(`${inbox}.>`, {
       callback: (error, {subject, data}) => {
         if (!error) receivers.get(subject)?.(data);
       },
     });
     await connection.flush();
     return {
-      bind: (onFrame) => {
-        const address = `${inbox}.${randomUUID()}`;
+      bind: (onFrame, subject) => {
+        const address = `${inbox}.${randomUUID()}.${subject}`;
         receivers.set(address, onFrame);
         return {address, unbind: () => void receivers.delete(address)};
       },
       // While the connection is away, frames wait for it, bounded by the streams' credit.
       send: (address, frame) => {
-        if (!connection.isClosed()) connection.publish(address, frame);
+        if (!connection.isClosed() && address.startsWith(INBOX)) connection.publish(address, frame);
       },
       keepAliveMs: streamKeepAliveMs,
     };
@@ -160,6 +207,9 @@ class NatsTransport implements Transport {
   async close(): Promise<void> {
     for (const fail of this.#pending) fail(busErrors.closed('The bus was closed.'));
     this.#closed = true;
+    this.#unlisten?.();
+    clearTimeout(this.#renewal);
+    this.#renewal = undefined;
     // Also a connection that is only being made.
     const streams = this.#streams?.then(drain, () => undefined);
     await Promise.all([drain(this.#connection), streams]);
@@ -176,6 +226,44 @@ class NatsTransport implements Transport {
     } catch (error) {
       throw translate(error, subject);
     }
+  }
+
+  /** How to answer; undefined for what is no question, or would have the answer go where the asker may not read. */
+  #answerTo(message: Msg): Delivery['reply'] {
+    const {reply: address, subject} = message;
+    if (!address) return undefined;
+    if (!mayAnswer(address, subject)) {
+      this.#options.logger?.warn({subject, address}, 'a question asks for its answer to go elsewhere; it gets none');
+      return undefined;
+    }
+    let open = true;
+    this.#owed += 1;
+    return (body, headers) => {
+      message.respond(body, {headers: this.#headers(headers)});
+      if (!open) return;
+      open = false;
+      this.#owed -= 1;
+      this.#renewIfQuiet();
+    };
+  }
+
+  /** A connection lives as long as the credentials it was made with. */
+  #renewWhenQuiet(): void {
+    this.#renewal ??= setTimeout(() => this.#renew(), QUIET_MS).unref();
+    this.#renewIfQuiet();
+  }
+
+  #renewIfQuiet(): void {
+    if (this.#renewal && this.#owed === 0 && this.#pending.size === 0) this.#renew();
+  }
+
+  #renew(): void {
+    clearTimeout(this.#renewal);
+    this.#renewal = undefined;
+    void this.#connection.reconnect();
+    // Streams may run until the next renewal: they would lose what is on its way.
+    this.#streamsAreStale = this.#receivers.size > 0 && !this.#streamsAreStale;
+    if (!this.#streamsAreStale) void this.#streams?.then((connection) => connection.reconnect(), () => undefined);
   }
 
   async #flush(): Promise<void> {
@@ -235,29 +323,11 @@ function readHeaders(headers: MsgHdrs | undefined): Headers {
   return headers ? Object.fromEntries(headers.keys().map((name) => [name, headers.get(name)])) : {};
 }
 
-/** NATS's errors as the bus's. */
-function translate(error: unknown, what: string): unknown {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  switch (code) {
-    case '503':
-      return busErrors['no-responders'](`Nobody serves ${what} now.`);
-    case 'TIMEOUT':
-      return busErrors.timeout(`${what} did not answer in time.`, {cause: error});
-    case 'CONNECTION_CLOSED':
-    case 'CONNECTION_DRAINING':
-      return busErrors.closed('The bus was closed.', {cause: error});
-    case 'MAX_PAYLOAD_EXCEEDED':
-      return busErrors['too-large'](`${what} is more than the NATS server takes (max_payload).`, {cause: error});
-    case 'PERMISSIONS_VIOLATION':
-      return busErrors['not-permitted'](`The credentials of this connection do not permit ${what}.`, {cause: error});
-    case 'AUTHORIZATION_VIOLATION':
-    case 'AUTHENTICATION_EXPIRED':
-      return busErrors['not-permitted'](`${what} refuses the credentials.`, {cause: error});
-    case 'CONNECTION_REFUSED':
-    case 'CONNECTION_TIMEOUT':
-    case 'DISCONNECT':
-      return busErrors.disconnected(`${what} cannot be reached.`, {cause: error});
-    default:
-      return error;
-  }
+/**
+ * Whether an answer may go there: to a service's inbox, or to that of the machine which the subject names. Else a machine
+ * could have those who answer it publish where it may not itself.
+ */
+function mayAnswer(address: string, subject: string): boolean {
+  const [inbox = ''] = address.split('.', 1);
+  return inbox === INBOX || (inbox.startsWith(`${INBOX}_`) && subject.split('.').includes(inbox.slice(INBOX.length + 1)));
 }

@@ -1,0 +1,40 @@
+/**
+ * Which end of a machine's subjects the machine is at. What its credentials on the bus permit is derived from this: a new
+ * subject with `{node}` that is missing here does not compile.
+ */
+import * as subjects from './subjects.ts';
+
+type Subjects = typeof subjects;
+/** The definitions whose subject names a machine. */
+export type NodeSubject = {[K in keyof Subjects]: Subjects[K] extends {readonly subject: `${string}{node}${string}`} ? K : never}[keyof Subjects];
+
+/** `served`: the machine hears it, or answers; `called`: it tells, or asks. */
+export const nodeSubjects: Readonly<Record<NodeSubject, 'served' | 'called'>> = {
+  openSecrets: 'called',
+  assignmentChanged: 'served',
+  getAssignment: 'called',
+  getContainers: 'called',
+  getConfigs: 'called',
+  reportStrangers: 'called',
+  registerNode: 'called',
+  heartbeat: 'called',
+  renewCredentials: 'called',
+  reportStatus: 'called',
+  streamLogs: 'served',
+  execStream: 'served',
+  getStats: 'served',
+  restartContainer: 'served',
+  listImages: 'served',
+  pullImage: 'served',
+  buildImage: 'served',
+  volumeUsage: 'served',
+  removeVolume: 'served',
+};
+
+/** The machine's end of each subject, with its kind: all that a bus needs to know of who may do what. */
+export function subjectsOfNodes(): readonly {readonly end: 'served' | 'called'; readonly kind: 'message' | 'request' | 'stream'; readonly subject: string}[] {
+  return Object.entries(nodeSubjects).map(([name, end]) => {
+    const {kind, subject} = subjects[name as NodeSubject];
+    return {end, kind, subject};
+  });
+}

@@ -1,0 +1,80 @@
+/**
+ * Who may do what on NATS, in operator mode: one operator, an account for the system, one for Hivemind. Services may do
+ * everything in the account; a machine only what `nodePermissions` says. Their credentials are short-lived, and a machine's
+ * can be revoked: the account's claims, pushed to the servers, then name its key.
+ */
+import {openKeepsake, type KeepsakeOptions} from './keepsake.ts';
+import {nodePermissions} from './node-permissions.ts';
+import {createKeyPair, keyPairFromSeed, seedOf, signClaims, type KeyPair} from './nkeys.ts';
+
+/** Of one connection: a JWT, and the seed of the key that it is for. */
+export interface BusCredentials {
+  readonly jwt: string;
+  readonly seed: string;
+}
+
+export interface UserRequest {
+  /** Shown in the server's list of connections. */
+  readonly name: string;
+  /** ms since the epoch. */
+  readonly now: number;
+  /** How long the credentials are valid, ms; default one hour. */
+  readonly ttlMs?: number;
+}
+
+export interface BusTrust {
+  /** Public keys. */
+  readonly account: string;
+  readonly systemAccount: string;
+  readonly operatorJwt: string;
+  readonly systemAccountJwt: string;
+  /**
+   * The account's claims. `revoked`: public key → s since the epoch; what was issued until then is void. Of two claims a
+   * server keeps the one issued later (s since the epoch).
+   */
+  accountJwt(revoked: Readonly<Record<string, number>>, issuedAt: number): string;
+  /** For the key that a machine made and keeps to itself. */
+  nodeJwt(request: UserRequest & {readonly nkey: string}): {readonly jwt: string; readonly expiresAt: number};
+  serviceCredentials(request: UserRequest): Promise<BusCredentials>;
+  /** May push account claims. */
+  systemCredentials(request: UserRequest): Promise<BusCredentials>;
+}
+
+const USER_TTL_MS = 3_600_000;
+const unlimited = {subs: -1, data: -1, payload: -1};
+const accountLimits = {...unlimited, imports: -1, exports: -1, wildcards: true, conn: -1, leaf: -1};
+const owners = ['operator', 'account', 'systemAccount'] as const;
+
+/** @throws `cluster-key-mismatch` 503 */
+export async function openBusTrust(options: KeepsakeOptions): Promise<BusTrust> {
+  const issuedAt = Math.floor(options.now / 1000);
+  const {open, sealed} = await openKeepsake(options, 'bus', {open: ['operatorJwt', 'systemAccountJwt'], sealed: owners}, async () => {
+    const [operator, account, systemAccount] = await Promise.all([createKeyPair('operator'), createKeyPair('account'), createKeyPair('account')]);
+    const operatorJwt = signClaims(operator, {name: `hivemind ${options.cluster}`, subject: operator.getPublicKey(), issuedAt, nats: {type: 'operator', system_account: systemAccount.getPublicKey()}});
+    const systemAccountJwt = signClaims(operator, {name: 'system', subject: systemAccount.getPublicKey(), issuedAt, nats: {type: 'account', limits: accountLimits}});
+    return {open: {operatorJwt, systemAccountJwt}, sealed: {operator: seedOf(operator), account: seedOf(account), systemAccount: seedOf(systemAccount)}};
+  });
+  const [operator, account, systemAccount] = await Promise.all([keyPairFromSeed(sealed.operator), keyPairFromSeed(sealed.account), keyPairFromSeed(sealed.systemAccount)]);
+
+  return {
+    ...open,
+    account: account.getPublicKey(),
+    systemAccount: systemAccount.getPublicKey(),
+    accountJwt: (revoked, at) => signClaims(operator, {name: 'hivemind', subject: account.getPublicKey(), issuedAt: at, nats: {type: 'account', limits: accountLimits, revocations: revoked}}),
+    nodeJwt({name, nkey, now, ttlMs = USER_TTL_MS}) {
+      const expiresAt = now + ttlMs;
+      return {jwt: userJwt(account, name, nkey, now, expiresAt, nodePermissions(name)), expiresAt};
+    },
+    serviceCredentials: (request) => freshUser(account, request),
+    systemCredentials: (request) => freshUser(systemAccount, request),
+  };
+}
+
+async function freshUser(account: KeyPair, {name, now, ttlMs = USER_TTL_MS}: UserRequest): Promise<BusCredentials> {
+  const user = await createKeyPair('user');
+  return {jwt: userJwt(account, name, user.getPublicKey(), now, now + ttlMs, {}), seed: seedOf(user)};
+}
+
+function userJwt(account: KeyPair, name: string, subject: string, now: number, expiresAt: number, permissions: object): string {
+  return signClaims(account, {name, subject, issuedAt: Math.floor(now / 1000), expiresAt: Math.floor(expiresAt / 1000), nats: {type: 'user', ...unlimited, ...permissions}});
+}
