@@ -198,7 +198,8 @@ class Machine implements Protocol {
   #nextWanted(): number {
     const {queue} = this.#context;
     const gossip = queue.size > 0 && this.#context.table.size > 0 ? this.#gossipAt : Infinity;
-    return Math.min(this.#prober.next, this.#view.nextExpiry, gossip, this.#pushPullAt);
+    // What could have been done before is wanted now: it was not asked for earlier.
+    return Math.max(this.#context.t, Math.min(this.#prober.next, this.#view.nextExpiry, gossip, this.#pushPullAt));
   }
 
   /**

@@ -36,6 +36,10 @@ export class Suspicions {
     return this.#open.get(id);
   }
 
+  ids(): IterableIterator<number> {
+    return this.#open.keys();
+  }
+
   /** The first deadline. */
   get next(): number {
     if (this.#stale) {

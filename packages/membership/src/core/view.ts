@@ -83,6 +83,7 @@ export class View {
       this.suspicions.open(id, from, wanted, suspicionBounds(config, table.living + 1), t);
       this.#pass(name, {type: 'suspect', incarnation, name, from});
       this.#tell('suspected', id);
+      if (t < this.#humbleUntil) this.doubtful.add(id);
     }
     this.#bearWitness(id);
     return false;
@@ -147,6 +148,7 @@ export class View {
     const {min, max} = suspicionBounds(config, table.living + 1);
     if (ms < min) return this.suspicions.postpone(ms + grace);
     this.suspicions.restart(t);
+    for (const id of this.suspicions.ids()) this.doubtful.add(id);
     this.#humbleUntil = t + Math.max(max, min * 2);
     this.#unreached.clear();
     queue.withdraw(self.name);
