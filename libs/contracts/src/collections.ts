@@ -9,6 +9,7 @@ import {NodeBrake, NodeSettings, NodeVerdict} from './node-life.ts';
 import {LeaderRecord, MemberRecord} from './membership.ts';
 import {NodeLeaseRecord, NodeRecord, NodeStatusRecord, SecretRecord, VolumeRecord} from './node.ts';
 import {ClusterIdentityRecord, GatewayTokenRecord, ServiceInstanceRecord} from './service-instance.ts';
+import {BusRevocationsRecord, JoinTokenRecord, NodeIdentityRecord} from './join.ts';
 import {TrustRecord} from './trust.ts';
 
 /**
@@ -50,5 +51,8 @@ export const collections = {
   serviceInstances: {name: 'service-instances', schema: ServiceInstanceRecord, version: 1},
   clusterIdentity: {name: 'cluster-identity', schema: ClusterIdentityRecord, version: 1},
   gatewayTokens: {name: 'gateway-tokens', schema: GatewayTokenRecord, version: 1},
+  joinTokens: {name: 'join-tokens', schema: JoinTokenRecord, version: 1},
+  nodeIdentities: {name: 'node-identities', schema: NodeIdentityRecord, version: 1},
+  busRevocations: {name: 'bus-revocations', schema: BusRevocationsRecord, version: 1},
   clusterTrust: {name: 'cluster-trust', schema: TrustRecord, version: 1},
 } as const;

@@ -11,6 +11,7 @@ export * from './node.ts';
 export * from './node-life.ts';
 export * from './service-instance.ts';
 export * from './trust.ts';
+export * from './join.ts';
 export * as subjects from './subjects.ts';
 export {LogLine, LogOptions, ContainerStats, ImageInfo, PullProgress, PlacementRequest, NodeRefusal, RegistryCredentials, VolumeUsage, OpenedSecrets} from './subjects.ts';
 export * from './node-subjects.ts';

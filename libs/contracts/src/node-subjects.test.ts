@@ -1,8 +1,11 @@
-import {nodeSubjects, subjects} from './index.ts';
+import * as contracts from './index.ts';
+
+const {nodeSubjects, subjects} = contracts;
 
 describe('the subjects of machines', () => {
   it('each have an end that the machine is at, so that its credentials can permit them', () => {
-    const named = Object.entries(subjects).filter(([, definition]) => 'subject' in definition && definition.subject.includes('{node}')).map(([name]) => name);
+    const definitions: readonly (readonly [string, unknown])[] = Object.entries({...contracts, ...subjects});
+    const named = definitions.filter(([, definition]) => definition instanceof Object && 'subject' in definition && String(definition.subject).includes('{node}')).map(([name]) => name);
     expect(Object.keys(nodeSubjects).toSorted()).toEqual(named.toSorted());
   });
 });

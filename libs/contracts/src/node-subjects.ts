@@ -2,9 +2,11 @@
  * Which end of a machine's subjects the machine is at. What its credentials on the bus permit is derived from this: a new
  * subject with `{node}` that is missing here does not compile.
  */
+import {membershipChanged, membershipReport, reportWhole} from './membership.ts';
 import * as subjects from './subjects.ts';
 
-type Subjects = typeof subjects;
+const all = {...subjects, membershipChanged, membershipReport, reportWhole};
+type Subjects = typeof all;
 /** The definitions whose subject names a machine. */
 export type NodeSubject = {[K in keyof Subjects]: Subjects[K] extends {readonly subject: `${string}{node}${string}`} ? K : never}[keyof Subjects];
 
@@ -29,12 +31,15 @@ export const nodeSubjects: Readonly<Record<NodeSubject, 'served' | 'called'>> = 
   buildImage: 'served',
   volumeUsage: 'served',
   removeVolume: 'served',
+  membershipReport: 'called',
+  membershipChanged: 'called',
+  reportWhole: 'served',
 };
 
 /** The machine's end of each subject, with its kind: all that a bus needs to know of who may do what. */
 export function subjectsOfNodes(): readonly {readonly end: 'served' | 'called'; readonly kind: 'message' | 'request' | 'stream'; readonly subject: string}[] {
   return Object.entries(nodeSubjects).map(([name, end]) => {
-    const {kind, subject} = subjects[name as NodeSubject];
+    const {kind, subject} = all[name as NodeSubject];
     return {end, kind, subject};
   });
 }
