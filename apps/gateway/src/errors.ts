@@ -2,12 +2,11 @@ import {defineErrors} from '@hivemind/contracts';
 
 export const gatewayErrors = defineErrors({
   'wrong-token': {status: 401, title: 'A valid token is needed'},
-  'tls-required': {status: 422, title: 'Off loopback the API is served over TLS only'},
-  'invalid-listen': {status: 422, title: 'Not an address to listen on'},
-  'address-in-use': {status: 409, title: 'Something else listens on this address'},
   'too-many-streams': {status: 503, title: 'Too many event streams are open', retryable: true},
   'not-in-batch': {status: 422, title: 'This cannot be part of a batch'},
   'batch-timeout': {status: 504, title: 'The request took too long for a batch'},
+  'no-instance': {status: 503, title: 'No instance of the service is there', retryable: true},
+  'instance-lost': {status: 503, title: 'The instance was lost while it answered', retryable: true},
 });
 
 /** The code of an error of the operating system, as in ENOENT. */

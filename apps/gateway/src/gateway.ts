@@ -4,25 +4,29 @@
  */
 import {randomBytes} from 'node:crypto';
 import {commonErrors} from '@hivemind/contracts';
-import {createHttp, honourIdempotencyKeys, stopHttp, type HttpServer, type Manager, type ManagerContext} from '@hivemind/service';
+import {createHttp, honourIdempotencyKeys, hostPort, listenOn, stopHttp, type HttpServer, type ListenAddress, type Manager, type ManagerContext, type TlsOptions} from '@hivemind/service';
 import {z} from 'zod';
 import {loginRoute, requireToken, tokenCheck} from './auth.ts';
 import {batchRoute} from './batch.ts';
-import {gatewayErrors, systemErrorCode} from './errors.ts';
 import {eventRoutes} from './events.ts';
-import {checkListen, isLoopback, type ListenAddress, type TlsMode} from './listen.ts';
+import {transportFor} from './listen.ts';
+import {proxyRoutes, type RemoteManagers} from './proxy.ts';
+import {documentsOf} from './remote-documents.ts';
 import {statusRoute} from './status.ts';
 
 export interface GatewayOptions {
   readonly context: ManagerContext;
   /** Hosted in this process. They are started and stopped by whoever made them. */
   readonly managers: readonly Manager[];
-  readonly adminToken: string;
+  /** Services of their own, which requests are passed to. */
+  readonly remote?: RemoteManagers;
+  /** `tokenHash` of the admin token. */
+  readonly adminTokenHash: string;
   /** Of this release. */
   readonly version: string;
   readonly listen: ListenAddress;
-  /** `off` allows to listen off loopback in the clear; default `auto`, which refuses that. */
-  readonly tls?: TlsMode;
+  /** What it is served with where others can reach it; without, it is served in the clear, and `/status` says so. */
+  readonly tls?: TlsOptions;
   readonly busDriver?: 'embedded' | 'nats';
   /** What is not ready yet, in words; empty when all is. */
   readonly ready?: () => readonly string[] | Promise<readonly string[]>;
@@ -30,19 +34,25 @@ export interface GatewayOptions {
 
 export interface Gateway {
   readonly http: HttpServer;
-  /** Answers the URL. Rejects with `address-in-use`. */
+  /** Answers the URL. Rejects with `address-in-use`, `invalid-listen`. */
   listen(): Promise<string>;
   /** Ends event streams, finishes requests in hand (at most `drainMs`, default 10 s), closes. */
   stop(drainMs?: number): Promise<void>;
 }
 
-/** @throws `tls-required` when it were to listen off loopback without TLS */
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
-  const {context, managers, adminToken, version, listen, tls = 'auto', ready} = options;
-  checkListen(listen, tls);
+  const {context, managers, remote, adminTokenHash, version, listen, ready} = options;
   const logger = context.logger.child({manager: 'gateway'});
-  const isRight = tokenCheck(adminToken);
-  const http = createHttp({name: 'API', version, logger, metrics: context.metrics, ...(ready ? {ready} : {})});
+  const isRight = tokenCheck(adminTokenHash);
+  const transport = transportFor(listen, options.tls ? 'auto' : 'off');
+  const tls = transport === 'tls' ? options.tls : undefined;
+  const http = createHttp({
+    name: 'API', version, logger,
+    metrics: context.metrics,
+    ...(ready ? {ready} : {}),
+    ...(tls ? {tls: {certificate: tls.certificate, key: tls.key}} : {}),
+    ...(remote ? {documents: () => documentsOf(remote, logger)} : {}),
+  });
   requireToken(http, isRight);
   honourIdempotencyKeys(http, context);
   http.get('/', {config: {internal: true}}, async (_request, reply) => reply.redirect('/docs'));
@@ -53,8 +63,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       context, version,
       startedAt: new Date(context.now()).toISOString(),
       busDriver: options.busDriver ?? 'embedded',
-      tls: isLoopback(listen) ? 'loopback' : 'off',
-      managers: managers.map(({name}) => name),
+      tls: transport,
+      managers: [...managers, ...(remote?.managers ?? [])].map(({name}) => name),
+      services: () => [...(remote?.directory.all() ?? [])],
     });
     eventRoutes(api, {context});
     batchRoute(http, api, randomBytes(16).toString('hex'));
@@ -65,8 +76,13 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         await manager.routes(scope);
       });
     }
+    if (remote) await proxyRoutes(http, api, remote);
   }, {prefix: '/api/v1'});
-  return {http, listen: () => listenOn(http, listen), stop: (drainMs) => stopHttp(http, drainMs)};
+  return {
+    http,
+    listen: async () => `${tls ? 'https' : 'http'}://${hostPort({host: listen.host, port: await listenOn(http, listen)})}`,
+    stop: (drainMs) => stopHttp(http, drainMs),
+  };
 }
 
 /** A manager that has not read the store yet would answer that there is nothing. */
@@ -80,17 +96,4 @@ function refuseUntil(scope: HttpServer, ready: NonNullable<GatewayOptions['ready
 function versionRoute(api: HttpServer, version: string, cluster: string): void {
   const reply = z.object({version: z.string(), api: z.literal('v1'), cluster: z.string(), node: z.string()});
   api.get('/version', {schema: {summary: 'What answers here', tags: ['gateway'], response: {200: reply}}}, async () => ({version, api: 'v1' as const, cluster, node: process.version}));
-}
-
-async function listenOn(http: HttpServer, {host, port}: ListenAddress): Promise<string> {
-  try {
-    await http.listen({host, port});
-  } catch (error) {
-    const code = systemErrorCode(error);
-    if (code === undefined) throw error;
-    if (code === 'EADDRINUSE') throw gatewayErrors['address-in-use'](`Something else listens on ${host}:${port}. Stop it, or choose another with --listen HOST:PORT.`, {cause: error});
-    throw gatewayErrors['invalid-listen'](`${host}:${port} cannot be listened on (${code}). Choose an address of this machine, and a port above 1023 unless you are root.`, {cause: error});
-  }
-  const bound = http.server.address();
-  return `http://${host.includes(':') ? `[${host}]` : host}:${typeof bound === 'object' && bound !== null ? bound.port : port}`;
 }

@@ -1,5 +1,5 @@
 /** `GET /status`: what a person asks first. Whatever is weaker than the house asks for is among the warnings. */
-import {AdoptionRecord, collections, NodeReport} from '@hivemind/contracts';
+import {AdoptionRecord, collections, NodeReport, ServiceInstanceRecord} from '@hivemind/contracts';
 import {revisionText, type HttpServer, type ManagerContext} from '@hivemind/service';
 import {collection, type Store} from '@hivemind/store';
 import {z} from 'zod';
@@ -15,8 +15,10 @@ export const Status = z.object({
   store: z.object({driver: z.string(), revision: z.string(), warnings: z.array(z.string())}),
   bus: z.object({driver: z.string(), connected: z.boolean()}),
   /** `loopback`: nobody else can reach it, so it is served in the clear; `off`: others can, and it is too. */
-  tls: z.enum(['loopback', 'off']),
+  tls: z.enum(['loopback', 'tls', 'off']),
   managers: z.array(z.string()),
+  /** Processes of their own, by service; empty where one process does it all. */
+  services: z.array(ServiceInstanceRecord.pick({service: true, instance: true, url: true, version: true, startedAt: true})),
   nodes: z.array(z.object({name: z.string(), ready: z.boolean(), runtime: NodeReport.shape.runtime})),
   counts: z.record(z.enum(counted), z.number()),
   /** Law 12: while `held`, machines keep what the store does not list. */
@@ -32,6 +34,8 @@ export interface StatusSource {
   readonly busDriver: string;
   readonly tls: Status['tls'];
   readonly managers: readonly string[];
+  /** Those that run now. */
+  readonly services: () => Status['services'];
 }
 
 export function statusRoute(api: HttpServer, source: StatusSource): void {
@@ -41,10 +45,13 @@ export function statusRoute(api: HttpServer, source: StatusSource): void {
   api.get('/status', {schema: {summary: 'The state of the cluster', tags: ['gateway'], response: {200: Status}}}, () => readStatus(source, connected));
 }
 
-async function readStatus({context, version, startedAt, busDriver, tls, managers}: StatusSource, connected: boolean): Promise<Status> {
+async function readStatus({context, version, startedAt, busDriver, tls, managers, services}: StatusSource, connected: boolean): Promise<Status> {
   const {store, cluster} = context;
   const [storeStatus, nodes, adoption, counts] = await Promise.all([store.status(), readNodes(store), collection(collections.cluster).in(store).get('adoption'), readCounts(store)]);
+  const running = services();
+  const absent = running.length === 0 ? [] : managers.filter((manager) => !running.some(({service}) => service === manager));
   const warnings = [
+    ...absent.map((manager) => `No instance of the ${manager} manager runs: start one with hivemind service ${manager}.`),
     ...storeStatus.warnings,
     ...(tls === 'off' ? ['TLS is off: tokens and secrets cross the network in the clear.'] : []),
     ...(connected ? [] : ['The bus is not connected: machines do not hear of changes.']),
@@ -60,6 +67,7 @@ async function readStatus({context, version, startedAt, busDriver, tls, managers
     bus: {driver: busDriver, connected},
     tls,
     managers: [...managers],
+    services: running.map(({service, instance, url, version: release, startedAt: since}) => ({service, instance, url, version: release, startedAt: since})),
     nodes,
     counts,
     adoption: adoption?.value ?? {held: false},

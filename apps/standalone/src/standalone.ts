@@ -7,14 +7,14 @@ import {chmod, mkdir} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import type * as AgentModule from '@hivemind/agent';
 import {createEmbeddedBus} from '@hivemind/bus';
-import {adminToken, createGateway, DEFAULT_LISTEN, parseListen, type TlsMode} from '@hivemind/gateway';
+import {adminToken, createGateway, DEFAULT_LISTEN, tokenHash, transportFor, type TlsMode} from '@hivemind/gateway';
 import type {Runtime} from '@hivemind/runtime';
-import {flushEvents, type ManagerContext} from '@hivemind/service';
+import {flushEvents, parseListen, type ListenAddress, type ManagerContext, type TlsOptions} from '@hivemind/service';
+import {loadManagers} from '@hivemind/service-host/catalogue';
 import {openSqliteStore, type Store} from '@hivemind/store';
 import type {Logger} from 'pino';
 import {Registry} from 'prom-client';
 import {clusterIdentity} from './identity.ts';
-import {loadManagers} from './managers.ts';
 import {version} from './version.ts';
 
 export interface StandaloneOptions {
@@ -76,13 +76,14 @@ async function startParts(options: StandaloneOptions, undo: Undo): Promise<Omit<
   const bus = createEmbeddedBus({logger});
   undo.push(() => bus.close());
   const context: ManagerContext = {bus, store, logger, metrics: new Registry(), cluster, dataDir, instance: `standalone-${cluster}`, now: Date.now, uid: randomUUID, random: Math.random};
-  const managers = createManagers(context);
+  const managers = createManagers.map((create) => create(context));
   const waiting = new Set(managers.map(({name}) => `the ${name} manager is starting`));
+  const listen = parseListen(options.listen ?? DEFAULT_LISTEN);
+  const tls = transportFor(listen, options.tls ?? 'auto') === 'tls' ? await servedWith(context, listen, undo) : undefined;
   const gateway = await createGateway({
-    context, managers, version,
-    adminToken: token,
-    listen: parseListen(options.listen ?? DEFAULT_LISTEN),
-    tls: options.tls ?? 'auto',
+    context, managers, version, listen,
+    adminTokenHash: tokenHash(token),
+    ...(tls ? {tls} : {}),
     ready: () => [...waiting],
   });
   undo.push(() => Promise.all(managers.map((manager) => manager.stop())));
@@ -106,6 +107,15 @@ async function openStore(dataDir: string, undo: Undo): Promise<Store> {
     await store.close();
   });
   return store;
+}
+
+/** A certificate of the cluster's own authority. Neither is made, or loaded, where only this machine is served. */
+async function servedWith(context: ManagerContext, {host}: ListenAddress, undo: Undo): Promise<TlsOptions> {
+  const [{gatewayCredentials}, {clusterKeyFile, hasTrust, openClusterKey}] = await Promise.all([import('@hivemind/service-host/transport'), import('@hivemind/trust')]);
+  const clusterKey = (): Promise<Buffer> => openClusterKey(clusterKeyFile(context.dataDir, process.env), () => hasTrust(context.store));
+  const credentials = await gatewayCredentials({context: {...context, clusterKey}, host, logger: context.logger});
+  undo.push(async () => credentials.stop());
+  return credentials.tls;
 }
 
 async function earlierLives({noAgent, runtime = 'auto', dockerHost}: StandaloneOptions, dataDir: string): Promise<readonly string[]> {

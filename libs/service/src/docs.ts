@@ -1,5 +1,5 @@
 /** The API for a person with a browser: one page without scripts, made from the OpenAPI document. */
-import type {OpenApiDocument} from './openapi.ts';
+import type {OpenApiDocument} from './openapi-document.ts';
 
 const style = `
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}

@@ -8,4 +8,7 @@ export const serviceErrors = defineErrors({
   'headers-too-large': {status: 431, title: 'The headers are too large'},
   'idempotency-mismatch': {status: 409, title: 'The Idempotency-Key was used for another request'},
   'idempotency-in-progress': {status: 409, title: 'The first request with this Idempotency-Key is still being answered', retryable: true},
+  'invalid-listen': {status: 422, title: 'Not an address to listen on'},
+  'address-in-use': {status: 409, title: 'Something else listens on this address'},
+  'caller-unknown': {status: 401, title: 'Requests come through a gateway'},
 });

@@ -5,12 +5,14 @@
 import {commonErrors, parseInput} from '@hivemind/contracts';
 import fastify, {LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, type RawServerDefault, type RouteOptions} from 'fastify';
 import type {ZodTypeProvider} from 'fastify-type-provider-zod';
-import type {IncomingMessage, ServerResponse} from 'node:http';
+import type {IncomingMessage, RequestListener, Server, ServerResponse} from 'node:http';
+import {createServer as createTlsServer} from 'node:https';
 import type {Socket} from 'node:net';
 import type {Logger} from 'pino';
 import type {Registry} from 'prom-client';
 import {z} from 'zod';
 import {readBodies} from './body.ts';
+import {withPaths, type OpenApiDocument} from './openapi-document.ts';
 import {httpMetrics} from './http-metrics.ts';
 import {unfoldManifest} from './manifest.ts';
 import {problemOf, sendProblem} from './problem.ts';
@@ -23,6 +25,8 @@ declare module 'fastify' {
     open?: boolean;
     /** Not in the OpenAPI document, and logged at debug. */
     internal?: boolean;
+    /** Another service answers it, and documents it: what it takes is not checked here. */
+    proxied?: boolean;
   }
   interface FastifySchema {
     /** For the OpenAPI document. */
@@ -45,10 +49,22 @@ export interface HttpOptions {
   readonly bodyLimit?: number;
   /** What is not ready yet, in words; empty when all is. Default: always ready. */
   readonly ready?: () => readonly string[] | Promise<readonly string[]>;
+  /** Served over TLS with these; default: in the clear. */
+  readonly tls?: TlsOptions;
+  /** Documents of other services, to be part of this one's. */
+  readonly documents?: () => Promise<readonly OpenApiDocument[]>;
+}
+
+/** PEM. With `ca` a client may show a certificate of it (`authorized` of its socket then says whether it did). */
+export interface TlsOptions {
+  readonly certificate: string;
+  readonly key: string;
+  readonly ca?: string;
 }
 
 const DEFAULT_BODY_LIMIT = 1024 * 1024;
 const MAX_PARAM_LENGTH = 512;
+const KEEP_ALIVE_MS = 72_000;
 const WITH_BODY = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 
 const NoQuery = z.strictObject({});
@@ -58,7 +74,7 @@ const partNames: Readonly<Record<string, string>> = {body: 'The body', querystri
 export function createHttp(options: HttpOptions): HttpServer {
   const {logger, bodyLimit = DEFAULT_BODY_LIMIT} = options;
   const routes = new RouteTable();
-  const app = bareServer(logger, bodyLimit);
+  const app = bareServer(logger, bodyLimit, options.tls);
   const metrics = httpMetrics(options.metrics);
 
   trackSockets(app);
@@ -87,7 +103,7 @@ export function createHttp(options: HttpOptions): HttpServer {
   return app;
 }
 
-function bareServer(logger: Logger, bodyLimit: number): HttpServer {
+function bareServer(logger: Logger, bodyLimit: number, tls: TlsOptions | undefined): HttpServer {
   const loggerInstance: FastifyBaseLogger = logger;
   const app = fastify({
     loggerInstance,
@@ -99,6 +115,7 @@ function bareServer(logger: Logger, bodyLimit: number): HttpServer {
     exposeHeadRoutes: false,
     routerOptions: {maxParamLength: MAX_PARAM_LENGTH},
     forceCloseConnections: 'idle',
+    ...(tls ? {serverFactory: (handler: RequestListener) => tlsServer(tls, handler)} : {}),
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply, logger),
     clientErrorHandler(error, socket) {
       // What arrived is not HTTP, or its headers are too large: there is no request to answer with the usual means.
@@ -113,6 +130,13 @@ function bareServer(logger: Logger, bodyLimit: number): HttpServer {
   app.setValidatorCompiler<unknown>(({schema, httpPart}) => (data: unknown) => ({value: parsePart(schema, data, httpPart)}));
   app.setSerializerCompiler(() => (data: unknown) => JSON.stringify(data));
   return app;
+}
+
+function tlsServer({certificate: cert, key, ca}: TlsOptions, handler: RequestListener): Server {
+  const server = createTlsServer({cert, key, minVersion: 'TLSv1.3', ...(ca === undefined ? {} : {ca, requestCert: true, rejectUnauthorized: false})}, handler);
+  // As Fastify has it where it makes the server itself: longer than any client keeps a connection that nothing uses.
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  return server;
 }
 
 function unusedCompiler(): never {
@@ -130,11 +154,12 @@ function parsePart(schema: unknown, data: unknown, httpPart: string | undefined)
 
 /** Law 14: a query or body that a route did not ask for is refused, not ignored. */
 function beStrict(route: RouteOptions): void {
+  if (route.config?.proxied === true) return;
   const takesBody = [route.method].flat().some((method) => WITH_BODY.has(method));
   route.schema = {querystring: NoQuery, ...(takesBody ? {body: NoBody} : {}), ...route.schema};
 }
 
-function commonRoutes(app: HttpServer, routes: RouteTable, {name, version = '0.0.0', metrics, ready = () => []}: HttpOptions): void {
+function commonRoutes(app: HttpServer, routes: RouteTable, {name, version = '0.0.0', metrics, ready = () => [], documents}: HttpOptions): void {
   const internal = {config: {internal: true}};
   const open = {config: {internal: true, open: true}};
   app.get('/livez', open, async () => ({status: 'live'}));
@@ -144,13 +169,14 @@ function commonRoutes(app: HttpServer, routes: RouteTable, {name, version = '0.0
     return {status: 'ready'};
   });
   app.get('/metrics', internal, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
-  app.get('/openapi.json', internal, async () => {
-    const {openApiDocument} = await import('./openapi.ts');
-    return openApiDocument(routes.all(), {name, version});
-  });
+  const document = async (): Promise<OpenApiDocument> => {
+    const [{openApiDocument}, others] = await Promise.all([import('./openapi.ts'), documents?.() ?? []]);
+    return withPaths(await openApiDocument(routes.all(), {name, version}), others);
+  };
+  app.get('/openapi.json', internal, document);
   app.get('/docs', internal, async (_request, reply) => {
-    const [{openApiDocument}, {docsPage}] = await Promise.all([import('./openapi.ts'), import('./docs.ts')]);
-    return reply.type('text/html; charset=utf-8').send(docsPage(await openApiDocument(routes.all(), {name, version})));
+    const {docsPage} = await import('./docs.ts');
+    return reply.type('text/html; charset=utf-8').send(docsPage(await document()));
   });
 }
 

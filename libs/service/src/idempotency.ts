@@ -57,7 +57,8 @@ export function honourIdempotencyKeys(app: HttpServer, context: Context): void {
   app.decorateRequest('idempotencyClaim', undefined);
   app.addHook('preHandler', async (request, reply) => {
     const header = request.headers['idempotency-key'];
-    if (request.method !== 'POST' || header === undefined || isStream(request.body)) return undefined;
+    // What another service answers is kept there.
+    if (request.method !== 'POST' || header === undefined || isStream(request.body) || request.routeOptions.config.proxied === true) return undefined;
     return keys.begin(checkKey(header), request, reply);
   });
   app.addHook('onSend', async (request, reply, payload) => {

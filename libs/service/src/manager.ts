@@ -26,6 +26,8 @@ export interface ManagerContext extends Effects {
   readonly dataDir: string;
   /** Who this process is in elections. */
   readonly instance: string;
+  /** The key that all control services of the cluster share; absent where one process is all of them. */
+  readonly clusterKey?: () => Promise<Buffer>;
 }
 
 export interface Manager {

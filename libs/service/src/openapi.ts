@@ -3,11 +3,7 @@ import swagger from '@fastify/swagger';
 import fastify, {type RouteOptions} from 'fastify';
 import {createJsonSchemaTransform} from 'fastify-type-provider-zod';
 import {z} from 'zod';
-
-export type OpenApiDocument = z.infer<typeof OpenApiDocument>;
-
-const Operation = z.looseObject({summary: z.string().optional(), description: z.string().optional(), tags: z.array(z.string()).optional(), parameters: z.array(z.looseObject({name: z.string(), in: z.string(), required: z.boolean().optional(), schema: z.unknown()})).optional(), requestBody: z.looseObject({content: z.record(z.string(), z.looseObject({schema: z.unknown()}))}).optional(), responses: z.record(z.string(), z.unknown()).optional()});
-const OpenApiDocument = z.looseObject({openapi: z.string(), info: z.object({title: z.string(), version: z.string()}).loose(), paths: z.record(z.string(), z.record(z.string(), Operation))});
+import {OpenApiDocument} from './openapi-document.ts';
 
 /** Documents `routes`, by a server that is never started. */
 export async function openApiDocument(routes: readonly RouteOptions[], info: {readonly name: string; readonly version: string}): Promise<OpenApiDocument> {
@@ -24,7 +20,7 @@ export async function openApiDocument(routes: readonly RouteOptions[], info: {re
     transform: createJsonSchemaTransform({zodToJsonConfig: {unrepresentable: 'any'}}),
   });
   for (const {method, url, schema = {}, config} of routes) {
-    if (config?.internal === true || config?.open === true && url === '/') continue;
+    if (config?.internal === true || config?.proxied === true || config?.open === true && url === '/') continue;
     app.route({method, url, schema: documented(schema), handler: () => undefined});
   }
   await app.ready();

@@ -1,11 +1,12 @@
 /** The whole process with a fake engine: what it keeps, what it is again after a stop or a crash, and how it goes. */
-import {rmSync, statSync, writeFileSync} from 'node:fs';
+import {readFileSync, rmSync, statSync, writeFileSync} from 'node:fs';
 import {request} from 'node:http';
+import {request as secureRequest} from 'node:https';
 import {join} from 'node:path';
 import {FakeEngine} from '@hivemind/container/testing';
 import {App} from '@hivemind/contracts';
 import {openSqliteStore} from '@hivemind/store';
-import {freePort, removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
+import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import {clusterIdentity} from '../../src/identity.ts';
 import {startStandalone, type Standalone, type StandaloneOptions} from '../../src/index.ts';
 import {silent, startOnFake, tokenOf} from '../fake-engine.ts';
@@ -73,8 +74,15 @@ it('refuses a data dir that is in use, and lets go of what it had started', asyn
   await up({noAgent: true});
 });
 
-it('refuses to listen where others could hear the token', async () => {
-  await expect(startStandalone({dataDir, listen: `0.0.0.0:${await freePort()}`, noAgent: true, logger})).rejects.toMatchObject({code: 'tls-required'});
+it('serves others over TLS, by the authority of its own cluster', async () => {
+  await up({noAgent: true, listen: '0.0.0.0:0'});
+  const {port} = new URL(running?.url ?? '');
+  const statusWith = (ca: Buffer | undefined) => new Promise<number | undefined>((resolve, reject) => {
+    secureRequest({host: '127.0.0.1', port, path: '/api/v1/status', ca, headers: {authorization: `Bearer ${tokenOf(dataDir)}`}}, (reply) => resolve(reply.resume().statusCode)).on('error', reject).end();
+  });
+  expect(await statusWith(readFileSync(join(dataDir, 'ca.crt')))).toBe(200);
+  await expect(statusWith(undefined)).rejects.toMatchObject({code: expect.stringMatching(/SELF_SIGNED|UNABLE_TO/)});
+  await expect(fetch(`http://127.0.0.1:${port}/livez`)).rejects.toThrow();
 });
 
 it('leads at once after a crash, without waiting for the leases of its earlier life', async () => {

@@ -1,4 +1,4 @@
-import {checkListen, isLoopback, parseListen} from './listen.ts';
+import {hostPort, isLoopback, isWildcard, parseListen} from './listen.ts';
 
 it.each([
   ['127.0.0.1:4483', {host: '127.0.0.1', port: 4483}, true],
@@ -17,9 +17,7 @@ it.each(['4483', '127.0.0.1', ':80', '127.0.0.1:65536', '127.0.0.1:x', '::1:80',
   expect(() => parseListen(text)).toThrow(expect.objectContaining({code: 'invalid-listen'}));
 });
 
-it('allows the clear off loopback only when told to', () => {
-  const address = {host: '10.0.0.1', port: 4483};
-  expect(() => checkListen(address, 'auto')).toThrow(expect.objectContaining({code: 'tls-required'}));
-  expect(() => checkListen(address, 'off')).not.toThrow();
-  expect(() => checkListen({host: '::1', port: 4483}, 'auto')).not.toThrow();
+it('tells addresses that can be connected to from those that stand for all', () => {
+  expect([{host: '0.0.0.0'}, {host: '::'}, {host: '10.0.0.1'}, {host: '::1'}].map(isWildcard)).toEqual([true, true, false, false]);
+  expect([{host: '::1', port: 80}, {host: '10.0.0.1', port: 80}].map(hostPort)).toEqual(['[::1]:80', '10.0.0.1:80']);
 });

@@ -1,0 +1,112 @@
+/** What every service of a cluster shares: the store, the bus, and which cluster they are of. */
+import {randomUUID} from 'node:crypto';
+import {chmod, mkdir} from 'node:fs/promises';
+import {hostname} from 'node:os';
+import {setTimeout as pause} from 'node:timers/promises';
+import type {Bus} from '@hivemind/bus';
+import {isError} from '@hivemind/contracts';
+import {flushEvents, type ManagerContext} from '@hivemind/service';
+import type {Store} from '@hivemind/store';
+import {clusterKeyFile, hasTrust, openClusterKey} from '@hivemind/trust';
+import type {Logger} from 'pino';
+import {Registry} from 'prom-client';
+import {hostErrors} from './errors.ts';
+import {sharedIdentity} from './identity.ts';
+
+export interface SharedOptions {
+  /** `nats://[user:password@|token@]host:port`, or `tls://`; several with commas between. */
+  readonly bus: string;
+  /** `redis://[user:password@]host:port[/db]`, or `rediss://`. */
+  readonly store: string;
+  /** Made when missing, mode 0700. */
+  readonly dataDir: string;
+  /** Take a Redis that may lose acknowledged writes; `/status` then says so. */
+  readonly allowWeakPersistence?: boolean;
+  readonly logger: Logger;
+  /** ms to wait for store and bus to come up; default 30,000. */
+  readonly patienceMs?: number;
+}
+
+export interface Shared {
+  readonly context: ManagerContext;
+  close(): Promise<void>;
+}
+
+const PATIENCE_MS = 30_000;
+const RETRY_MS = 500;
+
+/**
+ * Connects as `name`; waits for servers that are still starting.
+ * @throws `not-shared` 422 for URLs of something else, `other-cluster`, and what store and bus say when they are not reached
+ */
+export async function openShared(name: string, options: SharedOptions): Promise<Shared> {
+  const {dataDir, logger} = options;
+  checkUrls(options);
+  await mkdir(dataDir, {recursive: true, mode: 0o700});
+  await chmod(dataDir, 0o700);
+  const instance = `${hostname()}-${randomUUID().slice(0, 8)}`;
+  const opened: {close(): Promise<void>}[] = [];
+  const close = async (): Promise<void> => {
+    for (const each of opened.splice(0).toReversed()) await each.close();
+  };
+  try {
+    const deadline = Date.now() + (options.patienceMs ?? PATIENCE_MS);
+    const [store, bus] = await Promise.all([
+      patiently(() => openStore(options), deadline, logger, 'the store').then((it) => track(opened, closing(it))),
+      patiently(() => openBus(`${name}/${instance}`, options), deadline, logger, 'the bus').then((it) => track(opened, it)),
+    ]);
+    const cluster = await sharedIdentity({store, dataDir, now: Date.now()});
+    const clusterKey = (): Promise<Buffer> => openClusterKey(clusterKeyFile(dataDir, process.env), () => hasTrust(store));
+    return {context: {bus, store, logger, metrics: new Registry(), cluster, dataDir, instance, clusterKey, now: Date.now, uid: randomUUID, random: Math.random}, close};
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function track<T extends {close(): Promise<void>}>(opened: {close(): Promise<void>}[], it: T): T {
+  opened.push(it);
+  return it;
+}
+
+/** Events that wait are written before the store is closed. */
+function closing(store: Store): Store {
+  const close = store.close.bind(store);
+  store.close = async () => {
+    await flushEvents(store);
+    await close();
+  };
+  return store;
+}
+
+function checkUrls({bus, store}: SharedOptions): void {
+  if (!/^rediss?:\/\//.test(store)) throw hostErrors['not-shared'](`The store is "${store.split('@').at(-1)}": give redis://HOST:PORT. SQLite belongs to one process alone: that is hivemind up.`);
+  if (!bus.split(',').every((url) => /^(nats|tls):\/\//.test(url))) throw hostErrors['not-shared'](`The bus is "${bus.split('@').at(-1)}": give nats://HOST:PORT.`);
+}
+
+async function openStore({store: url, allowWeakPersistence}: SharedOptions): Promise<Store> {
+  const {openRedisStore} = await import('@hivemind/store');
+  return openRedisStore({url, ...(allowWeakPersistence === undefined ? {} : {allowWeakPersistence})});
+}
+
+async function openBus(name: string, {bus, logger}: SharedOptions): Promise<Bus> {
+  const {connectNatsBus} = await import('@hivemind/bus');
+  const urls = bus.split(',').map((url) => new URL(url));
+  const [{username, password} = {username: '', password: ''}] = urls;
+  const credentials = password !== '' ? {user: decodeURIComponent(username), pass: decodeURIComponent(password)} : username !== '' ? {token: decodeURIComponent(username)} : {};
+  return connectNatsBus({servers: urls.map(({protocol, host}) => `${protocol}//${host}`), name, logger, ...credentials});
+}
+
+/** Servers that are started beside this one may take a moment. What is wrong and stays so is thrown at once. */
+async function patiently<T>(attempt: () => Promise<T>, deadline: number, logger: Logger, what: string): Promise<T> {
+  for (let told = false; ; told = true) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const passing = isError(error, 'unavailable') || isError(error, 'disconnected');
+      if (!passing || Date.now() >= deadline) throw error;
+      if (!told) logger.warn({err: error}, `${what} is not reached yet; it will be tried again`);
+      await pause(RETRY_MS);
+    }
+  }
+}

@@ -1,0 +1,2 @@
+/** Of this release; held to package.json by a test. */
+export const version = '0.1.0';
