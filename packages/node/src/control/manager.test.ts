@@ -1,65 +1,28 @@
-import {type Bus, call, createEmbeddedBus} from '@hivemind/bus';
-import {AllocationRecord, collections, NodeReport, subjects} from '@hivemind/contracts';
+import {AllocationRecord, collections, type NodeReport} from '@hivemind/contracts';
 import {FakeClock} from '@hivemind/controller/testing';
-import {createHttp, type HttpServer, type Manager} from '@hivemind/service';
-import {collection, openSqliteStore, type Store} from '@hivemind/store';
-import {ManualClock} from '@hivemind/store/testing';
+import {collection} from '@hivemind/store';
 import {waitFor} from '@hivemind/testkit';
 import {jest} from '@jest/globals';
-import {pino} from 'pino';
-import {Registry} from 'prom-client';
 import {createRegistration, type Registration} from '../node/registration.ts';
-import {createNodeManager} from './manager.ts';
-
-const logger = pino({level: 'silent'});
-
-const report = (fields: Partial<NodeReport> = {}): NodeReport =>
-  NodeReport.parse({capacity: {cpu: 2000, memory: 1e9, disk: 1e10}, labels: {'hivemind.io/os': 'linux'}, address: '10.0.0.1', runtime: {name: 'fake', version: '1', available: true}, agentVersion: '0', ...fields});
+import {aReport as report, logger, ManagerHarness} from '../testing/harness.ts';
 
 describe('the node manager', () => {
-  let store: Store;
-  let bus: Bus;
-  let manager: Manager;
-  let http: HttpServer;
-  let base: string;
-  let leases: ManualClock;
+  let harness: ManagerHarness;
 
   beforeEach(async () => {
-    leases = new ManualClock();
-    store = await openSqliteStore({path: ':memory:', clock: leases});
-    bus = createEmbeddedBus();
-    const metrics = new Registry();
-    let ids = 0;
-    manager = createNodeManager({store, bus, logger, metrics, cluster: 'c1', dataDir: '/nowhere', instance: 'test', now: Date.now, uid: () => `uid-${++ids}`, random: () => 0.5});
-    http = createHttp({logger, metrics, name: 'test'});
-    await manager.routes(http);
-    await manager.start();
-    base = await http.listen({port: 0, host: '127.0.0.1'});
+    harness = await ManagerHarness.start();
   });
 
-  afterEach(async () => {
-    await manager.stop();
-    await http.close();
-    await bus.close();
-    await store.close();
-  });
+  afterEach(() => harness.stop());
 
-  /** One HTTP call; answers status, headers and parsed body. */
-  const ask = async (url: string, {method = 'GET', payload, headers = {}}: {method?: string; payload?: object; headers?: Record<string, string>} = {}) => {
-    const answer = await fetch(`${base}${url}`, {method, headers: {...(payload ? {'content-type': 'application/json'} : {}), ...headers}, ...(payload ? {body: JSON.stringify(payload)} : {})});
-    return {status: answer.status, etag: answer.headers.get('etag'), body: await answer.json()};
-  };
-
-  const register = (node = 'n1', told = report()) => call(bus, subjects.registerNode, {node}, {report: told, instance: 'i1'});
-  const beat = (session: number, node = 'n1', told?: NodeReport) => call(bus, subjects.heartbeat, {node}, {session, ...(told ? {report: told} : {})});
+  const ask: ManagerHarness['ask'] = (url, options) => harness.ask(url, options);
+  const register = (node?: string, told?: NodeReport) => harness.register(node, told);
+  const beat = (session: number, node?: string, told?: NodeReport) => harness.beat(session, node, told);
   const get = async (url: string) => (await ask(url)).body;
-  const shows = (url: string, expected: object) => waitFor(async () => {
-    expect(await get(url)).toMatchObject(expected);
-    return true;
-  }, {what: `${url} to show ${JSON.stringify(expected)}`});
+  const shows: ManagerHarness['shows'] = (url, expected) => harness.shows(url, expected);
 
   it('gives each registration a higher session, and refuses the older ones', async () => {
-    expect(await register()).toMatchObject({cluster: 'c1', session: 1, heartbeatMs: 5_000});
+    expect(await register()).toMatchObject({cluster: 'c1', session: 1, heartbeatMs: 500});
     await beat(1);
     expect(await register()).toMatchObject({session: 2});
     await expect(beat(1)).rejects.toMatchObject({code: 'session-expired', status: 409});
@@ -70,13 +33,13 @@ describe('the node manager', () => {
   it('shows a node as unreachable when it is not heard for its lease, and gives it a higher session after', async () => {
     await register();
     await shows('/nodes/n1', {status: {phase: 'ready', session: 1}});
-    leases.advance(10_000);
+    harness.leases.advance(1_500);
     await beat(1);
-    leases.advance(10_000);
+    harness.leases.advance(1_500);
     await beat(1);
-    leases.advance(15_001);
+    harness.leases.advance(2_001);
     await expect(beat(1)).rejects.toMatchObject({code: 'session-expired'});
-    await shows('/nodes/n1', {status: {phase: 'unreachable', conditions: [{type: 'Reachable', status: 'false'}, {}, {}]}});
+    await shows('/nodes/n1', {status: {phase: 'unreachable', conditions: [{type: 'Reachable', status: 'false', reason: 'LeaseLapsed'}, {}, {}]}});
     expect(await register()).toMatchObject({session: 2});
     await shows('/nodes/n1', {status: {phase: 'ready'}});
   });
@@ -105,8 +68,8 @@ describe('the node manager', () => {
   it('counts what is promised and what is left', async () => {
     await register();
     const promised = AllocationRecord.parse({node: 'n1', containers: {a: {cpu: 500, memory: 1e8, ports: [], namespace: 'd', app: 'a'}, b: {cpu: 250, memory: 1e8, ports: [], namespace: 'd', app: 'a'}}});
-    await collection(collections.allocations).in(store).put('n1', promised);
-    await shows('/nodes/n1/resources', {allocated: {cpu: 750, memory: 2e8, containers: 2}, free: {cpu: 1250, memory: 8e8}});
+    await collection(collections.allocations).in(harness.store).put('n1', promised);
+    await shows('/nodes/n1/resources', {requested: {cpu: 750, memory: 2e8, containers: 2}, used: null, free: {cpu: 1250, memory: 8e8}});
     expect(await get('/nodes?phase=ready')).toMatchObject({items: [{name: 'n1'}]});
   });
 
@@ -128,7 +91,7 @@ describe('the node manager', () => {
       clock = new FakeClock();
       told = report();
       registrations = 0;
-      registration = createRegistration({bus, node: 'n1', instance: 'i1', report: async () => told, clock, logger});
+      registration = createRegistration({bus: harness.bus, node: 'n1', instance: 'i1', report: async () => told, clock, logger});
       registration.onRegistered(() => registrations++);
       await registration.start();
     });
@@ -137,16 +100,16 @@ describe('the node manager', () => {
 
     it('keeps the lease alive, and registers again when it had lapsed', async () => {
       expect(registration.current()).toBe(1);
-      const keepAlive = jest.spyOn(store, 'keepAlive');
+      const keepAlive = jest.spyOn(harness.store, 'keepAlive');
       for (let beats = 1; beats <= 6; beats++) {
-        leases.advance(5_000);
+        harness.leases.advance(500);
         await waitFor(async () => {
-          await clock.advance(1_000);
+          await clock.advance(500);
           return keepAlive.mock.calls.length >= beats;
         }, {what: `beat ${beats}`});
       }
       expect(registration.current()).toBe(1);
-      leases.advance(20_000);
+      harness.leases.advance(5_000);
       await waitFor(async () => {
         await clock.advance(1_000);
         return registration.current() === 2;
@@ -161,7 +124,7 @@ describe('the node manager', () => {
     });
 
     it('keeps its session while the control plane is away', async () => {
-      await manager.stop();
+      await harness.manager.stop();
       await clock.advance(60_000);
       expect(registration.current()).toBe(1);
     });

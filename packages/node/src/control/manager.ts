@@ -1,39 +1,58 @@
-/** The node manager: who the machines are, what they have, and whether they are heard. */
+/** The node manager: who the machines are, what they have, and whether they are there. */
 import {serve, type Subscription} from '@hivemind/bus';
-import {subjects} from '@hivemind/contracts';
-import type {CreateManager} from '@hivemind/service';
+import {type Clock, type Leader, runAsLeader} from '@hivemind/controller';
+import {isError, subjects} from '@hivemind/contracts';
+import type {Manager, ManagerContext} from '@hivemind/service';
+import {Machines} from './machines.ts';
+import {lifeRoutes} from './routes-life.ts';
 import {nodeRoutes} from './routes.ts';
-import {createSessions, HEARTBEAT_MS} from './sessions.ts';
+import {Ruler} from './ruler.ts';
+import {createSessions} from './sessions.ts';
+import {pacemaker} from './settings.ts';
 import {openTables, whenReady} from './tables.ts';
 
-export const createNodeManager: CreateManager = (context) => {
-  const {bus, store, cluster} = context;
-  const logger = context.logger.child({manager: 'node'});
+export interface NodeManagerOptions {
+  /** What silence is measured with; the machine's when absent. */
+  readonly clock?: Clock;
+}
+
+export const createNodeManager = (host: ManagerContext, {clock}: NodeManagerOptions = {}): Manager => {
+  const context = {...host, logger: host.logger.child({manager: 'node'})};
+  const {bus, store, cluster, logger, instance} = context;
   const ending = new AbortController();
-  const tables = openTables(store, ending.signal, (err) => logger.warn({err}, 'the store could not be followed'));
-  const sessions = createSessions(context);
+  const tables = openTables(store, ending.signal, (err) => {
+    logger.warn({err}, 'the store could not be followed');
+    if (isError(err, 'unavailable')) ruler.wasAway();
+  });
+  const sessions = createSessions({context, leases: tables.leases, tempo: pacemaker(tables)});
+  const ruler = new Ruler({context, tables, ...(clock ? {clock} : {})});
+  const machines = new Machines(context, tables);
   const subscriptions: Subscription[] = [];
+  let leader: Leader | undefined;
 
   return {
     name: 'node',
-    routes: (app) => nodeRoutes(app, {context, tables}),
+    routes(app) {
+      // Words before names: `settings` is no machine.
+      lifeRoutes({app, context, machines, tables});
+      nodeRoutes({app, machines, tables});
+    },
     async start() {
       const queue = {queue: 'node'};
       subscriptions.push(
-        await serve(bus, subjects.registerNode, {}, async ({report, instance}, {tokens: {node}}) => {
-          const session = await sessions.register(node, report);
-          logger.info({node, session, instance}, 'a node registered');
-          return {cluster, session, heartbeatMs: HEARTBEAT_MS};
+        await serve(bus, subjects.registerNode, {}, async ({report, instance: agent}, {tokens: {node}}) => {
+          const {session, heartbeatMs} = await sessions.register(node, report);
+          logger.info({node, session, instance: agent}, 'a node registered');
+          return {cluster, session, heartbeatMs};
         }, queue),
-        await serve(bus, subjects.heartbeat, {}, async ({session, report}, {tokens: {node}}) => {
-          await sessions.heartbeat(node, session, report);
-          return {};
-        }, queue),
+        await serve(bus, subjects.heartbeat, {}, async ({session, report}, {tokens: {node}}) => ({heartbeatMs: await sessions.heartbeat(node, session, report)}), queue),
       );
       await whenReady(tables);
+      leader = runAsLeader({store, election: 'node', holder: instance, logger, onElected: (fence, signal) => ruler.lead(fence, signal)});
     },
     async stop() {
       await Promise.all(subscriptions.map((subscription) => subscription.unsubscribe()));
+      await leader?.stop();
       ending.abort();
     },
   };

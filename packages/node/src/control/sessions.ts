@@ -1,26 +1,40 @@
 /**
  * Sessions of the machines: each registration gives a number that is higher than all before, bound to a lease of the
- * store. Who speaks under an older number is refused (law 7), who is not heard for the lease's length is unreachable.
+ * store. Who speaks under an older number is refused (law 7), who is not heard for
+ * the lease's length loses it.
  */
-import {isError, type NodeRecord, type NodeReport} from '@hivemind/contracts';
+import {isError, type NodeLeaseRecord, type NodeRecord, type NodeReport} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
-import {commit} from '@hivemind/store';
+import {commit, type Stored} from '@hivemind/store';
+import {intervalOf, type Tempo} from '../core/tempo.ts';
 import {nodeErrors} from '../errors.ts';
-import {nodeLeases, nodes, nodeStatus} from './tables.ts';
+import {nodeLeases, nodes, nodeStatus, type Tables} from './tables.ts';
 
-/** A node that is not heard for so long is unreachable. */
-export const LEASE_MS = 15_000;
-export const HEARTBEAT_MS = 5_000;
 const RACES = 8;
+/** Routes beside /nodes/{name}. */
+const reserved: ReadonlySet<string> = new Set(['join', 'join-tokens', 'settings', 'brake']);
+/** A lease that is longer or shorter than it should be by this factor is replaced. */
+const LEASE_SLACK = 1.5;
 
-export interface Sessions {
-  /** @returns the new session's number */
-  register(name: string, report: NodeReport): Promise<number>;
-  /** @throws `session-expired` */
-  heartbeat(name: string, session: number, report: NodeReport | undefined): Promise<void>;
+export interface Session {
+  readonly session: number;
+  /** ms until the agent should be heard next. */
+  readonly heartbeatMs: number;
 }
 
-export function createSessions({store, now, uid}: Pick<ManagerContext, 'store' | 'now' | 'uid'>): Sessions {
+export interface Sessions {
+  register(name: string, report: NodeReport): Promise<Session>;
+  /** Costs the store one keep-alive, and no revision where there is no report. @returns ms until the next. @throws `session-expired` */
+  heartbeat(name: string, session: number, report: NodeReport | undefined): Promise<number>;
+}
+
+export interface SessionOptions {
+  readonly context: Pick<ManagerContext, 'store' | 'now' | 'uid'>;
+  readonly leases: Pick<Tables['leases'], 'get'>;
+  readonly tempo: () => Tempo;
+}
+
+export function createSessions({context: {store, now, uid}, leases, tempo}: SessionOptions): Sessions {
   const time = (): string => new Date(now()).toISOString();
 
   const newNode = (name: string, report: NodeReport): NodeRecord => {
@@ -28,8 +42,9 @@ export function createSessions({store, now, uid}: Pick<ManagerContext, 'store' |
     return {name, labels: report.labels, annotations: {}, spec: {unschedulable: false, taints: [], address: report.address}, meta: {uid: uid(), generation: 1, createdAt: at, updatedAt: at}};
   };
 
-  const attempt = async (name: string, report: NodeReport): Promise<number> => {
-    const [node, status, former, lease] = await Promise.all([nodes.in(store).get(name), nodeStatus.in(store).get(name), nodeLeases.in(store).get(name), store.grantLease(LEASE_MS)]);
+  const attempt = async (name: string, report: NodeReport): Promise<Session> => {
+    const {leaseMs, heartbeatMs} = tempo();
+    const [node, status, former, lease] = await Promise.all([nodes.in(store).get(name), nodeStatus.in(store).get(name), nodeLeases.in(store).get(name), store.grantLease(leaseMs)]);
     const session = Math.max(status?.value.session ?? 0, former?.value.session ?? 0) + 1;
     const record = node ? refreshed(node.value, report, time()) : newNode(name, report);
     const compare = [
@@ -39,7 +54,7 @@ export function createSessions({store, now, uid}: Pick<ManagerContext, 'store' |
     const writes = [
       ...(record === node?.value ? [] : [nodes.putting(name, record, {previous: node})]),
       nodeStatus.putting(name, {name, report, session, lastSeenAt: time()}, {previous: status}),
-      nodeLeases.putting(name, {name, session, lease: lease.id}, {lease: lease.id}),
+      nodeLeases.putting(name, {name, session, lease: lease.id, ttlMs: leaseMs}, {lease: lease.id}),
     ];
     try {
       await commit(store, {compare, writes});
@@ -49,11 +64,28 @@ export function createSessions({store, now, uid}: Pick<ManagerContext, 'store' |
     }
     // Its record is bound to the new lease by now; the old one ends by itself where this fails.
     if (former) await store.revokeLease(former.value.lease).catch(() => undefined);
-    return session;
+    return {session, heartbeatMs};
+  };
+
+  /** The same session under a lease of another length. */
+  const relet = async (lease: Stored<NodeLeaseRecord>, ttlMs: number): Promise<void> => {
+    const {name, session, lease: former} = lease.value;
+    const {id} = await store.grantLease(ttlMs);
+    const result = await store.transact({compare: [nodeLeases.unchanged(lease)], writes: [nodeLeases.putting(name, {name, session, lease: id, ttlMs}, {lease: id})]});
+    await store.revokeLease(result.ok ? former : id).catch(() => undefined);
+  };
+
+  /** What is cached may be older than a registration of just now. */
+  const leaseOf = async (name: string, session: number): Promise<Stored<NodeLeaseRecord>> => {
+    const cached = leases.get(name);
+    const lease = cached?.value.session === session ? cached : await nodeLeases.in(store).get(name);
+    if (lease?.value.session !== session) throw expired(name, session);
+    return lease;
   };
 
   return {
     async register(name, report) {
+      if (reserved.has(name)) throw nodeErrors['node-conflict'](`No machine can be called ${name}: it is a route of /nodes.`);
       for (let race = 1; ; race++) {
         try {
           return await attempt(name, report);
@@ -66,14 +98,19 @@ export function createSessions({store, now, uid}: Pick<ManagerContext, 'store' |
     },
 
     async heartbeat(name, session, report) {
-      const lease = await nodeLeases.in(store).get(name);
-      if (lease?.value.session !== session) throw expired(name, session);
+      const {leaseMs} = tempo();
+      const lease = await leaseOf(name, session);
+      const {ttlMs = leaseMs} = lease.value;
       await store.keepAlive(lease.value.lease).catch((error: unknown) => {
         throw isError(error, 'lease-expired') ? expired(name, session) : error;
       });
-      if (!report) return;
-      await nodeStatus.in(store).update(name, (status) => (status?.session === session ? {...status, report, lastSeenAt: time()} : status));
-      await nodes.in(store).update(name, (node) => node && refreshed(node, report, time()));
+      const fits = ttlMs <= leaseMs * LEASE_SLACK && leaseMs <= ttlMs * LEASE_SLACK;
+      if (!fits) await relet(lease, leaseMs);
+      if (report) {
+        await nodeStatus.in(store).update(name, (status) => (status?.session === session ? {...status, report, lastSeenAt: time()} : status));
+        await nodes.in(store).update(name, (node) => node && refreshed(node, report, time()));
+      }
+      return intervalOf(Math.min(leaseMs, ttlMs));
     },
   };
 }

@@ -1,5 +1,6 @@
 /** A machine as the API answers it. Pure. */
-import type {AllocationRecord, Condition, Node, NodeLeaseRecord, NodeRecord, NodeStatusRecord} from '@hivemind/contracts';
+import type {AllocationRecord, Condition, Node, NodeLeaseRecord, NodeRecord, NodeStatusRecord, NodeVerdict} from '@hivemind/contracts';
+import type {DrainProgress} from './drain.ts';
 
 export interface NodeView {
   readonly node: NodeRecord;
@@ -8,7 +9,9 @@ export interface NodeView {
   readonly status: NodeStatusRecord | undefined;
   /** Gone when the agent was not heard for the length of its lease. */
   readonly lease: NodeLeaseRecord | undefined;
+  readonly verdict: NodeVerdict | undefined;
   readonly allocation: AllocationRecord | undefined;
+  readonly drain: DrainProgress | undefined;
 }
 
 export function allocated(allocation: AllocationRecord | undefined): Node['status']['allocated'] {
@@ -21,11 +24,9 @@ export function allocated(allocation: AllocationRecord | undefined): Node['statu
 }
 
 /** @param now RFC 3339: the node is seen now while it holds its lease */
-export function presentNode({node, version, status, lease, allocation}: NodeView, now: string): Node {
-  const reachable = lease !== undefined && lease.session === status?.session;
+export function presentNode(view: NodeView, now: string): Node {
+  const {node, version, status, lease, allocation, drain} = view;
   const report = status?.report;
-  const runtime = report?.runtime ?? {name: 'unknown', version: '', available: false};
-  const since = status?.lastSeenAt ?? node.meta.createdAt;
   return {
     kind: 'Node',
     name: node.name,
@@ -33,21 +34,47 @@ export function presentNode({node, version, status, lease, allocation}: NodeView
     annotations: node.annotations,
     spec: node.spec,
     status: {
-      phase: reachable ? 'ready' : 'unreachable',
+      phase: phaseOf(view),
       session: status?.session ?? 0,
       capacity: report?.capacity ?? {cpu: 0, memory: 0, disk: 0, pods: 0},
-      runtime,
+      runtime: report?.runtime ?? {name: 'unknown', version: '', available: false},
       agentVersion: report?.agentVersion ?? '',
-      lastSeenAt: reachable ? now : since,
-      conditions: [
-        condition('Reachable', reachable, since, reachable ? 'Heard' : 'LeaseLapsed', reachable ? '' : 'its agent was not heard for 15 s'),
-        condition('RuntimeAvailable', runtime.available, since, runtime.available ? 'Answers' : 'RuntimeUnavailable', runtime.message ?? ''),
-        condition('Schedulable', !node.spec.unschedulable, node.meta.updatedAt, node.spec.unschedulable ? 'Cordoned' : 'Open', ''),
-      ],
+      lastSeenAt: lease === undefined ? (status?.lastSeenAt ?? node.meta.createdAt) : now,
+      conditions: conditionsOf(view),
       allocated: allocated(allocation),
+      ...(drain === undefined ? {} : {drain}),
     },
     meta: {...node.meta, version},
   };
+}
+
+function phaseOf({node, verdict, status, drain}: NodeView): Node['status']['phase'] {
+  const state = verdict?.state ?? (status === undefined ? 'unreachable' : 'ready');
+  if (state !== 'ready') return state;
+  if (node.spec.maintenance === true) return 'maintenance';
+  return drain?.done === false ? 'draining' : 'ready';
+}
+
+function conditionsOf({node, verdict, status, drain}: NodeView): Condition[] {
+  const since = status?.lastSeenAt ?? node.meta.createdAt;
+  const runtime = status?.report.runtime;
+  const closed = node.spec.maintenance === true ? 'Maintenance' : node.spec.drain !== undefined ? 'Draining' : node.spec.unschedulable ? 'Cordoned' : undefined;
+  const heard = verdict === undefined ? status !== undefined : verdict.state === 'ready';
+  const conditions = [
+    condition('Reachable', heard, verdict?.since ?? since, verdict?.reason ?? (heard ? 'Heard' : 'NeverHeard'), verdict?.message ?? ''),
+    condition('RuntimeAvailable', runtime?.available ?? false, since, runtime?.available === true ? 'Answers' : 'RuntimeUnavailable', runtime?.message ?? ''),
+    condition('Schedulable', closed === undefined, node.meta.updatedAt, closed ?? 'Open', closed === undefined ? '' : 'it takes no new containers'),
+  ];
+  if (verdict?.degraded === true) conditions.push(condition('Degraded', true, verdict.since, verdict.reason, verdict.message));
+  if (drain !== undefined) conditions.push(condition('Drained', drain.done, drain.since, drain.done ? 'Drained' : 'Draining', drainText(drain)));
+  return conditions;
+}
+
+/** What is left, and what the first few wait for. */
+function drainText({blocked}: DrainProgress): string {
+  if (blocked.length === 0) return 'nothing is left on it that can move';
+  const shown = blocked.slice(0, 5).map(({container, message}) => `${container}: ${message}`).join('; ');
+  return `${blocked.length} left. ${shown}${blocked.length > 5 ? '; …' : ''}`;
 }
 
 function condition(type: string, holds: boolean, since: string, reason: string, message: string): Condition {

@@ -1,9 +1,11 @@
 /** What this machine is and has: its own figures, or those of the control group that it lives in, whichever is less. */
-import {readFile, statfs} from 'node:fs/promises';
+import {statfs} from 'node:fs/promises';
 import {arch, availableParallelism, hostname, networkInterfaces, platform, release, totalmem} from 'node:os';
 import type {NodeReport} from '@hivemind/contracts';
+import {cgroupLimits} from './cgroup.ts';
+import {usageMeter} from './usage.ts';
 
-export type MachineFacts = Pick<NodeReport, 'capacity' | 'labels' | 'address'>;
+export type MachineFacts = Pick<NodeReport, 'capacity' | 'labels' | 'address' | 'usage'>;
 
 export interface FactsOptions {
   /** Whose file system is the machine's disk. */
@@ -16,13 +18,20 @@ export interface FactsOptions {
 }
 
 const MOST_CONTAINERS = 500;
-const CGROUP = '/sys/fs/cgroup';
+/** Of this process: use is counted between two looks of it. */
+const usage = usageMeter();
 
 /** Units as in NodeCapacity: millicores, bytes. */
 export async function machineFacts({dataDir, address, labels, pods}: FactsOptions): Promise<MachineFacts> {
-  const [cpu, memory, disk] = await Promise.all([cpuLimit(), memoryLimit(), diskOf(dataDir)]);
+  const [limits, {blocks, bfree, bavail, bsize}, used] = await Promise.all([cgroupLimits(), statfs(dataDir), usage()]);
   return {
-    capacity: {cpu: Math.min(availableParallelism() * 1000, cpu), memory: Math.min(totalmem(), memory), ...disk, pods: pods ?? MOST_CONTAINERS},
+    capacity: {
+      cpu: Math.min(availableParallelism() * 1000, limits.cpu),
+      memory: Math.min(totalmem(), limits.memory),
+      disk: blocks * bsize,
+      diskFree: bavail * bsize,
+      pods: pods ?? MOST_CONTAINERS,
+    },
     labels: {
       'hivemind.io/os': platform(),
       'hivemind.io/arch': arch(),
@@ -31,6 +40,7 @@ export async function machineFacts({dataDir, address, labels, pods}: FactsOption
       ...labels,
     },
     address: address ?? firstAddress(),
+    usage: {...used, disk: (blocks - bfree) * bsize, at: new Date().toISOString()},
   };
 }
 
@@ -40,22 +50,6 @@ export function defaultNodeName(): string {
   return name === '' ? 'node' : name.replace(/-+$/, '');
 }
 
-async function cpuLimit(): Promise<number> {
-  const [quota, period] = (await readOrEmpty(`${CGROUP}/cpu.max`)).trim().split(' ').map(Number);
-  return quota && period && quota > 0 ? Math.ceil((quota / period) * 1000) : Number.POSITIVE_INFINITY;
-}
-
-async function memoryLimit(): Promise<number> {
-  const text = (await readOrEmpty(`${CGROUP}/memory.max`)) || (await readOrEmpty(`${CGROUP}/memory/memory.limit_in_bytes`));
-  const bytes = Number(text.trim());
-  return Number.isFinite(bytes) && bytes > 0 ? bytes : Number.POSITIVE_INFINITY;
-}
-
-async function diskOf(dataDir: string): Promise<{readonly disk: number; readonly diskFree: number}> {
-  const {blocks, bavail, bsize} = await statfs(dataDir);
-  return {disk: blocks * bsize, diskFree: bavail * bsize};
-}
-
 function firstAddress(): string {
   const found = Object.values(networkInterfaces()).flat().find((network) => network?.family === 'IPv4' && !network.internal);
   return found?.address ?? '127.0.0.1';
@@ -63,8 +57,4 @@ function firstAddress(): string {
 
 function labelValue(text: string): string {
   return text.slice(0, 255);
-}
-
-async function readOrEmpty(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch(() => '');
 }

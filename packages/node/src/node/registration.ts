@@ -34,9 +34,13 @@ export interface Registration {
   reportNow(): void;
 }
 
-const RETRY_MS = {first: 200, most: 5_000};
-/** The free disk alone makes a report worth sending only so often: beats. */
-const BEATS_A_REPORT = 12;
+const RETRY_MS = {first: 200, most: 2_000};
+/** The facts of the machine are gathered anew so often (ms), unless something is known to have changed. */
+const FACTS_MS = 10_000;
+/** What changes all the time, as free disk, makes a report worth sending only so often, ms. */
+const REPORT_MS = 60_000;
+/** A beat that is not answered for so long (ms) at least is given up, so that the next is sent. */
+const BEAT_TIMEOUT_MS = 500;
 
 export function createRegistration(options: RegistrationOptions): Registration {
   return new NodeRegistration(options);
@@ -48,10 +52,12 @@ class NodeRegistration implements Registration {
   readonly #listeners = new Set<() => void>();
   readonly #cluster = Promise.withResolvers<string>();
   #session: number | undefined;
-  #heartbeatMs = 5_000;
+  #heartbeatMs = 1_000;
   #retryMs = RETRY_MS.first;
-  #sent = '';
-  #beats = 0;
+  /** Counts what was known to have changed: facts that were gathered before are old. */
+  #changes = 0;
+  #sent = {essence: '', at: 0};
+  #facts: {readonly report: NodeReport; readonly at: number} | undefined;
   #cancel: (() => void) | undefined;
   #beating: Promise<void> | undefined;
   #again = false;
@@ -96,6 +102,8 @@ class NodeRegistration implements Registration {
   }
 
   reportNow(): void {
+    this.#facts = undefined;
+    this.#changes += 1;
     this.#beat();
   }
 
@@ -136,11 +144,11 @@ class NodeRegistration implements Registration {
 
   async #register(): Promise<void> {
     const {bus, node, instance, logger} = this.#options;
-    const report = await this.#options.report();
+    const report = await this.#report();
     const {cluster, session, heartbeatMs} = await call(bus, subjects.registerNode, {node}, {report, instance});
     this.#session = session;
     this.#heartbeatMs = heartbeatMs;
-    this.#sent = essence(report);
+    this.#sent = {essence: essence(report), at: this.#clock.monotonic()};
     this.#cluster.resolve(cluster);
     logger.info({node, cluster, session}, 'registered');
     for (const listener of this.#listeners) listener();
@@ -148,15 +156,27 @@ class NodeRegistration implements Registration {
 
   async #heartbeat(session: number): Promise<void> {
     const {bus, node} = this.#options;
+    const report = await this.#report();
+    const now = this.#clock.monotonic();
+    const news = essence(report) !== this.#sent.essence || now - this.#sent.at >= REPORT_MS;
+    const timeoutMs = Math.max(BEAT_TIMEOUT_MS, this.#heartbeatMs);
+    const {heartbeatMs} = await call(bus, subjects.heartbeat, {node}, {session, ...(news ? {report} : {})}, {timeoutMs});
+    if (news) this.#sent = {essence: essence(report), at: now};
+    this.#heartbeatMs = heartbeatMs ?? this.#heartbeatMs;
+  }
+
+  /** Beats are many, facts are few: between two looks at the machine the last one serves. */
+  async #report(): Promise<NodeReport> {
+    const at = this.#clock.monotonic();
+    if (this.#facts !== undefined && at - this.#facts.at < FACTS_MS) return this.#facts.report;
+    const changes = this.#changes;
     const report = await this.#options.report();
-    const news = essence(report) !== this.#sent || this.#beats % BEATS_A_REPORT === BEATS_A_REPORT - 1;
-    await call(bus, subjects.heartbeat, {node}, {session, ...(news ? {report} : {})});
-    this.#sent = essence(report);
-    this.#beats += 1;
+    if (changes === this.#changes) this.#facts = {report, at};
+    return report;
   }
 }
 
 /** What of a report is news at once. */
-function essence({capacity: {diskFree: _, ...capacity}, ...report}: NodeReport): string {
+function essence({capacity: {diskFree: _, ...capacity}, usage: __, ...report}: NodeReport): string {
   return JSON.stringify({...report, capacity});
 }
