@@ -107,6 +107,12 @@ class Machine implements Protocol {
     return this.#leaveWith();
   }
 
+  fallbackRefused(now: number, seq: number): Effects {
+    this.#enter(now);
+    this.#prober.refused(seq);
+    return this.#leaveWith();
+  }
+
   tick(now: number): Effects {
     this.#enter(now);
     this.#prober.tick();

@@ -136,6 +136,14 @@ export class Prober {
     if (probe?.helpers) probe.nacks++;
   }
 
+  /** A kernel that answers for a process that is gone: helpers need not be waited for, and nothing is wrong here. */
+  refused(seq: number): void {
+    const probe = this.#probes.find((p) => p.seq === seq);
+    if (!probe?.helpers) return;
+    probe.nacks = probe.helpers.length;
+    this.#giveUp(probe);
+  }
+
   #reached(probe: Probe, at: number): void {
     const {health, out, table} = this.#context;
     this.#probes.splice(at, 1);

@@ -7,8 +7,9 @@
  *   - a timer for `protocol.nextTick`, set again after every input: `apply(protocol.tick(now))`;
  *   - a push-pull it opened: send `protocol.state(join)`, read the other's, `apply(protocol.receiveState(now, from, theirs))`;
  *     one that was opened to it: read, send `protocol.state(false)`, then the same;
- *   - a fallback ping that was answered over TCP: `apply(protocol.fallbackAnswered(now, seq))`. One that is asked of it over TCP
- *     it answers with an ack itself when `target` is this member's name or empty.
+ *   - a fallback ping that was answered over TCP: `apply(protocol.fallbackAnswered(now, seq))`; one whose connection was refused
+ *     (ECONNREFUSED, nothing else): `apply(protocol.fallbackRefused(now, seq))`; any other failure: nothing. One that is asked of
+ *     it over TCP it answers with an ack itself when `target` is this member's name or empty.
  * It never delays a tick on purpose and reads its clock at the call: a tick later than asked for is how the protocol knows that
  * the process was paused.
  */
@@ -82,6 +83,8 @@ export interface Protocol {
   /** This half of a push-pull. */
   state(join: boolean): PushPull;
   fallbackAnswered(now: number, seq: number): Effects;
+  /** The fallback ping's connection was refused: that machine runs, and nobody listens there. */
+  fallbackRefused(now: number, seq: number): Effects;
   tick(now: number): Effects;
   /** Says goodbye; probes nobody afterwards. */
   leave(now: number): Effects;

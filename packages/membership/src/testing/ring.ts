@@ -66,6 +66,7 @@ class HostState implements Host {
   readonly name: string;
   core: Protocol;
   up = true;
+  refuses = false;
   paused = false;
   pausedUntil = -Infinity;
   /** The slot at which it is ticked next. */
@@ -159,10 +160,11 @@ export class SimulatedRing {
     this.#wheel.add(this.#slotAt(this.now + ms), new Errand(undefined, run));
   }
 
-  /** Ends the process without a word. */
-  kill(index: number): void {
+  /** Ends the process without a word; its machine refuses connections then, unless it is gone too. */
+  kill(index: number, what: 'process' | 'machine' = 'machine'): void {
     const host = this.#host(index);
     host.up = false;
+    host.refuses = what === 'process';
     host.inbox.length = 0;
     host.datagrams = 0;
   }
@@ -335,6 +337,7 @@ export class SimulatedRing {
     const later = (ms: number, at: HostState, run: () => void): void => this.#wheel.add(this.#slotAt(this.now + ms), new Errand(at, run));
     const back = (run: () => void): void => later(this.#latency(), host, () => host.core === core && run());
     if (request.kind === 'fallback-ping') {
+      if (!to.up && to.refuses) return back(() => this.#apply(host, core.fallbackRefused(this.now, request.seq)));
       later(3 * this.#latency(), to, () => {
         if (to.name === request.target) back(() => this.#apply(host, core.fallbackAnswered(this.now, request.seq)));
       });
