@@ -238,8 +238,6 @@ export function unsupportedFields(spec: AppSpec): readonly {readonly path: strin
   refuse('service', spec.service !== undefined, 'other apps of the namespace reach this one by its name');
   refuse('resources.disk', spec.resources.disk !== undefined, 'leave it out');
   for (const kind of ['startup', 'readiness', 'liveness'] as const) refuse(`health.${kind}.grpc`, spec.health[kind]?.grpc !== undefined, 'use http, tcp or exec');
-  for (const field of ['affinity', 'antiAffinity', 'spread', 'tolerations', 'strategy', 'priorityClass'] as const) {
-    refuse(`placement.${field}`, spec.placement[field] !== undefined, 'use placement.nodes or placement.constraints');
-  }
+  refuse('placement.priorityClass', spec.placement.priorityClass !== undefined, 'leave it out');
   return refused;
 }

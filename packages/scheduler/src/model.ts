@@ -1,12 +1,14 @@
 /** What the scheduler answers over HTTP. */
-import {NodeRefusal, PortBinding} from '@hivemind/contracts';
+import {NodeRefusal, placementStrategies, PortBinding} from '@hivemind/contracts';
 import {z} from 'zod';
 
 export const SchedulerConfig = z.object({
   kind: z.literal('SchedulerConfig'),
   spec: z.object({
+    /** Where an app names none. */
     strategy: z.literal('best-fit'),
-    /** `soft`: fewest containers of the same app first, never a reason to refuse. */
+    strategies: z.array(z.enum(placementStrategies)),
+    /** Where an app asks for none. `soft`: fewest containers of the same app first, never a reason to refuse. */
     spread: z.literal('soft'),
     /** Checks that each node is put to, in this order. */
     filters: z.array(z.string()),

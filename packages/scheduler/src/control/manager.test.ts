@@ -78,9 +78,10 @@ describe('the scheduler', () => {
       placements: [{container: 'web-1', node: 'n1', ports: []}],
       refusals: [{container: 'web-2', nodes: [{node: 'n1', filter: 'memory', reason: 'asks 5Gi of memory, 3Gi of 8Gi free'}]}],
     });
-    const refused = await simulate({mode: 'global'});
+    const refused = await simulate({mode: 'cron'});
     expect(refused.statusCode).toBe(422);
     expect(refused.json()).toMatchObject({code: 'not-supported', errors: [{path: 'spec.mode'}]});
+    expect((await simulate({mode: 'global', placement: {strategy: 'worst'}})).json()).toMatchObject({errors: [{path: 'spec.placement.strategy', message: expect.stringContaining('worst-fit')}]});
   });
 
   it('explains a container, and shows how it decides', async () => {

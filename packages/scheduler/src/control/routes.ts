@@ -1,5 +1,5 @@
 /** Routes of the scheduler, all of them read-only. */
-import {AppBody, placementRequest, templateOf, unsupportedFields} from '@hivemind/contracts';
+import {AppBody, placementRequest, placementStrategies, templateOf, unsupportedFields} from '@hivemind/contracts';
 import {namespaceOf, NamespaceQuery, type HttpServer} from '@hivemind/service';
 import {z} from 'zod';
 import {explain, filterNames, place} from '../core/place.ts';
@@ -10,7 +10,7 @@ import type {ClusterView} from './view.ts';
 export function mountRoutes(app: HttpServer, view: () => ClusterView): void {
   app.get('/scheduler/config', {schema: {summary: 'How containers are placed', tags: ['scheduler']}}, async (): Promise<SchedulerConfig> => ({
     kind: 'SchedulerConfig',
-    spec: {strategy: 'best-fit', spread: 'soft', filters: [...filterNames]},
+    spec: {strategy: 'best-fit', strategies: [...placementStrategies], spread: 'soft', filters: [...filterNames]},
   }));
 
   app.post('/scheduler/simulate', {schema: {summary: 'Where the replicas of an app would go now; nothing is written', tags: ['scheduler'], querystring: NamespaceQuery, body: AppBody}}, async ({query, body}) =>
@@ -37,8 +37,10 @@ function simulate(body: z.infer<typeof AppBody>, query: {readonly namespace?: st
   if (refused[0]) throw errors['not-supported'](`${refused[0].path} ${refused[0].message}`, {errors: refused});
   const namespace = namespaceOf(query, body);
   const template = templateOf(body.spec);
-  const requests = Array.from({length: Math.min(body.spec.replicas, MOST_SIMULATED)}, (_, index) =>
-    placementRequest({id: `${body.name}-${index + 1}`, namespace, app: body.name, template, volumeNode: (volume) => view.volumeNode(namespace, volume)}),
+  const perNode = body.spec.mode === 'global';
+  const count = perNode ? view.globalNodes(template.placement) : body.spec.replicas;
+  const requests = Array.from({length: Math.min(count, MOST_SIMULATED)}, (_, index) =>
+    placementRequest({id: `${body.name}-${index + 1}`, namespace, app: body.name, template, perNode, volumeNode: (volume) => view.volumeNode(namespace, volume)}),
   );
   const {placements, refusals} = place(requests, view.nodes());
   return {

@@ -1,5 +1,5 @@
 /** The cluster as the scheduler sees it: informers over the records of their owners, at one revision of the store. */
-import {collections, type ContainerRecord} from '@hivemind/contracts';
+import {collections, type ContainerRecord, type GlobalAppPlacement, globalOn} from '@hivemind/contracts';
 import {collection, informer, type CollectionDefinition, type Informer} from '@hivemind/store';
 import type {ManagerContext} from '@hivemind/service';
 import {nodeView, type NodeView} from '../core/nodes.ts';
@@ -11,6 +11,8 @@ export interface ClusterView {
   nodes(): readonly NodeView[];
   /** Version of a node's allocation record; 0 when it has none. */
   allocationVersion(node: string): number;
+  /** How many machines an app with one container a machine would be on. */
+  globalNodes(placement: GlobalAppPlacement): number;
   container(id: string): ContainerRecord | undefined;
   /** The machine that a volume's data is on. */
   volumeNode(namespace: string, volume: string): string | undefined;
@@ -22,16 +24,18 @@ export function clusterView({store, logger}: Pick<ManagerContext, 'store' | 'log
   const nodes = follow(collection(collections.nodes));
   const statuses = follow(collection(collections.nodeStatus));
   const leases = follow(collection(collections.nodeLeases));
+  const verdicts = follow(collection(collections.nodeVerdicts));
   const allocations = follow(collection(collections.allocations));
   const containers = follow(collection(collections.containers));
   const volumes = follow(collection(collections.volumes));
-  const all: readonly Pick<Informer<object>, 'ready' | 'waitForRevision'>[] = [nodes, statuses, leases, allocations, containers, volumes];
+  const all: readonly Pick<Informer<object>, 'ready' | 'waitForRevision'>[] = [nodes, statuses, leases, verdicts, allocations, containers, volumes];
   return {
     ready: async () => void (await Promise.all(all.map((each) => each.ready()))),
     waitFor: (n, until) => allocations.waitForRevision(n, until),
     nodes: () =>
-      nodes.list().map(({key, value}) => nodeView({node: value, status: statuses.get(key)?.value, lease: leases.get(key)?.value, allocation: allocations.get(key)?.value})),
+      nodes.list().map(({key, value}) => nodeView({node: value, status: statuses.get(key)?.value, lease: leases.get(key)?.value, verdict: verdicts.get(key)?.value, allocation: allocations.get(key)?.value})),
     allocationVersion: (node) => allocations.get(node)?.version ?? 0,
+    globalNodes: (placement) => nodes.list().filter(({key, value}) => globalOn(value, verdicts.get(key)?.value.state ?? 'ready', placement) === 'yes').length,
     container: (id) => containers.get(id)?.value,
     volumeNode: (namespace, volume) => volumes.get(`${namespace}/${volume}`)?.value.node,
   };

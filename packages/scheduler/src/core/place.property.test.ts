@@ -165,4 +165,28 @@ describe('any batch on any cluster', () => {
       {numRuns: 300},
     );
   });
+
+  it('keeps the zones of an app within maxSkew, and never puts two where they must be apart', () => {
+    const zoned = fc.array(fc.record({zone: fc.constantFrom('a', 'b', 'c'), pods: fc.integer({min: 1, max: 4}), closed: fc.option(fc.constant('is cordoned'), {nil: undefined, freq: 4})}), {minLength: 1, maxLength: 6})
+      .map((all) => all.map(({zone, pods, closed}, index) => aNode(`n${index}`, {labels: {zone}, closed, capacity: {cpu: 8, memory: 8, pods}})));
+    fc.assert(
+      fc.property(zoned, fc.integer({min: 1, max: 12}), fc.integer({min: 1, max: 3}), fc.boolean(), (all, count, maxSkew, alone) => {
+        const asked = Array.from({length: count}, (_, index) => aRequest({id: `w${index}`, spread: [{topology: 'zone', maxSkew}], ...(alone ? {antiAffinity: [{app: 'web', topology: 'node', weight: 50, required: true}]} : {})}));
+        const {placements, refusals} = place(asked, all);
+        const open = all.filter(({closed}) => closed === undefined);
+        const inZone = (zone: string | undefined): number => placements.filter(({node}) => all.find(({name}) => name === node)?.labels['zone'] === zone).length;
+        const counts = [...new Set(open.map(({labels}) => labels['zone']))].map(inZone);
+        if (counts.length > 0) expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(maxSkew);
+        if (alone) expect(new Set(placements.map(({node}) => node)).size).toBe(placements.length);
+        // Refused only where no machine is left that the rules would let it on.
+        if (refusals.length > 0) {
+          for (const {name, labels, capacity} of open) {
+            const here = placements.filter(({node}) => node === name).length;
+            const full = here >= (alone ? 1 : capacity.pods);
+            expect(full || inZone(labels['zone']) + 1 - Math.min(...counts) > maxSkew).toBe(true);
+          }
+        }
+      }),
+    );
+  });
 });

@@ -69,6 +69,92 @@ describe('why a node refuses', () => {
   });
 });
 
+describe('taints', () => {
+  const tainted = (effect: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute') => [aNode('a', {taints: [{key: 'gpu', value: 'a100', effect}]}), aNode('b', {capacity: {cpu: 1, memory: GiB, pods: 1}})];
+  const two = (fields: Parameters<typeof aRequest>[0] = {}) => [aRequest(fields), aRequest(fields)];
+
+  it('keep away what does not tolerate them', () => {
+    for (const effect of ['NoSchedule', 'NoExecute'] as const) {
+      const result = place(two(), tainted(effect));
+      expect(nodesOf(result)).toEqual(['b']);
+      expect(reasonOf(result)?.[0]).toMatch(new RegExp(`a: has the taint gpu=a100:${effect}, which it does not tolerate|b: holds`));
+      expect(nodesOf(place(two({tolerations: [{key: 'gpu', value: 'a100'}]}), tainted(effect))).toSorted()).toEqual(['a', 'b']);
+      expect(nodesOf(place(two({tolerations: [{key: 'gpu', value: 'h100'}]}), tainted(effect)))).toEqual(['b']);
+      expect(nodesOf(place(two({tolerations: [{key: '*'}]}), tainted(effect))).toSorted()).toEqual(['a', 'b']);
+    }
+  });
+
+  it('PreferNoSchedule: only where nothing else is left', () => {
+    expect(nodesOf(place(two(), tainted('PreferNoSchedule')))).toEqual(['b', 'a']);
+  });
+});
+
+describe('affinity', () => {
+  const zones = (containers: Record<string, string> = {}) => ['a1', 'a2', 'b1'].map((name) => aNode(name, {labels: {zone: name.slice(0, 1)}, containers: containers[name] === undefined ? {} : {x: held({app: containers[name]})}}));
+  const near = (required: boolean, topology = 'zone') => [{app: 'cache', topology, weight: 50, required}];
+
+  it('required: only where the other app is', () => {
+    expect(nodesOf(place([aRequest({affinity: near(true)}), aRequest({affinity: near(true)})], zones({a2: 'cache'}))).toSorted()).toEqual(['a1', 'a2']);
+    expect(nodesOf(place([aRequest({affinity: near(true, 'node')})], zones({a2: 'cache'})))).toEqual(['a2']);
+    const none = place([aRequest({affinity: near(true)})], [...zones(), aNode('c')]);
+    expect(reasonOf(none)).toEqual(['a1: has no container of app cache in zone a', 'a2: has no container of app cache in zone a', 'b1: has no container of app cache in zone b', 'c: has no label zone, by which it should be near app cache']);
+  });
+
+  it('to itself: the first goes anywhere, the others join it', () => {
+    const own = {affinity: [{app: 'web', topology: 'zone', weight: 50, required: true}]};
+    const result = nodesOf(place([aRequest(own), aRequest(own), aRequest(own)], zones()));
+    expect(new Set(result.map((name) => name.slice(0, 1))).size).toBe(1);
+  });
+
+  it('preferred: there while there is room, elsewhere after that', () => {
+    const full = zones({b1: 'cache'}).map((node) => (node.name === 'b1' ? {...node, capacity: {...node.capacity, pods: 2}} : node));
+    expect(nodesOf(place([aRequest({affinity: near(false)}), aRequest({affinity: near(false)})], full))[0]).toBe('b1');
+    expect(nodesOf(place([aRequest({affinity: near(false)}), aRequest({affinity: near(false)})], full))[1]).not.toBe('b1');
+  });
+
+  it('anti, required and preferred', () => {
+    const apart = (required: boolean) => ({antiAffinity: [{app: 'web', topology: 'zone', weight: 50, required}]});
+    const strict = place([aRequest(apart(true)), aRequest(apart(true)), aRequest(apart(true))], zones());
+    expect(nodesOf(strict).map((name) => name.slice(0, 1)).toSorted()).toEqual(['a', 'b']);
+    expect(reasonOf(strict)).toContain('b1: has a container of app web in zone b, asked is none');
+    expect(nodesOf(place([aRequest(apart(false)), aRequest(apart(false)), aRequest(apart(false))], zones()))).toHaveLength(3);
+  });
+});
+
+describe('spread', () => {
+  const spread = {spread: [{topology: 'zone', maxSkew: 1}]};
+  const node = (name: string, fields: Parameters<typeof aNode>[1] = {}) => aNode(name, {labels: {zone: name.slice(0, 1)}, ...fields});
+
+  it('never leaves one zone more than maxSkew ahead', () => {
+    const small = node('b1', {capacity: {cpu: 1, memory: 1, pods: 1}});
+    const result = place([aRequest(spread), aRequest(spread), aRequest(spread), aRequest(spread)], [node('a1'), node('a2'), small]);
+    expect(nodesOf(result).map((name) => name.slice(0, 1)).toSorted()).toEqual(['a', 'a', 'b']);
+    expect(reasonOf(result)).toContain('a1: has 2 of this app in zone a, b has 1: at most 1 more are allowed');
+  });
+
+  it('is not held back by a zone that is shut', () => {
+    expect(nodesOf(place([aRequest(spread), aRequest(spread)], [node('a1'), node('b1', {closed: 'is dead'})]))).toEqual(['a1', 'a1']);
+  });
+});
+
+describe('strategies', () => {
+  const nodes = () => [aNode('a', {containers: {x: held({memory: 2 * GiB})}}), aNode('b'), aNode('c', {containers: {y: held({memory: 4 * GiB})}})];
+  const chosen = (strategy: 'best-fit' | 'worst-fit' | 'first-fit' | 'random', random?: () => number) => nodesOf(place([aRequest({memory: GiB, strategy}), aRequest({memory: GiB, strategy})], nodes(), random ? {random} : {}));
+
+  it.each([
+    ['best-fit', ['c', 'a']],
+    ['worst-fit', ['b', 'a']],
+    ['first-fit', ['a', 'a']],
+  ] as const)('%s', (strategy, expected) => {
+    expect(chosen(strategy)).toEqual(expected);
+  });
+
+  it('random takes any that fits, by the chance it is given', () => {
+    expect(chosen('random', () => 0.99)).toEqual(['c', 'c']);
+    expect(chosen('random', () => 0.4)).toEqual(['b', 'b']);
+  });
+});
+
 describe('host ports', () => {
   it('takes one port of a range for each container of a batch', () => {
     const ports = [{container: 80, protocol: 'tcp' as const, host: '8081-8083'}];

@@ -1,0 +1,55 @@
+/** The free room of each machine while a batch is placed, and what is where. */
+import type {PlacementRequest} from '@hivemind/contracts';
+import type {NodeView} from './nodes.ts';
+import type {TakenPort} from './ports.ts';
+
+export interface Room {
+  readonly node: NodeView;
+  cpu: number;
+  memory: number;
+  count: number;
+  readonly taken: TakenPort[];
+  /** Containers of each app, by namespace/name. */
+  readonly apps: Map<string, number>;
+}
+
+interface Held {
+  readonly namespace: string;
+  readonly app: string;
+  readonly cpu: number;
+  readonly memory: number;
+}
+type Ports = readonly {readonly host?: number; readonly protocol: 'tcp' | 'udp'; readonly address?: string}[];
+
+/** @param empty as if nothing were placed on it, and it were open to all */
+export function roomOf(node: NodeView, ignore: ReadonlySet<string>, empty: boolean): Room {
+  const {cpu, memory} = node.capacity;
+  const room: Room = {node: empty ? {...node, closed: undefined, taints: []} : node, cpu, memory, count: 0, taken: [], apps: new Map()};
+  if (empty) return room;
+  for (const [id, held] of Object.entries(node.containers)) {
+    if (!ignore.has(id)) occupy(room, held, held.ports);
+  }
+  return room;
+}
+
+export function occupy(room: Room, held: Held, ports: Ports): void {
+  const app = `${held.namespace}/${held.app}`;
+  room.cpu -= held.cpu;
+  room.memory -= held.memory;
+  room.count += 1;
+  room.apps.set(app, (room.apps.get(app) ?? 0) + 1);
+  for (const {host, protocol, address} of ports) {
+    if (host !== undefined && host !== 0) room.taken.push({host, protocol, address, by: app});
+  }
+}
+
+export function sameApp(room: Room, {namespace, app}: Pick<PlacementRequest, 'namespace' | 'app'>): number {
+  return room.apps.get(`${namespace}/${app}`) ?? 0;
+}
+
+/** Share of the scarcer of memory and CPU that would be promised with the request on it, 0 to 1. */
+export function fullness(room: Room, {cpu, memory}: PlacementRequest): number {
+  const {capacity} = room.node;
+  const share = (free: number, of: number): number => (of === 0 ? 1 : 1 - free / of);
+  return Math.max(share(room.cpu - cpu, capacity.cpu), share(room.memory - memory, capacity.memory));
+}
