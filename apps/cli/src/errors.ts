@@ -6,6 +6,7 @@ export const cliErrors = defineErrors({
   'server-absent': {status: 503, title: 'Hivemind does not answer'},
   'not-hivemind': {status: 502, title: 'Something else than Hivemind answers'},
   'connection-lost': {status: 503, title: 'The connection to Hivemind was lost'},
+  'not-trusted': {status: 502, title: 'The server cannot be trusted'},
   'not-done': {status: 504, title: 'It was not done in time'},
   'failed': {status: 500, title: 'It failed'},
 });

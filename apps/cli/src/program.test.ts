@@ -24,6 +24,9 @@ describe('usage', () => {
     ['node label n1 disk', 'disk is neither KEY=VALUE nor KEY-'],
     ['logs web --since yesterday', '--since is neither a duration'],
     ['up --runtime containerd', '--runtime is not a runtime of this release'],
+    ['service ap --bus nats://h --store redis://h', 'There is no service ap. Did you mean app?'],
+    ['service app --store redis://h', '--bus nats://HOST:PORT is needed'],
+    ['service gateway --tls sometimes', '--tls is neither auto nor off'],
     ['completion tcsh', 'is not a shell known here'],
   ])('`%s` is wrong usage, status 2', async (words, message) => {
     const {status, out, err} = await hivemind(words, {env: {HIVEMIND_SERVER: 'http://127.0.0.1:9'}});

@@ -18,6 +18,7 @@ interface Branch {
 
 const branches: readonly Branch[] = [
   {commands: {up: 'start Hivemind on this machine'}, load: () => import('./commands/up.ts')},
+  {commands: {service: 'run one manager, or a gateway, alone'}, load: () => import('./commands/service.ts')},
   {commands: {down: 'stop and remove every container of this data dir\'s cluster; volumes stay'}, load: () => import('./commands/down.ts')},
   {commands: {apply: 'make it so: a Compose file or manifests'}, load: () => import('./commands/apply.ts')},
   {commands: {plan: 'what applying a file would change'}, load: () => import('./commands/plan.ts')},
@@ -42,7 +43,7 @@ const branches: readonly Branch[] = [
   {commands: {completion: 'shell completion'}, load: () => import('./commands/completion.ts')},
 ];
 /** Options of every command that take a value: the word after one is no command. */
-const valueOptions = new Set(['-o', '--output', '-n', '--namespace', '--server', '--token', '--data-dir']);
+const valueOptions = new Set(['-o', '--output', '-n', '--namespace', '--server', '--token', '--data-dir', '--ca']);
 
 /** @returns the exit status: 0 done, 1 failed, 2 wrong usage */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
@@ -70,6 +71,7 @@ export async function buildProgram(names: ReadonlySet<string> | undefined, host:
     .option('--server <url>', 'where Hivemind listens (default: HIVEMIND_SERVER, else http://127.0.0.1:4483)')
     .option('--token <token>', 'token (default: HIVEMIND_TOKEN, else what login kept, else admin.token of the data dir)')
     .option('--data-dir <dir>', 'data dir (default: HIVEMIND_DATA_DIR, else ~/.hivemind)')
+    .option('--ca <file>', 'authority of the server\'s certificate (default: HIVEMIND_CA, else ca.crt of the data dir)')
     .configureHelp({showGlobalOptions: true})
     .configureOutput({
       writeOut: (text) => void host.terminal.out.write(text),

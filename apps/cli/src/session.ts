@@ -3,7 +3,7 @@ import {readFile} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import {z} from 'zod';
 import {ApiClient} from './api/client.ts';
-import {systemCode} from './errors.ts';
+import {cliErrors, systemCode} from './errors.ts';
 import {type Format, Output} from './output/output.ts';
 import type {Terminal} from './terminal.ts';
 
@@ -13,6 +13,7 @@ export interface GlobalOptions {
   readonly server?: string | undefined;
   readonly token?: string | undefined;
   readonly dataDir?: string | undefined;
+  readonly ca?: string | undefined;
 }
 
 export interface Session {
@@ -32,7 +33,7 @@ export const DEFAULT_SERVER = 'http://127.0.0.1:4483';
 export async function openSession(options: GlobalOptions, terminal: Terminal): Promise<Session> {
   const server = serverOf(options, terminal);
   return {
-    api: new ApiClient({server, token: await tokenFor(server, options, terminal)}),
+    api: new ApiClient({server, token: await tokenFor(server, options, terminal), ca: await authoritiesFor(server, options, terminal)}),
     output: new Output(options.output, terminal),
     terminal,
     dataDir: resolve(terminal.cwd, dataDirOf(options, terminal)),
@@ -67,6 +68,15 @@ async function tokenFor(server: string, options: GlobalOptions, terminal: Termin
   const local = new Set(['127.0.0.1', 'localhost', '[::1]']).has(new URL(server).hostname);
   const admin = kept === undefined && (local || terminal.env.HIVEMIND_DATA_DIR || options.dataDir) ? await readIfThere(join(dataDirOf(options, terminal), 'admin.token')) : undefined;
   return kept ?? (admin?.trim() || undefined);
+}
+
+/** Node's own authorities, and the cluster's: its gateways have certificates of it. */
+async function authoritiesFor(server: string, options: GlobalOptions, terminal: Terminal): Promise<readonly string[] | undefined> {
+  if (!server.startsWith('https:')) return undefined;
+  const given = options.ca ?? (terminal.env.HIVEMIND_CA || undefined);
+  const cluster = await readIfThere(given === undefined ? join(dataDirOf(options, terminal), 'ca.crt') : resolve(terminal.cwd, given));
+  if (given !== undefined && cluster === undefined) throw cliErrors['wrong-usage'](`${given} cannot be read; --ca takes a PEM file`);
+  return cluster === undefined ? undefined : [...(await import('node:tls')).rootCertificates, cluster];
 }
 
 async function readIfThere(file: string): Promise<string | undefined> {

@@ -7,6 +7,8 @@ import type {CreateManager} from '@hivemind/service';
 export interface ManagerEntry {
   /** As in `/api/v1/<segment>/…`. */
   readonly segments: readonly string[];
+  /** Routes that need no token, as in `POST /nodes/join`: they ask for something else. */
+  readonly open?: readonly string[];
   readonly load: () => Promise<CreateManager>;
 }
 

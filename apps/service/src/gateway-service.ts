@@ -37,7 +37,7 @@ export async function startGatewayService({context, listen, advertise, tls = 'au
     const directory = new Directory({store, logger, now, signal: ended.signal});
     const signer = createCallerSigner(instance, now);
     const secure = transportFor(listen, tls) === 'tls';
-    const managers = Object.entries(catalogue).map(([name, {segments}]: [string, ManagerEntry]) => ({name, segments}));
+    const managers = Object.entries(catalogue).map(([name, {segments, open = []}]: [string, ManagerEntry]) => ({name, segments, open}));
     const gateway = await createGateway({
       context: {...context, logger}, version, listen,
       managers: [],

@@ -10,6 +10,8 @@ export interface ApiOptions {
   /** `http://127.0.0.1:4483`. */
   readonly server: string;
   readonly token: string | undefined;
+  /** PEM: the authorities to trust; Node's own when absent. */
+  readonly ca?: readonly string[] | undefined;
 }
 
 export type Query = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
@@ -38,15 +40,20 @@ export function path(texts: TemplateStringsArray, ...values: readonly string[]):
 
 const Page = z.object({items: z.array(z.unknown()), next: z.string().nullish()});
 const Problem = ErrorBody.partial().extend({status: z.number().optional()});
+/** Codes of certificates that do not convince. */
+const untrusted = /^(SELF_SIGNED|DEPTH_ZERO|UNABLE_TO|CERT_|ERR_TLS_CERT)/;
 const absent = new Set(['ECONNREFUSED', 'ENOENT', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT', 'EAI_AGAIN']);
 
 export class ApiClient {
   readonly server: string;
   readonly token: string | undefined;
+  /** What a connection over TLS is made with. */
+  readonly trust: {readonly ca?: string[]};
 
-  constructor({server, token}: ApiOptions) {
+  constructor({server, token, ca}: ApiOptions) {
     this.server = server;
     this.token = token;
+    this.trust = ca === undefined ? {} : {ca: [...ca]};
   }
 
   /**
@@ -92,6 +99,7 @@ export class ApiClient {
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
     const outgoing = send(url, {
       method,
+      ...this.trust,
       ...(signal === undefined ? {} : {signal}),
       headers: {
         accept: 'application/json, application/x-ndjson, text/event-stream',
@@ -122,6 +130,7 @@ export class ApiClient {
 export function connectionError(error: NodeJS.ErrnoException, server: string): Error {
   if (error.name === 'AbortError' || error instanceof HivemindError) return error;
   if (error.code !== undefined && absent.has(error.code)) return cliErrors['server-absent'](`Hivemind does not answer at ${server}. Start it with: hivemind up (or say where it is with --server URL)`, {cause: error});
+  if (error.code !== undefined && untrusted.test(error.code)) return cliErrors['not-trusted'](`The certificate of ${server} is not trusted (${error.message}). Copy ca.crt from the data dir of a gateway, and name it with --ca FILE or HIVEMIND_CA.`, {cause: error});
   return cliErrors['connection-lost'](`The connection to ${server} was lost: ${error.message}`, {cause: error});
 }
 

@@ -76,7 +76,7 @@ function connect({api, namespace, terminal}: Session, container: string, request
     url.searchParams.set('columns', String(terminal.out.columns));
     url.searchParams.set('rows', String(terminal.out.rows));
   }
-  const socket = new WebSocket(url, {perMessageDeflate: false, headers: api.token === undefined ? {} : {authorization: `Bearer ${api.token}`}});
+  const socket = new WebSocket(url, {perMessageDeflate: false, ...api.trust, headers: api.token === undefined ? {} : {authorization: `Bearer ${api.token}`}});
   // Refused before the upgrade: the answer says why.
   socket.on('unexpected-response', (_request, response) => {
     const chunks: Buffer[] = [];

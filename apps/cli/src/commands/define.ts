@@ -36,6 +36,7 @@ export const GlobalOptionsSchema = z.object({
   server: z.string().optional(),
   token: z.string().optional(),
   dataDir: z.string().optional(),
+  ca: z.string().optional(),
 });
 
 /** No words, no flags. */
@@ -70,7 +71,8 @@ export function exampleText(example: string | readonly string[]): string {
   return `\n${lines.length > 1 ? 'Examples' : 'Example'}:\n${lines.map((line) => `  $ ${line.includes("hivemind ") ? "" : "hivemind "}${line}\n`).join('')}`;
 }
 
-function checked<S extends z.ZodType>(schema: S, value: unknown, nameOf: (key: PropertyKey) => string): z.output<S> {
+/** @throws `wrong-usage` naming what is wrong with `nameOf` of its key */
+export function checked<S extends z.ZodType>(schema: S, value: unknown, nameOf: (key: PropertyKey) => string): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;

@@ -3,6 +3,7 @@ import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Command} from 'commander';
 import {z} from 'zod';
+import {openLog, signalled} from '../foreground.ts';
 import type {Terminal} from '../terminal.ts';
 import {type Host, leaf, noArgs} from './define.ts';
 
@@ -57,13 +58,6 @@ function listenOf(server: string): string {
   return `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
 }
 
-/** For people on a terminal the log goes to a file; a supervisor gets it on stderr, as JSON lines. */
-async function openLog(file: string | undefined) {
-  const {pino} = await import('pino');
-  const destination = pino.destination({dest: file ?? 2, sync: file === undefined, mkdir: true, append: true, mode: 0o600});
-  return {logger: pino({level: process.env.HIVEMIND_LOG_LEVEL ?? 'info', base: undefined, timestamp: pino.stdTimeFunctions.isoTime}, destination), flush: () => destination.flushSync()};
-}
-
 function greet({out}: Terminal, url: string, dataDir: string, logFile: string | undefined): void {
   if (logFile === undefined) {
     out.write(`Hivemind listens at ${url}\n`);
@@ -76,16 +70,3 @@ function greet({out}: Terminal, url: string, dataDir: string, logFile: string | 
     'Ctrl-C stops Hivemind; containers run on.\n',
   ].join('\n'));
 }
-
-/** Resolves at the first signal to stop. At the second, nothing is waited for any more. */
-function signalled(): Promise<void> {
-  return new Promise((resolve) => {
-    let count = 0;
-    const onSignal = (): void => {
-      if (count++ === 0) resolve();
-      else process.exit(1);
-    };
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
-  });
-}
-

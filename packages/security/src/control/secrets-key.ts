@@ -1,5 +1,8 @@
-/** The key that secrets are sealed with at rest: a file of mode 0600 beside the store, never in it. */
-import {randomBytes} from 'node:crypto';
+/**
+ * The key that secrets are sealed with at rest: a file of mode 0600 beside the store, never in it; or, where control services
+ * share a cluster key, one that each of them derives from that.
+ */
+import {hkdfSync, randomBytes} from 'node:crypto';
 import {chmod, link, open, readFile, unlink} from 'node:fs/promises';
 import {join} from 'node:path';
 import {errors} from '../errors.ts';
@@ -7,14 +10,24 @@ import {KEY_BYTES} from '../core/sealing.ts';
 
 export const secretsKeyFile = (dataDir: string): string => join(dataDir, 'secrets.key');
 
+export interface SecretsKeyOptions {
+  readonly dataDir: string;
+  /** Whether something was sealed with a key that may be lost. */
+  readonly sealedBefore: () => Promise<boolean>;
+  /** What control services share, if anything. */
+  readonly clusterKey?: (() => Promise<Buffer>) | undefined;
+}
+
 /**
- * Reads the key; makes it when there is none and `sealedBefore` answers that nothing was sealed with the lost one.
- * @throws `secrets-key-missing`, `secrets-key-invalid` 503
+ * Reads the file, which a cluster that was once one process still has; else derives the key from the cluster key; else makes
+ * the file when nothing was sealed with a lost one.
+ * @throws `secrets-key-missing`, `secrets-key-invalid` 503; what `clusterKey` throws
  */
-export async function secretsKey(dataDir: string, sealedBefore: () => Promise<boolean>): Promise<Buffer> {
+export async function secretsKey({dataDir, sealedBefore, clusterKey}: SecretsKeyOptions): Promise<Buffer> {
   const path = secretsKeyFile(dataDir);
   const found = await readKey(path);
   if (found) return found;
+  if (clusterKey) return Buffer.from(hkdfSync('sha256', await clusterKey(), '', 'hivemind/secrets', KEY_BYTES));
   if (await sealedBefore()) {
     throw errors['secrets-key-missing'](`${path} is gone, and the secrets in the store were sealed with it. Put it back from a backup; without it, delete all secrets and create them again.`);
   }

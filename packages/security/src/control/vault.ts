@@ -18,10 +18,10 @@ export interface OpenSecret extends Pick<SecretRecord, 'namespace' | 'name' | 'l
 }
 
 export class Vault {
-  readonly #context: Pick<ManagerContext, 'store' | 'dataDir' | 'now' | 'uid'>;
+  readonly #context: Pick<ManagerContext, 'store' | 'dataDir' | 'clusterKey' | 'now' | 'uid'>;
   #key: Promise<Buffer> | undefined;
 
-  constructor(context: Pick<ManagerContext, 'store' | 'dataDir' | 'now' | 'uid'>) {
+  constructor(context: Pick<ManagerContext, 'store' | 'dataDir' | 'clusterKey' | 'now' | 'uid'>) {
     this.#context = context;
   }
 
@@ -59,8 +59,9 @@ export class Vault {
   }
 
   #readKey(): Promise<Buffer> {
-    const {dataDir, store} = this.#context;
-    this.#key ??= secretsKey(dataDir, async () => (await store.list(secrets.name, {limit: 1})).records.length > 0).catch((error: unknown) => {
+    const {dataDir, store, clusterKey} = this.#context;
+    const sealedBefore = async (): Promise<boolean> => (await store.list(secrets.name, {limit: 1})).records.length > 0;
+    this.#key ??= secretsKey({dataDir, sealedBefore, clusterKey}).catch((error: unknown) => {
       // Whoever puts the key back need not restart anything.
       this.#key = undefined;
       throw error;
