@@ -7,6 +7,7 @@ import {existsSync, mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:f
 import {rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {sweepNetworks} from './machines/claims.ts';
 
 const prefix = 'hivemind-test-';
 /** Holds the name of an engine's bridge. */
@@ -28,15 +29,21 @@ export async function removeTempDir(dir: string): Promise<void> {
   if (unmountAll(dir)) await rm(dir, {recursive: true, force: true, maxRetries: 5, retryDelay: 50});
 }
 
-/** Kills the servers and removes the directories of test processes that no longer exist. */
+/** Kills the servers and machines and removes the directories of test processes that no longer exist. */
 export function reapStale(): void {
+  sweepNetworks(isStale);
   for (const entry of readdirSync(tmpdir())) {
-    const owner = /^hivemind-test-(\d+)\.(\d+)-/.exec(entry);
-    if (!owner || bootTicks(Number(owner[1])) === owner[2]) continue;
+    if (!isStale(entry)) continue;
     const dir = join(tmpdir(), entry);
     release(dir);
     if (unmountAll(dir)) rmSync(dir, {recursive: true, force: true, maxRetries: 5, retryDelay: 50});
   }
+}
+
+/** Whether it is the name of a directory whose owner has gone. */
+function isStale(name: string): boolean {
+  const owner = /^hivemind-test-(\d+)\.(\d+)-/.exec(name);
+  return owner !== null && bootTicks(Number(owner[1])) !== owner[2];
 }
 
 /**

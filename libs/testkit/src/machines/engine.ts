@@ -1,0 +1,92 @@
+import {type ChildProcess} from 'node:child_process';
+import {once} from 'node:events';
+import {closeSync, openSync, readFileSync} from 'node:fs';
+import {join} from 'node:path';
+import Docker from 'dockerode';
+import {waitFor} from '../wait.ts';
+import {containersOf} from './cgroup.ts';
+import {type RunOptions} from './machine.ts';
+
+export interface EngineOptions {
+  /** Containers run on while the engine is away, as with `--live-restore`; default false. */
+  liveRestore?: boolean;
+  /** Further words for dockerd's command line. */
+  args?: string[];
+}
+
+/** Where an engine runs. */
+export interface EngineSite {
+  dir: string;
+  /** The machine's `/run`, as seen from outside. */
+  runDir: string;
+  group: string;
+  run(command: string, args: string[], options: RunOptions): ChildProcess;
+}
+
+/** A machine's Docker Engine, at `/run/docker.sock` there. Its data outlives it, as a disk would. */
+export class MachineEngine {
+  /** A client in this process. */
+  readonly docker: Docker;
+  /** `unix://...`, from in- and outside the machine. */
+  readonly url: string;
+  readonly #site: EngineSite;
+  readonly #options: EngineOptions;
+  #daemon: ChildProcess | undefined;
+
+  constructor(site: EngineSite, options: EngineOptions) {
+    this.#site = site;
+    this.#options = options;
+    const socketPath = join(site.runDir, 'docker.sock');
+    this.docker = new Docker({socketPath});
+    this.url = `unix://${socketPath}`;
+  }
+
+  /** Whether it was started and has not ended. */
+  get isRunning(): boolean {
+    return this.#daemon !== undefined && this.#daemon.exitCode === null && this.#daemon.signalCode === null;
+  }
+
+  /** Starts it and waits until it answers. */
+  async start(): Promise<void> {
+    if (this.isRunning) return;
+    const {dir, group} = this.#site;
+    const logFile = join(dir, 'dockerd.log');
+    const log = openSync(logFile, 'a');
+    // The machine's /run is its own: there the engine finds no other's containerd, and starts one.
+    const args = [
+      ...['--data-root', join(dir, 'docker'), '--shutdown-timeout', '2'],
+      ...['--exec-opt', 'native.cgroupdriver=cgroupfs', '--cgroup-parent', containersOf(group)],
+      ...(this.#options.liveRestore ? ['--live-restore'] : []),
+      ...(this.#options.args ?? []),
+    ];
+    const daemon = this.#site.run('dockerd', args, {stdio: ['ignore', log, log], deathSignal: 'TERM'});
+    closeSync(log);
+    daemon.unref();
+    this.#daemon = daemon;
+    try {
+      await waitFor(() => !this.isRunning || this.docker.ping(), {what: 'dockerd to answer', deadlineMs: 60_000});
+      if (!this.isRunning) throw new Error(`dockerd ended at once (exit ${daemon.exitCode ?? daemon.signalCode})`);
+    } catch (error) {
+      const tail = readFileSync(logFile, 'utf8').split('\n').slice(-15).join('\n');
+      throw new Error(`cannot start dockerd (Debian package docker.io): ${(error as Error).message}\n${tail}`, {cause: error});
+    }
+  }
+
+  /** SIGTERM; it stops its containers, unless they live on. */
+  async stop(): Promise<void> {
+    await this.#end('SIGTERM');
+  }
+
+  /** SIGKILL: its containers run on, and are stopped when it starts again, unless they live on. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    if (!this.#daemon || !this.isRunning) return;
+    const ended = once(this.#daemon, 'exit');
+    this.#daemon.ref();
+    this.#daemon.kill(signal);
+    await ended;
+  }
+}
