@@ -34,9 +34,8 @@ describe('a datagram', () => {
   it('never throws and says why, for random bytes', () => {
     const first = fc.constantFrom(...Object.values(TYPE), 14, 255);
     fc.assert(fc.property(first, fc.uint8Array({maxLength: 1500}), framing, (type, rest, how) => {
-      const {messages: read, drops} = decodePacket(Buffer.from([type, ...rest]), how);
-      // Random bytes may be an application's message, or an empty map, whose fields are all absent.
-      expect(read.length + drops.length).toBeGreaterThanOrEqual(how.keys ? 1 : 0);
+      const {drops} = decodePacket(Buffer.from([type, ...rest]), how);
+      // Without a key, random bytes may be something: an application's message, or a ping of which every field is absent.
       if (how.keys) expect(drops).toEqual([expect.stringMatching(/^(no-key|label|truncated)$/)]);
     }), {numRuns: 2000});
   });

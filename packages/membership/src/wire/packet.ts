@@ -25,6 +25,11 @@ export interface DecodedPacket {
   readonly drops: readonly DropReason[];
 }
 
+interface Decoding extends DecodedPacket {
+  readonly messages: PacketMessage[];
+  readonly drops: DropReason[];
+}
+
 /** Scratch, as nothing here waits. */
 const body = new Writer(2048);
 const packet = new Writer(2048);
