@@ -1,5 +1,6 @@
 /**
- * What one member knows of the others: columns of integers, 17 bytes a row, and the order in which they are probed.
+ * What one member knows of the others: 16 bytes a row, side by side so that a look at a row is one look at memory, and the order in
+ * which they are probed.
  *
  * SWIM probes in rounds, each member once a round, in an order that is drawn anew each time. The order is drawn as it is used (one
  * step of a Fisher-Yates shuffle a probe), so a round costs nothing to begin and who joins takes part in the round that runs.
@@ -8,28 +9,32 @@ import type {LifeState, MemberClaim} from './messages.ts';
 import {type Profile, type Roster} from './roster.ts';
 
 const states: readonly LifeState[] = ['alive', 'suspect', 'dead', 'left'];
-/** Columns hold a state as 1 + its place in `states`; 0 is a row that is not in use. */
+/** Rows hold a state as 1 + its place in `states`; 0 is a row that is not in use. */
 export const ALIVE = 1;
 export const SUSPECT = 2;
 export const DEAD = 3;
 export const LEFT = 4;
 export type StateCode = 1 | 2 | 3 | 4;
 
+/** A row: its state in 3 bits and the last round trip in the other 29, incarnation, profile, and since when it is in its state. */
+const width = 4;
+const INCARNATION = 1;
+const PROFILE = 2;
+const SINCE = 3;
+const stateMask = 7;
 /** Times are kept in tenths of a second: 13 years in 32 bits. */
 const tick = 100;
+/** Round trips are kept in hundredths of a ms; 0 is unknown. */
+const rttGrain = 0.01;
+const rttMost = 0x1fff_ffff;
 
 export class MemberTable {
   readonly roster: Roster;
-  #state = new Uint8Array(8);
-  #incarnation = new Uint32Array(8);
-  #profile = new Uint32Array(8);
-  #since = new Uint32Array(8);
+  #rows = new Uint32Array(8 * width);
   /** Ids of the rows in use; those before `#cursor` were probed in this round. */
   #order = new Uint32Array(8);
   #count = 0;
   #cursor = 0;
-  /** Round trips in ms, few in a young table; made when the first is known. */
-  #rtt: Float32Array | undefined;
   readonly #counts = [0, 0, 0, 0, 0];
 
   constructor(roster: Roster) {
@@ -57,11 +62,11 @@ export class MemberTable {
   }
 
   state(id: number): StateCode | 0 {
-    return (this.#state[id] ?? 0) as StateCode | 0;
+    return ((this.#rows[id * width] ?? 0) & stateMask) as StateCode | 0;
   }
 
   isLiving(id: number): boolean {
-    const code = this.#state[id];
+    const code = this.state(id);
     return code === ALIVE || code === SUSPECT;
   }
 
@@ -70,26 +75,27 @@ export class MemberTable {
   }
 
   incarnation(id: number): number {
-    return this.#incarnation[id] ?? 0;
+    return this.#rows[id * width + INCARNATION] ?? 0;
   }
 
   profile(id: number): Profile {
-    return this.roster.profile(this.#profile[id] ?? 0);
+    return this.roster.profile(this.#profile(id));
   }
 
   /** ms, rounded down to 100. */
   since(id: number): number {
-    return (this.#since[id] ?? 0) * tick;
+    return (this.#rows[id * width + SINCE] ?? 0) * tick;
   }
 
+  /** The last direct round trip in ms. */
   rtt(id: number): number | undefined {
-    const ms = this.#rtt?.[id];
-    return ms === undefined || ms === 0 ? undefined : ms;
+    const hundredths = (this.#rows[id * width] ?? 0) >>> 3;
+    return hundredths === 0 ? undefined : hundredths * rttGrain;
   }
 
   setRtt(id: number, ms: number): void {
-    this.#rtt ??= new Float32Array(this.#state.length);
-    this.#rtt[id] = Math.max(ms, 0.001);
+    const hundredths = Math.min(rttMost, Math.max(1, Math.round(ms / rttGrain)));
+    this.#rows[id * width] = ((hundredths << 3) | this.state(id)) >>> 0;
   }
 
   idAt(index: number): number {
@@ -99,11 +105,12 @@ export class MemberTable {
   add(claim: MemberClaim, now: number): number {
     const id = this.roster.hold(claim.name);
     this.#reserve(id, this.#count + 1);
-    this.#state[id] = ALIVE;
+    const at = id * width;
+    this.#rows[at] = ALIVE;
+    this.#rows[at + INCARNATION] = claim.incarnation;
+    this.#rows[at + PROFILE] = this.roster.holdProfile(id, claim);
+    this.#rows[at + SINCE] = now / tick;
     this.#counts[ALIVE] = this.count(ALIVE) + 1;
-    this.#incarnation[id] = claim.incarnation;
-    this.#profile[id] = this.roster.holdProfile(id, claim);
-    this.#since[id] = now / tick;
     this.#order[this.#count++] = id;
     return id;
   }
@@ -111,9 +118,9 @@ export class MemberTable {
   /** Answers whether address, metadata or versions changed. Never to a smaller incarnation. */
   renew(id: number, claim: MemberClaim): boolean {
     this.#raise(id, claim.incarnation);
-    const before = this.#profile[id] ?? 0;
+    const before = this.#profile(id);
     const after = this.roster.holdProfile(id, claim);
-    this.#profile[id] = after;
+    this.#rows[id * width + PROFILE] = after;
     this.roster.dropProfile(id, before);
     return before !== after;
   }
@@ -124,8 +131,8 @@ export class MemberTable {
     if (before === code) return;
     this.#counts[before] = (this.#counts[before] ?? 0) - 1;
     this.#counts[code] = this.count(code) + 1;
-    this.#state[id] = code;
-    this.#since[id] = now / tick;
+    this.#setCode(id, code);
+    this.#rows[id * width + SINCE] = now / tick;
   }
 
   /** The next living member of the round; undefined when nobody lives. Rows that `stale` names are forgotten between rounds. */
@@ -163,14 +170,11 @@ export class MemberTable {
   /** A copy for another member of a simulation that shares the roster; without the row of `self`. */
   copyFor(self: number): MemberTable {
     const copy = new MemberTable(this.roster);
-    copy.#state = this.#state.slice();
-    copy.#incarnation = this.#incarnation.slice();
-    copy.#profile = this.#profile.slice();
-    copy.#since = this.#since.slice();
-    copy.#order = this.#order.slice();
+    copy.#rows = this.#rows.slice(0, this.roster.size * width);
+    copy.#order = this.#order.slice(0, this.#count);
     copy.#count = this.#count;
     this.#counts.forEach((n, code) => (copy.#counts[code] = n));
-    for (let i = 0; i < this.#count; i++) this.roster.share(this.idAt(i), this.#profile[this.idAt(i)] ?? 0);
+    for (let i = 0; i < this.#count; i++) this.roster.share(this.idAt(i), this.#profile(this.idAt(i)));
     if (copy.state(self) !== 0) copy.#forget(copy.#order.indexOf(self));
     return copy;
   }
@@ -183,31 +187,33 @@ export class MemberTable {
     const id = this.idAt(index);
     const code = this.state(id);
     this.#counts[code] = (this.#counts[code] ?? 0) - 1;
-    this.#state[id] = 0;
+    this.#rows[id * width] = 0;
     this.#order[index] = this.#order[--this.#count] ?? 0;
-    if (this.#rtt) this.#rtt[id] = 0;
-    this.roster.dropProfile(id, this.#profile[id] ?? 0);
+    this.roster.dropProfile(id, this.#profile(id));
     this.roster.drop(id);
   }
 
   #raise(id: number, incarnation: number): void {
-    this.#incarnation[id] = Math.max(this.incarnation(id), incarnation);
+    this.#rows[id * width + INCARNATION] = Math.max(this.incarnation(id), incarnation);
+  }
+
+  #profile(id: number): number {
+    return this.#rows[id * width + PROFILE] ?? 0;
+  }
+
+  #setCode(id: number, code: StateCode): void {
+    this.#rows[id * width] = (((this.#rows[id * width] ?? 0) & ~stateMask) | code) >>> 0;
   }
 
   #reserve(id: number, rows: number): void {
-    if (id >= this.#state.length) {
-      const size = Math.max(id + 1, this.#state.length * 2, this.roster.size);
-      this.#state = grown(this.#state, new Uint8Array(size));
-      this.#incarnation = grown(this.#incarnation, new Uint32Array(size));
-      this.#profile = grown(this.#profile, new Uint32Array(size));
-      this.#since = grown(this.#since, new Uint32Array(size));
-      if (this.#rtt) this.#rtt = grown(this.#rtt, new Float32Array(size));
-    }
-    if (rows > this.#order.length) this.#order = grown(this.#order, new Uint32Array(Math.max(rows, this.#order.length * 2)));
+    const held = this.#rows.length / width;
+    if (id >= held) this.#rows = grown(this.#rows, Math.max(id + 1, held * 2, this.roster.size) * width);
+    if (rows > this.#order.length) this.#order = grown(this.#order, Math.max(rows, this.#order.length * 2));
   }
 }
 
-function grown<T extends Uint8Array | Uint32Array | Float32Array>(from: T, into: T): T {
+function grown(from: Uint32Array<ArrayBuffer>, size: number): Uint32Array<ArrayBuffer> {
+  const into = new Uint32Array(size);
   into.set(from);
   return into;
 }

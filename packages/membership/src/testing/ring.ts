@@ -71,6 +71,8 @@ class HostState implements Host {
   pausedUntil = -Infinity;
   /** The slot at which it is ticked next. */
   tickSlot = Infinity;
+  /** When its core wants that. */
+  wanted: number;
   datagrams = 0;
   readonly inbox: (Datagram | Errand)[] = [];
 
@@ -79,6 +81,7 @@ class HostState implements Host {
     this.name = name;
     this.core = core;
     this.address = address;
+    this.wanted = core.nextTick;
   }
 }
 
@@ -177,6 +180,7 @@ export class SimulatedRing {
     host.up = true;
     host.paused = false;
     host.tickSlot = Infinity;
+    host.wanted = host.core.nextTick;
     this.#schedule(host);
     for (const seed of seeds) this.join(index, seed);
   }
@@ -260,13 +264,13 @@ export class SimulatedRing {
   #tick(host: HostState): void {
     if (host.tickSlot !== this.#wheel.slot || host.paused || !host.up) return;
     host.tickSlot = Infinity;
-    if (host.core.nextTick > this.now) return this.#schedule(host);
+    if (host.wanted > this.now) return this.#schedule(host);
     this.#apply(host, host.core.tick(this.now));
   }
 
   /** An earlier wake-up that is in the wheel already serves: it finds out that it is too early. */
   #schedule(host: HostState): void {
-    const slot = Math.max(this.#wheel.slot, this.#slotAt(host.core.nextTick));
+    const slot = Math.max(this.#wheel.slot, this.#slotAt(host.wanted));
     if (slot >= host.tickSlot || slot === Infinity) return;
     host.tickSlot = slot;
     this.#wheel.add(slot, host);
@@ -304,6 +308,7 @@ export class SimulatedRing {
     for (const stream of effects.streams) this.#openStream(host, stream, false);
     const {onEvent} = this.#options;
     if (onEvent) for (const event of effects.events) onEvent(host, event, this.now);
+    host.wanted = host.core.nextTick;
     this.#schedule(host);
   }
 
