@@ -43,6 +43,8 @@ export const NodeIdentityRecord = z.object({
   joinedAt: z.string(),
   /** Id of the token it joined with. */
   token: z.string(),
+  /** It has had a record in `nodes`: when that goes, so does the identity. */
+  registered: z.boolean().default(false),
 });
 export type NodeIdentityRecord = z.infer<typeof NodeIdentityRecord>;
 

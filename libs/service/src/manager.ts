@@ -28,6 +28,8 @@ export interface ManagerContext extends Effects {
   readonly instance: string;
   /** The key that all control services of the cluster share; absent where one process is all of them. */
   readonly clusterKey?: () => Promise<Buffer>;
+  /** Where machines reach the bus: `tls://host:port`, or `nats://` on loopback; absent where it is inside this process. */
+  readonly busUrls?: readonly string[];
 }
 
 export interface Manager {

@@ -5,7 +5,7 @@
  */
 import {openKeepsake, type KeepsakeOptions} from './keepsake.ts';
 import {nodePermissions} from './node-permissions.ts';
-import {createKeyPair, keyPairFromSeed, seedOf, signClaims, type KeyPair} from './nkeys.ts';
+import {createKeyPair, keyPairFromSeed, signClaims, type KeyPair} from './nkeys.ts';
 
 /** Of one connection: a JWT, and the seed of the key that it is for. */
 export interface BusCredentials {
@@ -35,9 +35,9 @@ export interface BusTrust {
   accountJwt(revoked: Readonly<Record<string, number>>, issuedAt: number): string;
   /** For the key that a machine made and keeps to itself. */
   nodeJwt(request: UserRequest & {readonly nkey: string}): {readonly jwt: string; readonly expiresAt: number};
-  serviceCredentials(request: UserRequest): Promise<BusCredentials>;
+  serviceCredentials(request: UserRequest): BusCredentials;
   /** May push account claims. */
-  systemCredentials(request: UserRequest): Promise<BusCredentials>;
+  systemCredentials(request: UserRequest): BusCredentials;
 }
 
 const USER_TTL_MS = 3_600_000;
@@ -49,18 +49,18 @@ const owners = ['operator', 'account', 'systemAccount'] as const;
 export async function openBusTrust(options: KeepsakeOptions): Promise<BusTrust> {
   const issuedAt = Math.floor(options.now / 1000);
   const {open, sealed} = await openKeepsake(options, 'bus', {open: ['operatorJwt', 'systemAccountJwt'], sealed: owners}, async () => {
-    const [operator, account, systemAccount] = await Promise.all([createKeyPair('operator'), createKeyPair('account'), createKeyPair('account')]);
-    const operatorJwt = signClaims(operator, {name: `hivemind ${options.cluster}`, subject: operator.getPublicKey(), issuedAt, nats: {type: 'operator', system_account: systemAccount.getPublicKey()}});
-    const systemAccountJwt = signClaims(operator, {name: 'system', subject: systemAccount.getPublicKey(), issuedAt, nats: {type: 'account', limits: accountLimits}});
-    return {open: {operatorJwt, systemAccountJwt}, sealed: {operator: seedOf(operator), account: seedOf(account), systemAccount: seedOf(systemAccount)}};
+    const [operator, account, systemAccount] = [createKeyPair('operator'), createKeyPair('account'), createKeyPair('account')];
+    const operatorJwt = signClaims(operator, {name: `hivemind ${options.cluster}`, subject: operator.publicKey, issuedAt, nats: {type: 'operator', system_account: systemAccount.publicKey}});
+    const systemAccountJwt = signClaims(operator, {name: 'system', subject: systemAccount.publicKey, issuedAt, nats: {type: 'account', limits: accountLimits}});
+    return {open: {operatorJwt, systemAccountJwt}, sealed: {operator: operator.seed, account: account.seed, systemAccount: systemAccount.seed}};
   });
-  const [operator, account, systemAccount] = await Promise.all([keyPairFromSeed(sealed.operator), keyPairFromSeed(sealed.account), keyPairFromSeed(sealed.systemAccount)]);
+  const [operator, account, systemAccount] = [opened(sealed.operator), opened(sealed.account), opened(sealed.systemAccount)];
 
   return {
     ...open,
-    account: account.getPublicKey(),
-    systemAccount: systemAccount.getPublicKey(),
-    accountJwt: (revoked, at) => signClaims(operator, {name: 'hivemind', subject: account.getPublicKey(), issuedAt: at, nats: {type: 'account', limits: accountLimits, revocations: revoked}}),
+    account: account.publicKey,
+    systemAccount: systemAccount.publicKey,
+    accountJwt: (revoked, at) => signClaims(operator, {name: 'hivemind', subject: account.publicKey, issuedAt: at, nats: {type: 'account', limits: accountLimits, revocations: revoked}}),
     nodeJwt({name, nkey, now, ttlMs = USER_TTL_MS}) {
       const expiresAt = now + ttlMs;
       return {jwt: userJwt(account, name, nkey, now, expiresAt, nodePermissions(name)), expiresAt};
@@ -70,9 +70,15 @@ export async function openBusTrust(options: KeepsakeOptions): Promise<BusTrust> 
   };
 }
 
-async function freshUser(account: KeyPair, {name, now, ttlMs = USER_TTL_MS}: UserRequest): Promise<BusCredentials> {
-  const user = await createKeyPair('user');
-  return {jwt: userJwt(account, name, user.getPublicKey(), now, now + ttlMs, {}), seed: seedOf(user)};
+function freshUser(account: KeyPair, {name, now, ttlMs = USER_TTL_MS}: UserRequest): BusCredentials {
+  const user = createKeyPair('user');
+  return {jwt: userJwt(account, name, user.publicKey, now, now + ttlMs, {}), seed: user.seed};
+}
+
+function opened(seed: string): KeyPair {
+  const pair = keyPairFromSeed(seed);
+  if (!pair) throw new TypeError('what the cluster keeps for its bus is no seed of a key');
+  return pair;
 }
 
 function userJwt(account: KeyPair, name: string, subject: string, now: number, expiresAt: number, permissions: object): string {

@@ -7,15 +7,13 @@ export interface ServiceCredentials extends CredentialSource {
 }
 
 /** `ttlMs`: see `UserRequest`; new ones are made at half of it. */
-export async function serviceCredentials(trust: Pick<BusTrust, 'serviceCredentials'>, {name, ttlMs = 3_600_000}: {readonly name: string; readonly ttlMs?: number}): Promise<ServiceCredentials> {
+export function serviceCredentials(trust: Pick<BusTrust, 'serviceCredentials'>, {name, ttlMs = 3_600_000}: {readonly name: string; readonly ttlMs?: number}): ServiceCredentials {
   const listeners = new Set<() => void>();
   const make = () => trust.serviceCredentials({name, now: Date.now(), ttlMs});
-  let newest = await make();
+  let newest = make();
   const timer = setInterval(() => {
-    void make().then((credentials) => {
-      newest = credentials;
-      for (const listener of listeners) listener();
-    });
+    newest = make();
+    for (const listener of listeners) listener();
   }, ttlMs / 2).unref();
   return {
     current: () => newest,

@@ -9,7 +9,7 @@ import {createAuthority, issueCertificate, type Authority} from '../authority.ts
 import {openBusTrust, type BusCredentials, type BusTrust} from '../bus-trust.ts';
 import {natsServerConfig} from '../nats-config.ts';
 import {nodeInbox} from '../node-permissions.ts';
-import {createKeyPair, seedOf} from '../nkeys.ts';
+import {createKeyPair} from '../nkeys.ts';
 
 export interface TrustedNats {
   readonly server: NatsServer;
@@ -18,10 +18,10 @@ export interface TrustedNats {
   /** Present where the server wants TLS. */
   readonly tls: {readonly ca: string} | undefined;
   /** What `connectNatsBus` takes to be that service. */
-  serviceOptions(name: string): Promise<NatsBusOptions>;
+  serviceOptions(name: string): NatsBusOptions;
   /** What `connectNatsBus` takes to be that machine. */
-  nodeOptions(node: string, nkey?: NodeKey): Promise<NatsBusOptions>;
-  connect(options: NatsBusOptions | Promise<NatsBusOptions>): Promise<Bus>;
+  nodeOptions(node: string, nkey?: NodeKey): NatsBusOptions;
+  connect(options: NatsBusOptions): Promise<Bus>;
   /** Closes what was connected, and ends the server. */
   stop(): Promise<void>;
 }
@@ -31,9 +31,9 @@ export interface NodeKey {
   readonly seed: string;
 }
 
-export async function createNodeKey(): Promise<NodeKey> {
-  const pair = await createKeyPair('user');
-  return {nkey: pair.getPublicKey(), seed: seedOf(pair)};
+export function createNodeKey(): NodeKey {
+  const {publicKey, seed} = createKeyPair('user');
+  return {nkey: publicKey, seed};
 }
 
 /** Credentials that stay as they are. */
@@ -62,13 +62,12 @@ export async function startTrustedNats({tls: withTls = false, trust: given}: Tru
   const open: Bus[] = [];
   return {
     server, trust, authority, tls,
-    serviceOptions: async (name) => options(name, await trust.serviceCredentials({name, now: Date.now()})),
-    async nodeOptions(node, key) {
-      const {nkey, seed} = key ?? (await createNodeKey());
+    serviceOptions: (name) => options(name, trust.serviceCredentials({name, now: Date.now()})),
+    nodeOptions(node, {nkey, seed} = createNodeKey()) {
       return {...options(node, {jwt: trust.nodeJwt({name: node, nkey, now: Date.now()}).jwt, seed}), inboxPrefix: nodeInbox(node)};
     },
     async connect(wanted) {
-      const bus = await connectNatsBus(await wanted);
+      const bus = await connectNatsBus(wanted);
       open.push(bus);
       return bus;
     },

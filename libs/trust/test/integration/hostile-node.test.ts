@@ -20,7 +20,7 @@ describe.each([{tls: true}, {tls: false}])('a bus in operator mode, TLS: $tls', 
 
   beforeAll(async () => {
     nats = await startTrustedNats({tls});
-    keyA = await createNodeKey();
+    keyA = createNodeKey();
     manager = await nats.connect(nats.serviceOptions('app'));
     nodeB = await nats.connect(nats.nodeOptions('b'));
     await serve(manager, subjects.getAssignment, {}, async () => assignment, {queue: 'app'});
@@ -146,7 +146,7 @@ describe.each([{tls: true}, {tls: false}])('a bus in operator mode, TLS: $tls', 
   it('is disconnected when its key is revoked, and stays out', async () => {
     const closed = hostile.closed();
     const now = Math.floor(Date.now() / 1000);
-    const credentials = await nats.trust.systemCredentials({name: 'push', now: Date.now()});
+    const credentials = nats.trust.systemCredentials({name: 'push', now: Date.now()});
     await pushAccount({servers: nats.server.url, credentials, jwt: nats.trust.accountJwt({[keyA.nkey]: now}, now + 1), ...(nats.tls ? {tls: nats.tls} : {})});
     await closed;
     expect(hostile.isClosed()).toBe(true);
@@ -169,10 +169,10 @@ describe.each([{tls: true}, {tls: false}])('a bus in operator mode, TLS: $tls', 
 describe('the bus with TLS', () => {
   it('is not spoken to by who does not trust the cluster\'s authority, nor without TLS credentials of the cluster', async () => {
     const [nats, other] = await Promise.all([startTrustedNats({tls: true}), startTrustedNats({tls: true})]);
-    const options = await nats.serviceOptions('app');
+    const options = nats.serviceOptions('app');
     await expect(nats.connect({...options, tls: {ca: other.authority.certificate}})).rejects.toThrow();
     // Of another cluster: a certificate that is trusted does not make the credentials good.
-    const theirs = await other.serviceOptions('app');
+    const theirs = other.serviceOptions('app');
     await expect(nats.connect({...theirs, servers: nats.server.url, tls: nats.tls ?? {}})).rejects.toMatchObject({code: 'not-permitted'});
     await Promise.all([nats.stop(), other.stop()]);
   });

@@ -7,15 +7,16 @@ import type {ManagerContext} from '@hivemind/service';
 import {collection, commit, type Stored} from '@hivemind/store';
 import {joinErrors} from './join-errors.ts';
 import {joinTokens} from './join-tokens.ts';
+import {nodeLeases as leases, nodes} from './tables.ts';
 
 export const identities = collection(collections.nodeIdentities);
 export const revocations = collection(collections.busRevocations);
-const nodes = collection(collections.nodes);
-const leases = collection(collections.nodeLeases);
 
 export const REVOCATIONS_KEY = 'account';
 /** Longer than any credentials live: what was issued before is void by itself. */
 const KEEP_REVOKED_S = 86_400;
+/** Services' clocks differ: what one of them issues by a clock that is this much ahead is void too. */
+const CLOCK_SKEW_S = 900;
 const RACES = 16;
 
 export interface Claim {
@@ -38,8 +39,9 @@ export class Identities {
    */
   async claim({name, nkey, sealKey, token}: Claim): Promise<NodeIdentityRecord> {
     const {store, now} = this.#context;
-    const [known, node, lease] = await Promise.all([identities.in(store).get(name), nodes.in(store).get(name), leases.in(store).get(name)]);
+    const [known, node, lease, revoked] = await Promise.all([identities.in(store).get(name), nodes.in(store).get(name), leases.in(store).get(name), revocations.in(store).get(REVOCATIONS_KEY)]);
     if (known?.value.nkey === nkey) return known.value;
+    if (revoked?.value.revoked[nkey] !== undefined) throw joinErrors['node-removed']('The machine with this key was removed from the cluster. To join again it needs a new key.');
     if (known ?? node) {
       const way = lease ? 'It is heard of now: give this machine another name with --name.' : `Give this machine another name with --name, or, if it takes the other's place, remove that first: hivemind node rm ${name}.`;
       throw joinErrors['node-name-taken'](`There is a node ${name} in this cluster. ${way}`, {errors: [{path: 'name', message: 'is taken by another machine'}]});
@@ -57,7 +59,7 @@ export class Identities {
   /** @throws `node-removed` 403 */
   async get(name: string): Promise<NodeIdentityRecord> {
     const identity = await identities.in(this.#context.store).get(name);
-    if (!identity) throw joinErrors['node-removed'](`Node ${name} was removed from this cluster, or never joined it. To join again: hivemind node join-token, and on the machine hivemind agent with another --data-dir or after removing agent/identity.json.`);
+    if (!identity) throw joinErrors['node-removed'](`Node ${name} was removed from this cluster, or never joined it. To join again, run on the machine what hivemind node join-token prints.`);
     return identity.value;
   }
 
@@ -74,8 +76,7 @@ export class Identities {
       const second = Math.floor(this.#context.now() / 1000);
       const issuedAt = Math.max(second, (revoked?.value.issuedAt ?? 0) + 1);
       const recent = Object.entries(revoked?.value.revoked ?? {}).filter(([, at]) => at > second - KEEP_REVOKED_S);
-      // Until then: what another service issues in this very second is void too.
-      const next = {issuedAt, revoked: {...Object.fromEntries(recent), [identity.value.nkey]: issuedAt}};
+      const next = {issuedAt, revoked: {...Object.fromEntries(recent), [identity.value.nkey]: second + CLOCK_SKEW_S}};
       try {
         await commit(store, {
           compare: [identities.unchanged(identity), revoked ? revocations.unchanged(revoked) : revocations.absent(REVOCATIONS_KEY)],

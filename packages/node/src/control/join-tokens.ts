@@ -1,9 +1,8 @@
 /** Join tokens: made, shown once, kept as the hash of their secret, and used up. */
-import {collections, type CreatedJoinToken, durationMs, type JoinToken, type JoinTokenRecord, type NewJoinToken} from '@hivemind/contracts';
+import {collections, commonErrors, type CreatedJoinToken, durationMs, type JoinToken, type JoinTokenRecord, type NewJoinToken} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
 import {collection, type Stored} from '@hivemind/store';
 import {isSecret, type JoinTokenParts, newJoinToken, secretHash} from '@hivemind/trust';
-import {commonErrors} from '@hivemind/contracts';
 import type {z} from 'zod';
 import {joinErrors} from './join-errors.ts';
 

@@ -3,6 +3,8 @@ import {serve, type Subscription} from '@hivemind/bus';
 import {type Clock, type Leader, runAsLeader} from '@hivemind/controller';
 import {isError, subjects} from '@hivemind/contracts';
 import type {Manager, ManagerContext} from '@hivemind/service';
+import {Join} from './join.ts';
+import {joinRoutes} from './join-routes.ts';
 import {Machines} from './machines.ts';
 import {lifeRoutes} from './routes-life.ts';
 import {nodeRoutes} from './routes.ts';
@@ -27,6 +29,7 @@ export const createNodeManager = (host: ManagerContext, {clock}: NodeManagerOpti
   const sessions = createSessions({context, leases: tables.leases, tempo: pacemaker(tables)});
   const ruler = new Ruler({context, tables, ...(clock ? {clock} : {})});
   const machines = new Machines(context, tables);
+  const join = new Join({context, tables});
   const subscriptions: Subscription[] = [];
   let leader: Leader | undefined;
 
@@ -34,6 +37,7 @@ export const createNodeManager = (host: ManagerContext, {clock}: NodeManagerOpti
     name: 'node',
     routes(app) {
       // Words before names: `settings` is no machine.
+      joinRoutes({app, context, join});
       lifeRoutes({app, context, machines, tables});
       nodeRoutes({app, machines, tables});
     },
@@ -47,12 +51,12 @@ export const createNodeManager = (host: ManagerContext, {clock}: NodeManagerOpti
         }, queue),
         await serve(bus, subjects.heartbeat, {}, async ({session, report}, {tokens: {node}}) => ({heartbeatMs: await sessions.heartbeat(node, session, report)}), queue),
       );
-      await whenReady(tables);
+      await Promise.all([whenReady(tables), join.start()]);
       leader = runAsLeader({store, election: 'node', holder: instance, logger, onElected: (fence, signal) => ruler.lead(fence, signal)});
     },
     async stop() {
       await Promise.all(subscriptions.map((subscription) => subscription.unsubscribe()));
-      await leader?.stop();
+      await Promise.all([leader?.stop(), join.stop()]);
       ending.abort();
     },
   };
