@@ -10,9 +10,8 @@
  * The same seed gives the same run. Exit status 1: a *must* was missed; the seed that shows it is printed.
  */
 import {parseArgs} from 'node:util';
-import {defaultConfig, type ProtocolConfig, suspicionBounds} from '@hivemind/membership/testing';
-import {memberlistAtRest} from './memberlist.ts';
-import {atRest, detection, diedOfPause, speed, troubled} from './scenarios.ts';
+import {defaultConfig, memberlistAtRest, type ProtocolConfig, suspicionBounds} from '@hivemind/membership/testing';
+import {atRest, detection, diedOfPause, speed, troubled, usualMeta} from './scenarios.ts';
 import {variants} from './variants.ts';
 
 const {values, positionals} = parseArgs({
@@ -105,8 +104,8 @@ function measureCurve(): void {
 function measureRest(): void {
   console.log('| members | datagrams/s | their bytes/s | push-pull bytes/s | sum | memberlist LAN | ratio |\n|---|---|---|---|---|---|---|');
   for (const n of values.members === undefined ? [3, 10, 32, 100, 300] : [members(100)]) {
-    const rest = atRest(seed, n, {...defaultConfig, pushPullInterval: defaultConfig.pushPullInterval}, n > 100 ? 600 : 1200);
-    const theirs = memberlistAtRest(n);
+    const rest = atRest(seed, n, defaultConfig, n > 100 ? 600 : 1200);
+    const theirs = memberlistAtRest(n, usualMeta.length);
     const sum = rest.packets + rest.streams;
     const sumOfTheirs = theirs.packets + theirs.streams;
     console.log(

@@ -16,6 +16,10 @@ import {View} from './view.ts';
 /** memberlist's protocol 5: least, most, current; and the same of what applications speak. */
 const protocolVersions: readonly number[] = [1, 5, 5, 0, 0, 0];
 
+/** ms of a pause in which news is lost, and how often somebody is asked for it then. */
+const catchUpAfter = 1000;
+const catchUpEvery = 500;
+
 /** `member-invalid` (422) for a name or an address that no member can have; `metadata-too-large` (422). */
 export function createProtocol(options: ProtocolOptions): Protocol {
   return new Machine(options);
@@ -31,6 +35,8 @@ class Machine implements Protocol {
   #wanted: number;
   #gossipAt = 0;
   #pushPullAt: number;
+  /** Back from a long pause, and not yet told what was missed. */
+  #outdated = false;
   #pushPulls = 0;
   #pauses = 0;
 
@@ -90,6 +96,7 @@ class Machine implements Protocol {
   receiveState(now: number, from: Address, state: PushPull): Effects {
     this.#enter(now);
     if (!this.#context.self.leaving) {
+      this.#outdated = false;
       for (const view of state.members) this.#view.merge(view);
       for (const announcement of decodeAnnouncements(state.userState)) this.#learn(announcement);
     }
@@ -228,7 +235,9 @@ class Machine implements Protocol {
     if (ms < config.probeInterval) return;
     this.#pauses++;
     out.event({type: 'paused', ms});
-    if (this.#pushPullAt !== Infinity && ms > config.gossipInterval * 10) this.#pushPullAt = t + random() * grace;
+    if (this.#pushPullAt === Infinity || ms < catchUpAfter) return;
+    this.#outdated = true;
+    this.#pushPullAt = t + random() * grace;
   }
 
   #hear(message: PacketMessage, from: Address): boolean {
@@ -281,7 +290,7 @@ class Machine implements Protocol {
 
   #openPushPull(): void {
     const {config, table, random, t, out} = this.#context;
-    this.#pushPullAt = t + pushPullEvery(config, table.living + 1);
+    this.#pushPullAt = t + (this.#outdated ? catchUpEvery : pushPullEvery(config, table.living + 1));
     const [id] = table.draw(1, random, (row) => table.state(row) === ALIVE);
     if (id === undefined) return;
     this.#pushPulls++;

@@ -60,8 +60,10 @@ export function messageBytes(message: PacketMessage): number {
   }
 }
 
-/** A datagram without encryption. */
+/** A datagram without encryption. A probe alone goes without a checksum. */
 export function packetBytes(messages: readonly PacketMessage[]): number {
+  const [only] = messages;
+  if (messages.length === 1 && (only?.type === 'ping' || only?.type === 'ack' || only?.type === 'nack')) return messageBytes(only);
   const sum = messages.reduce((bytes, message) => bytes + messageBytes(message), 0);
   return 5 + sum + (messages.length > 1 ? 2 + bytesInCompound * messages.length : 0);
 }

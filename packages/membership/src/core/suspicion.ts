@@ -19,6 +19,8 @@ export interface Suspicion {
   readonly wanted: number;
   /** Who accuses, the first included; at most wanted + 1. */
   accusers: string[];
+  /** When the suspect is asked, unless it has been: confirmation would have come by then, were it dead. */
+  askAt: number;
   deadline: number;
 }
 
@@ -40,18 +42,18 @@ export class Suspicions {
     return this.#open.keys();
   }
 
-  /** The first deadline. */
+  /** The first time at which something is due, be it `doubted` or `due`. */
   get next(): number {
     if (this.#stale) {
       this.#next = Infinity;
-      for (const {deadline} of this.#open.values()) this.#next = Math.min(this.#next, deadline);
+      for (const {askAt, deadline} of this.#open.values()) this.#next = Math.min(this.#next, askAt, deadline);
       this.#stale = false;
     }
     return this.#next;
   }
 
   open(id: number, accuser: string, wanted: number, bounds: {readonly min: number; readonly max: number}, now: number): void {
-    const suspicion: Suspicion = {id, start: now, ...bounds, wanted, accusers: [accuser], deadline: 0};
+    const suspicion: Suspicion = {id, start: now, ...bounds, wanted, accusers: [accuser], askAt: 0, deadline: 0};
     this.#open.set(id, suspicion);
     this.#settle(suspicion);
   }
@@ -67,6 +69,19 @@ export class Suspicions {
 
   close(id: number): void {
     if (this.#open.delete(id)) this.#stale = true;
+  }
+
+  /** Rows that are still accused by too few; each is named once. */
+  doubted(now: number): number[] {
+    if (this.next > now) return [];
+    const ids: number[] = [];
+    for (const suspicion of this.#open.values()) {
+      if (suspicion.askAt > now || suspicion.deadline <= now) continue;
+      suspicion.askAt = Infinity;
+      this.#stale = true;
+      ids.push(suspicion.id);
+    }
+    return ids;
   }
 
   /** Rows whose time is over; they stay until closed. */
@@ -95,6 +110,7 @@ export class Suspicions {
   #settle(suspicion: Suspicion): void {
     const {accusers, wanted, min, max} = suspicion;
     suspicion.deadline = suspicion.start + suspicionTimeout(accusers.length - 1, wanted, min, max);
+    if (suspicion.askAt !== Infinity) suspicion.askAt = suspicion.start + min;
     this.#stale = true;
   }
 }

@@ -130,9 +130,10 @@ export class View {
     if (this.#context.table.state(id) === SUSPECT) this.#bearWitness(id);
   }
 
-  /** Suspicions whose time is over are deaths. */
+  /** Suspicions whose time is over are deaths. Those that nobody confirms are doubted before. */
   expire(): void {
     const {t, table, self} = this.#context;
+    for (const id of this.suspicions.doubted(t)) this.doubtful.add(id);
     if (t < this.#humbleUntil) return;
     for (const id of this.suspicions.due(t)) this.dead(table.roster.name(id), table.incarnation(id), self.name);
   }

@@ -74,6 +74,8 @@ class HostState implements Host {
   /** When its core wants that. */
   wanted: number;
   datagrams = 0;
+  /** What its clock shows more than the ring's. */
+  skew = 0;
   readonly inbox: (Datagram | Errand)[] = [];
 
   constructor(index: number, name: string, core: Protocol, address: Endpoint) {
@@ -176,11 +178,12 @@ export class SimulatedRing {
   restart(index: number, seeds: readonly number[] = [], options: {readonly incarnation?: number} = {}): void {
     const host = this.#host(index);
     this.kill(index);
+    host.skew = 0;
     host.core = this.#createCore(host.name, host.address, undefined, options.incarnation);
     host.up = true;
     host.paused = false;
     host.tickSlot = Infinity;
-    host.wanted = host.core.nextTick;
+    host.wanted = host.core.nextTick - host.skew;
     this.#schedule(host);
     for (const seed of seeds) this.join(index, seed);
   }
@@ -209,15 +212,28 @@ export class SimulatedRing {
     this.after(ms, () => this.#resume(host));
   }
 
+  /** Sets its clock forward, or back. */
+  jumpClock(index: number, ms: number): void {
+    const host = this.#host(index);
+    host.skew += ms;
+    host.wanted -= ms;
+    host.tickSlot = Infinity;
+    this.#schedule(host);
+  }
+
   /** What the host's own program does with its core. */
   act(index: number, run: (core: Protocol, now: number) => Effects): void {
     const host = this.#host(index);
-    this.#apply(host, run(host.core, this.now));
+    this.#apply(host, run(host.core, this.#clock(host)));
   }
 
   /** A datagram as if `from` had sent it. */
   inject(from: number, to: number, messages: readonly PacketMessage[]): void {
     this.#wheel.add(this.#wheel.slot, new Datagram(this.#host(to), this.#host(from).address, messages));
+  }
+
+  #clock(host: HostState): number {
+    return this.now + host.skew;
   }
 
   #host(index: number): HostState {
@@ -265,7 +281,7 @@ export class SimulatedRing {
     if (host.tickSlot !== this.#wheel.slot || host.paused || !host.up) return;
     host.tickSlot = Infinity;
     if (host.wanted > this.now) return this.#schedule(host);
-    this.#apply(host, host.core.tick(this.now));
+    this.#apply(host, host.core.tick(this.#clock(host)));
   }
 
   /** An earlier wake-up that is in the wheel already serves: it finds out that it is too early. */
@@ -285,7 +301,7 @@ export class SimulatedRing {
       host.inbox.push(datagram);
       return;
     }
-    this.#apply(host, host.core.receive(this.now, datagram.from, datagram.messages));
+    this.#apply(host, host.core.receive(this.#clock(host), datagram.from, datagram.messages));
   }
 
   /** Timers come first, as in Node's event loop, then what piled up. */
@@ -294,7 +310,7 @@ export class SimulatedRing {
     host.paused = false;
     const piled = host.inbox.splice(0);
     host.datagrams = 0;
-    if (host.core.nextTick <= this.now) this.#apply(host, host.core.tick(this.now));
+    if (host.wanted <= this.now) this.#apply(host, host.core.tick(this.#clock(host)));
     for (const item of piled) {
       if (item instanceof Datagram) this.#arrive(item);
       else item.run();
@@ -308,7 +324,7 @@ export class SimulatedRing {
     for (const stream of effects.streams) this.#openStream(host, stream, false);
     const {onEvent} = this.#options;
     if (onEvent) for (const event of effects.events) onEvent(host, event, this.now);
-    host.wanted = host.core.nextTick;
+    host.wanted = host.core.nextTick - host.skew;
     this.#schedule(host);
   }
 
@@ -342,9 +358,9 @@ export class SimulatedRing {
     const later = (ms: number, at: HostState, run: () => void): void => this.#wheel.add(this.#slotAt(this.now + ms), new Errand(at, run));
     const back = (run: () => void): void => later(this.#latency(), host, () => host.core === core && run());
     if (request.kind === 'fallback-ping') {
-      if (!to.up && to.refuses) return back(() => this.#apply(host, core.fallbackRefused(this.now, request.seq)));
+      if (!to.up && to.refuses) return back(() => this.#apply(host, core.fallbackRefused(this.#clock(host), request.seq)));
       later(3 * this.#latency(), to, () => {
-        if (to.name === request.target) back(() => this.#apply(host, core.fallbackAnswered(this.now, request.seq)));
+        if (to.name === request.target) back(() => this.#apply(host, core.fallbackAnswered(this.#clock(host), request.seq)));
       });
       return;
     }
@@ -352,8 +368,8 @@ export class SimulatedRing {
     later(3 * this.#latency(), to, () => {
       const theirs = to.core.state(false);
       if (this.#options.measureBytes) this.sent.streamBytes += pushPullBytes(ours) + pushPullBytes(theirs);
-      this.#apply(to, to.core.receiveState(this.now, host.address, ours));
-      back(() => this.#apply(host, core.receiveState(this.now, to.address, theirs)));
+      this.#apply(to, to.core.receiveState(this.#clock(to), host.address, ours));
+      back(() => this.#apply(host, core.receiveState(this.#clock(host), to.address, theirs)));
     });
   }
 }
