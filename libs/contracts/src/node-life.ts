@@ -70,7 +70,7 @@ export function tolerates(tolerations: readonly Toleration[], taint: Taint): boo
 }
 
 /** Why a label does not satisfy a constraint, in words; undefined when it does. */
-export function unmetConstraint(labels: Readonly<Record<string, string>>, constraint: Constraint): string | undefined {
+export function unmetConstraint(labels: Readonly<Record<string, string>>, constraint: Omit<Constraint, 'exists' | 'missing'> & {readonly exists?: boolean | undefined; readonly missing?: boolean | undefined}): string | undefined {
   const {label} = constraint;
   const value = labels[label];
   const has = value === undefined ? `has no label ${label}` : `has ${label}=${value}`;
@@ -92,26 +92,31 @@ export interface GlobalAppPlacement {
 
 /**
  * Whether an app with one container a machine has one here. `keep`: the one that is there stays, none is added (cordoned,
- * draining, tainted NoSchedule, or not reached). A drain leaves such containers: they serve the machine, to its end.
+ * draining, tainted NoSchedule, not reached or dead: it would find its own place again). A drain leaves such containers: they
+ * serve the machine, to its end.
  */
 export function globalOn(node: Pick<NodeRecord, 'name' | 'labels' | 'spec'>, verdict: NodeVerdict['state'], placement: GlobalAppPlacement): 'yes' | 'keep' | 'no' {
   const {nodes = [], constraints = [], tolerations = []} = placement;
-  if (verdict === 'dead' || node.spec.maintenance === true) return 'no';
+  if (node.spec.maintenance === true) return 'no';
   if (nodes.length > 0 && !nodes.includes(node.name)) return 'no';
   if (constraints.some((constraint) => unmetConstraint(node.labels, constraint) !== undefined)) return 'no';
   const untolerated = node.spec.taints.filter((taint) => !tolerates(tolerations, taint));
   if (untolerated.some(({effect}) => effect === 'NoExecute')) return 'no';
-  const closed = node.spec.unschedulable || node.spec.drain !== undefined || verdict === 'unreachable' || untolerated.some(({effect}) => effect === 'NoSchedule');
+  const closed = node.spec.unschedulable || node.spec.drain !== undefined || verdict !== 'ready' || untolerated.some(({effect}) => effect === 'NoSchedule');
   return closed ? 'keep' : 'yes';
 }
 
 /** Phases of a container that somebody has to be there for. */
 const alive: ReadonlySet<ContainerStatus['phase']> = new Set(['pending', 'pulling', 'creating', 'starting', 'running', 'stopping']);
 
-/** What may be said of a container whose machine is not heard: it may run on, but it is out of rotation. */
-export function statusUnder(verdict: NodeVerdict | undefined, status: ContainerStatus): ContainerStatus {
+/**
+ * What may be said of a container whose machine is not heard: it may run on, but it is out of rotation.
+ * @param volume one of its volumes whose data is on that machine: it waits for it (law 11)
+ */
+export function statusUnder(verdict: NodeVerdict | undefined, status: ContainerStatus, volume?: string): ContainerStatus {
   if (verdict === undefined || verdict.state === 'ready' || !alive.has(status.phase)) return status;
   const dead = verdict.state === 'dead';
+  if (dead && volume !== undefined) return {...status, phase: 'pending', ready: false, reason: 'VolumeOnDeadNode', message: `the data of volume ${volume} is on ${verdict.name}, which is dead: it waits for it, or until somebody gives the data up (hivemind volume abandon ${volume})`};
   return {...status, phase: 'lost', ready: false, reason: dead ? 'NodeDead' : 'NodeUnreachable', message: `its machine ${verdict.name} ${dead ? 'is dead' : 'is not reached'}: ${verdict.message}`};
 }
 
@@ -119,4 +124,18 @@ export function statusUnder(verdict: NodeVerdict | undefined, status: ContainerS
 export function fencingOf({singleton, fencing}: {readonly singleton?: boolean | undefined; readonly fencing?: {readonly lease?: string | undefined; readonly onIsolation?: 'stop' | 'keep' | undefined} | undefined}): {readonly leaseMs: number; readonly onIsolation: 'stop' | 'keep'} | undefined {
   if (singleton !== true && fencing === undefined) return undefined;
   return {leaseMs: durationMs(fencing?.lease ?? '30s'), onIsolation: fencing?.onIsolation ?? 'stop'};
+}
+
+/** Clocks of two machines run alike within this share of the time. */
+const CLOCK_DRIFT = 0.01;
+/** For the engine of a machine that is cut off to do as its watchdog says, ms. */
+const ENGINE_MARGIN_MS = 2_000;
+
+/**
+ * How long a machine must have been silent until a copy on it that stops itself has stopped, by the clocks of both sides.
+ * The copy's watchdog counts from when the last heartbeat that was answered was *sent*, stops it after `leaseMs`, and kills
+ * it `graceMs` later. Who asks counts from a moment after that heartbeat was answered, so this is never too short.
+ */
+export function stoppedAfterMs(leaseMs: number, graceMs: number): number {
+  return Math.ceil((leaseMs + graceMs) * (1 + CLOCK_DRIFT)) + ENGINE_MARGIN_MS;
 }

@@ -19,3 +19,5 @@ export const nodes = collection(collections.nodes);
 export const nodeStatus = collection(collections.nodeStatus);
 export const nodeLeases = collection(collections.nodeLeases);
 export const volumes = collection(collections.volumes);
+export const nodeVerdicts = collection(collections.nodeVerdicts);
+export const nodeBrake = collection(collections.nodeBrake);

@@ -1,7 +1,7 @@
 /** The app manager: who should run what, and where. */
 import type {Subscription} from '@hivemind/bus';
-import {runAsLeader, type Leader} from '@hivemind/controller';
-import type {CreateManager} from '@hivemind/service';
+import {runAsLeader, type Clock, type Leader} from '@hivemind/controller';
+import type {Manager, ManagerContext} from '@hivemind/service';
 import {Adoption} from './adoption.ts';
 import {AppWrites} from './app-writes.ts';
 import {serveAssignments} from './assignments.ts';
@@ -15,7 +15,12 @@ import {mountConfigRoutes} from './routes/configs.ts';
 import {ensureDefaultNamespace, mountNamespaceRoutes} from './routes/namespaces.ts';
 import {clusterView, type ClusterView} from './view.ts';
 
-export const createAppManager: CreateManager = (context) => {
+export interface AppManagerOptions {
+  /** What the silence of machines is measured with; the machine's when absent. */
+  readonly clock?: Clock;
+}
+
+export const createAppManager = (context: ManagerContext, {clock}: AppManagerOptions = {}): Manager => {
   const ended = new AbortController();
   let following: ClusterView | undefined;
   // Made at the first use: a manager that is only mounted reads nothing.
@@ -39,7 +44,7 @@ export const createAppManager: CreateManager = (context) => {
       await view().ready();
       await ensureDefaultNamespace(context);
       subscriptions = [...(await serveAssignments(context)), await serveReplace(context, view()), await adoption().serve()];
-      leader = runAsLeader({store: context.store, election: 'app', holder: context.instance, logger: context.logger, onElected: (fence, signal) => lead(context, view(), fence, signal)});
+      leader = runAsLeader({store: context.store, election: 'app', holder: context.instance, logger: context.logger, onElected: (fence, signal) => lead(context, view(), fence, signal, clock)});
     },
     async stop() {
       await Promise.all(subscriptions.map((subscription) => subscription.unsubscribe()));

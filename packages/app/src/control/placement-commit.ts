@@ -4,7 +4,7 @@
  */
 import {requestedAmounts, type AllocationRecord, type AssignmentRecord, type ContainerRecord} from '@hivemind/contracts';
 import type {Compare, Stored, Transaction, Write} from '@hivemind/store';
-import {allocations, assignments, containers} from './collections.ts';
+import {allocations, assignments, containers, nodeLeases} from './collections.ts';
 import type {ClusterView} from './view.ts';
 
 export type Allocated = AllocationRecord['containers'][string];
@@ -34,6 +34,7 @@ export class PlacementCommit {
   readonly #compare: Compare[] = [];
   readonly #writes: Write[] = [];
   readonly #nodes = new Map<string, NodeDraft>();
+  readonly #unheard = new Set<string>();
 
   constructor(view: ClusterView) {
     this.#view = view;
@@ -46,6 +47,13 @@ export class PlacementCommit {
   /** The decision depends on this too. */
   require(...compare: readonly Compare[]): void {
     this.#compare.push(...compare);
+  }
+
+  /** The decision holds only while the node has no session. */
+  requireUnheard(node: string): void {
+    if (this.#unheard.has(node)) return;
+    this.#unheard.add(node);
+    this.#compare.push(nodeLeases.absent(node));
   }
 
   write(...writes: readonly Write[]): void {

@@ -12,18 +12,19 @@ const MOST_PLACED = 500;
 export async function planChange(context: Pick<ManagerContext, 'bus' | 'logger'>, view: ClusterView, before: AppRecord | undefined, after: AppRecord | undefined): Promise<Plan> {
   const app = after ?? before;
   const containers = app === undefined ? [] : view.appView(resourceKey(app.namespace, app.name)).containers;
-  const delta = planDelta({before, after, containers});
+  const desired = after?.spec.mode === 'global' && !after.stopped ? view.globalNodes(after.spec.placement) : undefined;
+  const delta = planDelta({before, after, containers, ...(desired === undefined ? {} : {desired})});
   const [strategy, placed] = await Promise.all([
     after === undefined ? undefined : optional(context, () => call(context.bus, subjects.explainStrategy, {}, {spec: after.spec})),
     after === undefined || delta.create === 0 ? undefined : optional(context, () => askPlaces(context, view, after, delta)),
   ]);
-  return planOf({before, after, containers, strategy, placed});
+  return planOf({before, after, containers, ...(desired === undefined ? {} : {desired}), strategy, placed});
 }
 
 function askPlaces({bus}: Pick<ManagerContext, 'bus'>, view: ClusterView, app: AppRecord, {create, stop}: ReturnType<typeof planDelta>): Promise<NonNullable<PlanInput['placed']>> {
   const {namespace, name, spec} = app;
   const template = templateOf(spec);
-  const requests = Array.from({length: Math.min(create, MOST_PLACED)}, (_, index) => placementRequest({id: `${name}-${index + 1}`, namespace, app: name, template, volumeNode: (volume) => view.volumeNode(namespace, volume)}));
+  const requests = Array.from({length: Math.min(create, MOST_PLACED)}, (_, index) => placementRequest({id: `${name}-${index + 1}`, namespace, app: name, template, perNode: spec.mode === 'global', volumeNode: (volume) => view.volumeNode(namespace, volume)}));
   return call(bus, subjects.place, {}, {requests, ignore: stop.map(({record}) => record.id)});
 }
 

@@ -15,6 +15,7 @@ import type {Steps} from '../model.ts';
 import {apps, appRevisions, rollouts} from './collections.ts';
 import {PlacementCommit} from './placement-commit.ts';
 import {untilWon} from './races.ts';
+import type {Silence} from './silence.ts';
 import type {ClusterView} from './view.ts';
 import {wakeNodes} from './wake-nodes.ts';
 
@@ -52,15 +53,17 @@ export class Reconciler {
   readonly #context: ManagerContext;
   readonly #view: ClusterView;
   readonly #fence: Fence;
+  readonly #silence: Pick<Silence, 'ms'>;
   /** What was last said about each app's unplaced containers, so that it is not said twice. */
   readonly #told = new Map<string, string>();
   /** The view must have come this far before a decision; undefined: ask the store how far it is. */
   #seen: number | undefined;
 
-  constructor(context: ManagerContext, view: ClusterView, fence: Fence) {
+  constructor(context: ManagerContext, view: ClusterView, fence: Fence, silence: Pick<Silence, 'ms'>) {
     this.#context = context;
     this.#view = view;
     this.#fence = fence;
+    this.#silence = silence;
     // Whatever an earlier leader committed came before this.
     this.#seen = fence.revision;
   }
@@ -76,17 +79,21 @@ export class Reconciler {
     // All that is decided upon is read here, before anything is awaited: the commit compares these very versions.
     const view = this.#view.appView(key);
     const basis = this.#basis(key);
+    const now = this.#context.now();
+    const located = new Map(view.containers.map((container) => [container.record.id, this.#view.whereabouts(container, view.app, now, (node) => this.#silence.ms(node))]));
     const steps = planSteps({
       ...view,
       waiting: view.app === undefined ? [] : this.#view.waiting(view.app),
-      knowsNode: (node) => this.#view.nodes.get(node) !== undefined,
-      now: this.#context.now(),
+      whereabouts: ({record}) => located.get(record.id) ?? {kind: 'settled'},
+      now,
     });
     const placing = await this.#place(view.app, steps, signal);
     const draft = new PlacementCommit(this.#view);
     this.#draftRemovals(draft, steps);
     if (steps.deleteApp) this.#draftDeletion(draft, key);
     this.#draftCreations(draft, placing);
+    // What was taken for lost is not where its machine registers at this very moment: it may run on.
+    if (!draft.isEmpty) for (const {record} of view.containers) if (located.get(record.id)?.kind === 'lost') draft.requireUnheard(record.node);
     await this.#commit(draft, basis);
     this.#tell(key, placing);
     // What could be done without the scheduler is done: now say that it failed.
@@ -135,7 +142,7 @@ export class Reconciler {
         subjects.place,
         {},
         {
-          requests: wanted.map(({id, template}) => placementRequest({id, namespace, app: name, template, volumeNode: (volume) => this.#view.volumeNode(namespace, volume)})),
+          requests: wanted.map(({id, template}) => placementRequest({id, namespace, app: name, template, perNode: app.spec.mode === 'global', volumeNode: (volume) => this.#view.volumeNode(namespace, volume)})),
           ignore: steps.forget.slice(0, BATCH),
           atLeast: this.#view.revision().n,
         },

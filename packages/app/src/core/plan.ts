@@ -13,16 +13,17 @@ export interface PlanInput {
   /** As it would be stored, with its revision. Undefined: a deletion. */
   readonly after?: AppRecord;
   readonly containers: readonly ContainerView[];
+  /** Containers that there should be; as many as the spec says when absent. */
+  readonly desired?: number;
   readonly strategy?: {readonly strategy: Rollout['strategy']; readonly because?: string};
   /** Where the containers that would be new can go. */
   readonly placed?: Pick<PlaceReply, 'placements' | 'refusals'>;
 }
 
 /** Containers to ask placements for: how many, and which go, leaving their room. */
-export function planDelta({before, after, containers}: Pick<PlanInput, 'before' | 'after' | 'containers'>): {readonly create: number; readonly stop: readonly ContainerView[]; readonly keep: readonly ContainerView[]} {
+export function planDelta({before, after, containers, desired = after === undefined || after.stopped ? 0 : after.spec.replicas}: Pick<PlanInput, 'before' | 'after' | 'containers' | 'desired'>): {readonly create: number; readonly stop: readonly ContainerView[]; readonly keep: readonly ContainerView[]} {
   const uid = before?.meta.uid;
   const live = containers.filter((view) => isLive(view) && view.record.appUid === uid);
-  const desired = after === undefined || after.stopped ? 0 : after.spec.replicas;
   const current = after === undefined ? [] : live.filter(({record}) => record.revision === after.revision);
   const tooMany = surplus(current, live, Math.max(0, current.length - desired));
   const keep = current.filter((view) => !tooMany.includes(view));

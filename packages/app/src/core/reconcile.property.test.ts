@@ -28,7 +28,7 @@ const state = fc
     return {
       ...(exists ? {app: record} : {}),
       ...(exists && counted ? {rollout: aRollout(record, {counts: counted})} : {}),
-      containers, waiting: waits ? [{app: 'db', message: 'not there'}] : [], knowsNode: (node) => node !== 'gone', now: epoch,
+      containers, waiting: waits ? [{app: 'db', message: 'not there'}] : [], whereabouts: ({record: {node}}) => (node === 'gone' ? {kind: 'gone'} : {kind: 'settled'}), now: epoch,
     };
   });
 

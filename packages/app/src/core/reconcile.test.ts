@@ -2,7 +2,7 @@ import {aContainer, anApp, aRollout, aStatus, at, epoch, running} from '../testi
 import type {AppView} from '../model.ts';
 import {planSteps, surplus, UNHEARD_MS, type ReconcileInput} from './reconcile.ts';
 
-const input = (view: Partial<ReconcileInput> & AppView): ReconcileInput => ({waiting: [], knowsNode: () => true, now: epoch, ...view});
+const input = (view: Partial<ReconcileInput> & AppView): ReconcileInput => ({waiting: [], whereabouts: () => ({kind: 'settled'}), now: epoch, ...view});
 const nothing = {create: [], remove: [], forget: [], deleteApp: false, wakeAt: undefined};
 
 describe('what has to be done', () => {
@@ -50,7 +50,7 @@ describe('what has to be done', () => {
 
   it('forgets what a machine held that left the cluster', () => {
     const record = aContainer(app, {removedAt: at(0)});
-    expect(planSteps(input({app, rollout: aRollout(app, {counts: []}), containers: [{record, status: aStatus()}], knowsNode: () => false})).forget).toEqual([record.id]);
+    expect(planSteps(input({app, rollout: aRollout(app, {counts: []}), containers: [{record, status: aStatus()}], whereabouts: () => ({kind: 'gone'})})).forget).toEqual([record.id]);
   });
 
   it('stops all of a stopped app, rollout or not', () => {

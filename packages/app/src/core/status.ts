@@ -10,12 +10,15 @@ import type {z} from 'zod';
 import type {AppView, ContainerView, Waiting} from '../model.ts';
 import {isFailing, isFinished, isGivenUp, isLive, isReady, isRunning} from './containers.ts';
 import {failureText} from './failure-text.ts';
+import type {Whereabouts} from './whereabouts.ts';
 
 export interface StatusInput extends AppView {
   readonly app: AppRecord;
   readonly waiting: readonly Waiting[];
   /** What the nodes say to the containers that have no machine; undefined: not asked, or they fit. */
   readonly refusals?: readonly z.infer<typeof NodeRefusal>[];
+  /** Containers whose machine is away, and that nothing takes the place of yet. */
+  readonly held?: readonly Extract<Whereabouts, {readonly kind: 'waiting'}>[];
   /** Address that ports published on a node are reached at. */
   readonly addressOf: (node: string) => string | undefined;
 }
@@ -53,12 +56,18 @@ export function missingContainers({app, rollout, containers}: AppView): number {
   }, 0);
 }
 
+/** Containers that there should be; one a machine is as many as the rollout counts. */
+export function desiredOf({app, rollout}: Pick<StatusInput, 'app' | 'rollout'>): number {
+  if (app.stopped || app.deletedAt !== undefined) return 0;
+  return app.spec.mode === 'global' ? (rollout?.counts.reduce((sum, {replicas}) => sum + replicas, 0) ?? 0) : app.spec.replicas;
+}
+
 function gather(input: StatusInput): Facts {
   const {app, containers} = input;
   const live = containers.filter((view) => isLive(view) && view.record.appUid === app.meta.uid);
   return {
     ...input,
-    desired: app.stopped || app.deletedAt !== undefined ? 0 : app.spec.replicas,
+    desired: desiredOf(input),
     live,
     ready: live.filter(isReady).length,
     running: live.filter(isRunning).length,
@@ -75,6 +84,7 @@ function phaseOf(facts: Facts): AppStatus['phase'] {
   if (desired > 0 && finished >= desired) return 'completed';
   if (app.spec.mode === 'job') return jobPhase(facts);
   if (live.length === 0 && desired > 0 && (waiting.length > 0 || refusals !== undefined)) return 'pending';
+  if (ready === 0 && (facts.held?.length ?? 0) > 0) return 'pending';
   switch (rollout?.phase) {
     case undefined:
       return live.length === 0 ? 'pending' : 'progressing';
@@ -122,6 +132,10 @@ function conditionsOf(facts: Facts): Condition[] {
   }
   if (facts.unplaced > 0 && facts.refusals !== undefined) {
     conditions.push({type: 'Placed', status: 'false', reason: 'Unplaced', message: unplacedText(facts.unplaced, facts.refusals), since});
+  }
+  const [first, ...rest] = facts.held ?? [];
+  if (first !== undefined) {
+    conditions.push({type: 'Replaced', status: 'false', reason: first.reason, message: `${first.message}${rest.length === 0 ? '' : ` (and ${rest.length} more)`}`, since});
   }
   const [worst, ...others] = failing;
   if (worst !== undefined) {
