@@ -1,0 +1,83 @@
+/** The other end of the sidecar's socket, for the agent and tools. */
+import {resolve} from 'node:path';
+import {Client, credentials, type ServiceError} from '@grpc/grpc-js';
+import {sidecarErrors} from '../errors.ts';
+import {type Member, MembershipService, type Statistics, type LeaderReply, type WatchReply} from './messages.ts';
+import {fromStatus} from './status.ts';
+
+export type {LeaderReply, Member, Statistics, WatchReply};
+
+const DEADLINE_MS = 10_000;
+
+/** Every call rejects with the error of the sidecar, or `sidecar-absent` 503. */
+export interface SidecarClient extends Disposable {
+  members(): Promise<{readonly self: string; readonly members: readonly Member[]}>;
+  /** First the whole, then changes; ends when the signal is aborted. */
+  watch(signal: AbortSignal): AsyncIterable<WatchReply>;
+  /** IP addresses and ports; answers how many answered. */
+  join(addresses: readonly string[]): Promise<number>;
+  leave(): Promise<void>;
+  /** Fingerprints, the one that is used first; so of all of these. */
+  keys(): Promise<readonly string[]>;
+  installKey(key: Uint8Array): Promise<readonly string[]>;
+  useKey(fingerprint: string): Promise<readonly string[]>;
+  removeKey(fingerprint: string): Promise<readonly string[]>;
+  statistics(): Promise<Statistics>;
+  /** An empty name: nobody is known to lead. */
+  leader(): Promise<LeaderReply>;
+}
+
+type Service = typeof MembershipService;
+type Unary = Exclude<keyof Service, 'watch'>;
+type RequestOf<M extends keyof Service> = Parameters<Service[M]['requestSerialize']>[0];
+type ReplyOf<M extends keyof Service> = ReturnType<Service[M]['responseDeserialize']>;
+
+/** Nothing is connected before the first call. */
+export function connectSidecar(socket: string): SidecarClient {
+  const path = resolve(socket);
+  // No HTTP proxy stands before a socket.
+  const client = new Client(`unix:${path}`, credentials.createInsecure(), {'grpc.enable_http_proxy': 0, 'grpc.enable_channelz': 0});
+  const call = <M extends Unary>(name: M, request: RequestOf<M>): Promise<ReplyOf<M>> => {
+    const {path: method, requestSerialize, responseDeserialize} = MembershipService[name] as unknown as {path: string; requestSerialize(value: RequestOf<M>): Buffer; responseDeserialize(bytes: Buffer): ReplyOf<M>};
+    return new Promise((settle, reject) => {
+      client.makeUnaryRequest(method, requestSerialize, responseDeserialize, request, {deadline: Date.now() + DEADLINE_MS}, (error, reply) => {
+        if (error || reply === undefined) reject(error ? asThrown(error, path) : new Error('no reply'));
+        else settle(reply);
+      });
+    });
+  };
+  const fingerprints = async (reply: Promise<{readonly fingerprints: readonly string[]}>): Promise<readonly string[]> => (await reply).fingerprints;
+  return {
+    members: () => call('listMembers', {}),
+    watch: (signal) => watch(client, path, signal),
+    join: async (addresses) => (await call('join', {addresses})).joined,
+    leave: async () => void (await call('leave', {})),
+    keys: () => fingerprints(call('listKeys', {})),
+    installKey: (key) => fingerprints(call('installKey', {key})),
+    useKey: (fingerprint) => fingerprints(call('useKey', {fingerprint})),
+    removeKey: (fingerprint) => fingerprints(call('removeKey', {fingerprint})),
+    statistics: () => call('getStatistics', {}),
+    leader: () => call('getLeader', {}),
+    [Symbol.dispose]: () => client.close(),
+  };
+}
+
+async function* watch(client: Client, socket: string, signal: AbortSignal): AsyncGenerator<WatchReply> {
+  const {path, requestSerialize, responseDeserialize} = MembershipService.watch;
+  const stream = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, {});
+  const cancel = (): void => stream.cancel();
+  signal.addEventListener('abort', cancel, {once: true});
+  try {
+    if (signal.aborted) return;
+    for await (const reply of stream as AsyncIterable<WatchReply>) yield reply;
+  } catch (error) {
+    if (!signal.aborted) throw asThrown(error as ServiceError, socket);
+  } finally {
+    signal.removeEventListener('abort', cancel);
+    cancel();
+  }
+}
+
+function asThrown(error: ServiceError, socket: string): Error {
+  return fromStatus(error) ?? sidecarErrors['sidecar-absent'](`No sidecar answers at ${socket} (${error.details}). Start one with: hivemind membership --name NAME --bind HOST:PORT --socket ${socket}`, {cause: error});
+}

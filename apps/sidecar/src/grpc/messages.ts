@@ -1,0 +1,94 @@
+/** `proto/membership.proto` as tables. A test holds one to the other. */
+import {bytes, type Decoded, double, field, flag, mapOf, type MessageType, messageType, nested, oneOf, optional, repeated, text, unsigned} from './protobuf.ts';
+
+export const Member = messageType({
+  name: field(1, text),
+  host: field(2, text),
+  port: field(3, unsigned),
+  state: field(4, oneOf('alive', 'suspect', 'dead', 'left')),
+  incarnation: field(5, unsigned),
+  sinceMs: field(6, unsigned),
+  rttMs: optional(7, double),
+  described: field(8, flag),
+  zone: field(9, text),
+  agentVersion: field(10, text),
+  api: field(11, text),
+  tags: mapOf(12, text),
+});
+export type Member = Decoded<typeof Member>;
+
+const Empty = messageType({});
+export const MemberList = messageType({members: repeated(1, nested(Member)), self: field(2, text)});
+export const WatchReply = messageType({
+  whole: optional(1, nested(MemberList)),
+  change: field(2, oneOf('joined', 'suspected', 'cleared', 'died', 'left', 'updated')),
+  member: optional(3, nested(Member)),
+});
+export type WatchReply = Decoded<typeof WatchReply>;
+export const JoinRequest = messageType({addresses: repeated(1, text)});
+export const JoinReply = messageType({joined: field(1, unsigned)});
+export const InstallKeyRequest = messageType({key: field(1, bytes)});
+export const KeyRequest = messageType({fingerprint: field(1, text)});
+export const KeyList = messageType({fingerprints: repeated(1, text)});
+export const Statistics = messageType({
+  health: field(1, unsigned),
+  members: mapOf(2, unsigned),
+  packetsIn: field(3, unsigned),
+  packetsOut: field(4, unsigned),
+  bytesIn: field(5, unsigned),
+  bytesOut: field(6, unsigned),
+  dropped: mapOf(7, unsigned),
+  probes: field(8, unsigned),
+  probeFailures: field(9, unsigned),
+  pushPulls: field(10, unsigned),
+  metricsAddress: field(11, text),
+  restarts: mapOf(12, unsigned),
+  residentMemory: field(13, unsigned),
+  bus: field(14, text),
+});
+export type Statistics = Decoded<typeof Statistics>;
+export const LeaderReply = messageType({
+  name: field(1, text),
+  node: field(2, text),
+  since: field(3, text),
+  epoch: field(4, text),
+  revision: field(5, unsigned),
+  provisional: field(6, flag),
+});
+export type LeaderReply = Decoded<typeof LeaderReply>;
+
+interface Method<Request, Reply> {
+  readonly path: string;
+  readonly requestStream: false;
+  readonly responseStream: boolean;
+  readonly requestSerialize: (value: Request) => Buffer;
+  readonly requestDeserialize: (bytes: Buffer) => Request;
+  readonly responseSerialize: (value: Reply) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => Reply;
+}
+
+function method<Request, Reply>(name: string, request: MessageType<Request>, reply: MessageType<Reply>, responseStream = false): Method<Request, Reply> {
+  return {
+    path: `/hivemind.membership.v1.Membership/${name}`,
+    requestStream: false,
+    responseStream,
+    requestSerialize: request.encode,
+    requestDeserialize: request.decode,
+    responseSerialize: reply.encode,
+    responseDeserialize: reply.decode,
+  };
+}
+
+/** The service as @grpc/grpc-js takes it. */
+export const MembershipService = {
+  listMembers: method('ListMembers', Empty, MemberList),
+  watch: method('Watch', Empty, WatchReply, true),
+  join: method('Join', JoinRequest, JoinReply),
+  leave: method('Leave', Empty, Empty),
+  listKeys: method('ListKeys', Empty, KeyList),
+  installKey: method('InstallKey', InstallKeyRequest, KeyList),
+  useKey: method('UseKey', KeyRequest, KeyList),
+  removeKey: method('RemoveKey', KeyRequest, KeyList),
+  getStatistics: method('GetStatistics', Empty, Statistics),
+  getLeader: method('GetLeader', Empty, LeaderReply),
+};

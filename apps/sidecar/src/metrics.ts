@@ -1,0 +1,92 @@
+/** Liveness and Prometheus metrics over HTTP, on loopback as a rule. */
+import {once} from 'node:events';
+import {createServer, type Server} from 'node:http';
+import type {MemberStatistics} from '@hivemind/membership/model';
+
+export interface Vitals {
+  /** Undefined while membership is being started again. */
+  readonly statistics: MemberStatistics | undefined;
+  readonly tenants: Readonly<Record<string, {readonly running: boolean; readonly restarts: number}>>;
+  /** Absent: there is no bus. */
+  readonly busConnected?: boolean;
+  /** Bytes. */
+  readonly residentMemory: number;
+}
+
+type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
+
+/** Prometheus' text format, version 0.0.4. */
+export function metricsText({statistics, tenants, busConnected, residentMemory}: Vitals): string {
+  const one = (value: number): readonly Sample[] => [[{}, value]];
+  const by = (label: string, values: Readonly<Record<string, number>>): readonly Sample[] => Object.entries(values).map(([name, value]) => [{[label]: name}, value]);
+  const ofTenants = (value: (tenant: {running: boolean; restarts: number}) => number) => by('tenant', Object.fromEntries(Object.entries(tenants).map(([name, tenant]) => [name, value(tenant)])));
+  return [
+    family('hivemind_sidecar_tenant_up', 'gauge', 'Whether the thread of a tenant is there.', ofTenants(({running}) => Number(running))),
+    family('hivemind_sidecar_tenant_restarts_total', 'counter', 'How often a tenant was started again.', ofTenants(({restarts}) => restarts)),
+    family('hivemind_sidecar_bus_connected', 'gauge', 'Whether the bus is there.', busConnected === undefined ? [] : one(Number(busConnected))),
+    family('process_resident_memory_bytes', 'gauge', 'Resident memory of the process.', one(residentMemory)),
+    ...(statistics ? ofMembership(statistics, one, by) : []),
+  ].join('');
+}
+
+function ofMembership(statistics: MemberStatistics, one: (value: number) => readonly Sample[], by: (label: string, values: Readonly<Record<string, number>>) => readonly Sample[]): readonly string[] {
+  const {health, members, packetsIn, packetsOut, bytesIn, bytesOut, dropped, probes, probeFailures, pushPulls} = statistics;
+  return [
+    family('hivemind_membership_health_score', 'gauge', 'Local health: 0 is well, 8 is worst.', one(health)),
+    family('hivemind_membership_members', 'gauge', 'Members by state, as this machine sees them.', by('state', members)),
+    family('hivemind_membership_packets_total', 'counter', 'Datagrams.', by('direction', {in: packetsIn, out: packetsOut})),
+    family('hivemind_membership_bytes_total', 'counter', 'Bytes of datagrams and streams.', by('direction', {in: bytesIn, out: bytesOut})),
+    family('hivemind_membership_dropped_total', 'counter', 'Packets thrown away, by reason.', by('reason', dropped)),
+    family('hivemind_membership_probes_total', 'counter', 'Members probed.', one(probes)),
+    family('hivemind_membership_probe_failures_total', 'counter', 'Probes that nobody answered.', one(probeFailures)),
+    family('hivemind_membership_push_pulls_total', 'counter', 'Whole views exchanged.', one(pushPulls)),
+  ];
+}
+
+function family(name: string, type: 'gauge' | 'counter', help: string, samples: readonly Sample[]): string {
+  if (samples.length === 0) return '';
+  const lines = samples.map(([labels, value]) => {
+    const inside = Object.entries(labels).map(([label, text]) => `${label}=${JSON.stringify(text)}`).join(',');
+    return `${name}${inside === '' ? '' : `{${inside}}`} ${value}\n`;
+  });
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
+}
+
+export interface MetricsServer {
+  readonly host: string;
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** Serves `/livez` and `/metrics`. Rejects as `listen` of node:net does. */
+export async function serveMetrics({host, port}: {readonly host: string; readonly port: number}, vitals: () => Promise<Vitals>): Promise<MetricsServer> {
+  const server = createServer({requestTimeout: 10_000, headersTimeout: 10_000}, (request, response) => {
+    const path = request.url?.split('?', 1)[0];
+    const answer = (status: number, text: string, type = 'text/plain; charset=utf-8'): void => void response.writeHead(status, {'content-type': type, ...(status === 405 ? {allow: 'GET, HEAD'} : {})}).end(text);
+    if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'GET /livez or /metrics\n');
+    if (path !== '/livez' && path !== '/metrics') return answer(404, 'There is /livez and /metrics\n');
+    vitals().then(
+      (now) => {
+        if (path === '/metrics') return answer(200, metricsText(now), 'text/plain; version=0.0.4; charset=utf-8');
+        const down = Object.entries(now.tenants).filter(([, {running}]) => !running).map(([name]) => name);
+        return answer(down.length === 0 ? 200 : 503, down.length === 0 ? 'ok\n' : `being started again: ${down.join(', ')}\n`);
+      },
+      () => answer(503, 'not available now\n'),
+    );
+  });
+  server.listen(port, host);
+  await once(server, 'listening');
+  return {host, port: portOf(server), close: () => close(server)};
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+async function close(server: Server): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeAllConnections();
+  await closed;
+}

@@ -1,0 +1,177 @@
+/**
+ * The machine's long-lived process beside the agent. What must outlive an agent lives here: each part a tenant on a thread of
+ * its own, membership of the ring the first. This thread serves the socket, the metrics and the bus for them.
+ */
+import {randomUUID} from 'node:crypto';
+import {readFile, stat} from 'node:fs/promises';
+import {isIP} from 'node:net';
+import {join, resolve} from 'node:path';
+import type {Bus} from '@hivemind/bus';
+import {isError} from '@hivemind/contracts/define-errors';
+import type {Address} from '@hivemind/membership/model';
+import type {Logger} from 'pino';
+import {type BusConnection, seekBus} from './bus-connection.ts';
+import type {HostPort} from './address.ts';
+import {sidecarErrors} from './errors.ts';
+import type {Statistics} from './grpc/messages.ts';
+import {serveSocket} from './grpc/server.ts';
+import {parseKeyFile} from './key-file.ts';
+import {createKeys} from './keys.ts';
+import {LeaderWatch} from './leader-watch.ts';
+import {joinByName} from './membership/join-by-name.ts';
+import {RemoteMember} from './membership/remote-member.ts';
+import {membershipTenant} from './membership/tenant.ts';
+import {serveMetrics} from './metrics.ts';
+import {addressText} from './report.ts';
+import {keepTenants, type Tenants} from './tenants.ts';
+
+export interface SidecarOptions {
+  /** Of the machine, the only one in the ring. */
+  readonly name: string;
+  /** Where the ring is spoken, UDP and TCP. Port 0: any that is free. */
+  readonly bind: Address;
+  /** What others are told, where that is another address. */
+  readonly advertise?: Address;
+  /** Members of the ring; names are looked up until one answers. */
+  readonly join?: readonly HostPort[];
+  /** Base64 keys, one a line, the first sends. Rewritten when keys are changed through the socket. */
+  readonly keyFile?: string;
+  readonly zone?: string;
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly agentVersion?: string;
+  /** `host:port` where the machine's agent or API answers. */
+  readonly api?: string;
+  /** What it remembers of the ring is kept in `sidecar/` of it. Absent: nothing is kept. */
+  readonly dataDir?: string;
+  /** Path of the unix socket. */
+  readonly socket: string;
+  /** Where liveness and metrics are served; default: any free port of 127.0.0.1. */
+  readonly metrics?: HostPort | 'off';
+  /** Rejects while the bus is away. Absent: there is no bus. */
+  readonly connectBus?: () => Promise<Bus>;
+  readonly logger: Logger;
+}
+
+export interface Sidecar {
+  readonly address: Address;
+  /** Absolute path. */
+  readonly socket: string;
+  /** `host:port`; undefined: off. */
+  readonly metrics: string | undefined;
+  /** Resolves when it was told, through its socket, to leave the ring: then it is to be stopped. */
+  readonly left: Promise<void>;
+  /** Tells the ring that it goes (bounded), and ends. */
+  stop(): Promise<void>;
+}
+
+type Undo = (() => Promise<unknown> | void)[];
+
+const setTimer = (callback: () => void, ms: number): (() => void) => {
+  const timer = setTimeout(callback, ms);
+  return () => clearTimeout(timer);
+};
+
+/**
+ * Resolves when it listens; the ring is joined and the bus found in the background.
+ * @throws `key-file-invalid` 422; `socket-in-use`, `address-in-use` 409; `socket-invalid`, `invalid-input` 422. What had been started is stopped then.
+ */
+export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
+  const undo: Undo = [];
+  let stopping: Promise<void> | undefined;
+  const stop = (): Promise<void> =>
+    (stopping ??= (async () => {
+      for (const step of undo.splice(0).toReversed()) await Promise.resolve().then(step).catch((err: unknown) => options.logger.warn({err}, 'something did not stop as it should'));
+    })());
+  try {
+    return {...(await startParts(options, undo)), stop};
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sidecar, 'stop'>> {
+  const {name, logger} = options;
+  const member = new RemoteMember(name);
+  const keys = createKeys({member, keys: await readKeys(options), file: options.keyFile, logger});
+  const left = Promise.withResolvers<void>();
+  const parts: {tenants?: Tenants; bus?: BusConnection; metrics?: string} = {};
+  const membership = membershipTenant({member, settings: () => settingsOf(options, keys.current()), logger: logger.child({tenant: 'membership'})});
+  const leader = new LeaderWatch({member, now: () => performance.now(), random: Math.random, setTimer});
+  undo.push(() => leader.stop());
+
+  const socket = await serveSocket({
+    path: options.socket, member, keys,
+    leader: () => leader.view(),
+    statistics: () => statisticsOf(member, parts),
+    async leave() {
+      await member.ask('leave');
+      membership.farewell = false;
+      left.resolve();
+    },
+  });
+  undo.push(() => socket.close());
+  const tenants = (parts.tenants = keepTenants([membership], {logger, setTimer, now: () => performance.now()}));
+  undo.push(() => tenants.stop());
+  const address = await membership.listening.catch((error: unknown) => {
+    membership.farewell = false;
+    throw error;
+  });
+  await leader.catchUp();
+  undo.push(joinByName({names: (options.join ?? []).filter(({host}) => isIP(host) === 0), member, setTimer, logger}));
+  parts.metrics = await startMetrics(options, member, parts, undo);
+  if (options.connectBus) {
+    const bus = (parts.bus = seekBus({connect: options.connectBus, setTimer, logger, onBus: async (connected) => (await import('./bus-link.ts')).linkToBus({bus: connected, member, leader, boot: randomUUID(), setTimer, logger})}));
+    undo.push(() => bus.stop());
+  }
+  logger.info({name, address: addressText(address), socket: socket.path, metrics: parts.metrics}, 'the sidecar is up');
+  return {address, socket: socket.path, metrics: parts.metrics, left: left.promise};
+}
+
+function settingsOf({name, bind, advertise, join: seeds = [], zone, tags, agentVersion, api, dataDir}: SidecarOptions, keys: readonly Uint8Array[]) {
+  const metadata = {zone, agentVersion, api, tags: tags && Object.keys(tags).length > 0 ? tags : undefined};
+  return {
+    name, bind, advertise,
+    join: seeds.filter(({host}) => isIP(host) !== 0),
+    keys: keys.length > 0 ? keys : undefined,
+    metadata: Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== undefined)),
+    dataDir: dataDir === undefined ? undefined : join(resolve(dataDir), 'sidecar'),
+  };
+}
+
+async function readKeys({keyFile, logger}: SidecarOptions): Promise<readonly Uint8Array[]> {
+  if (keyFile === undefined) return [];
+  try {
+    const [text, {mode}] = await Promise.all([readFile(keyFile, 'utf8'), stat(keyFile)]);
+    if ((mode & 0o077) !== 0) logger.warn({keyFile, mode: (mode & 0o777).toString(8)}, 'others than its owner may read the key file: chmod 600 it');
+    return parseKeyFile(text);
+  } catch (cause) {
+    throw sidecarErrors['key-file-invalid'](`${keyFile}: ${(cause as Error).message}`, {cause});
+  }
+}
+
+async function startMetrics({metrics = {host: '127.0.0.1', port: 0}}: SidecarOptions, member: RemoteMember, parts: {tenants?: Tenants; bus?: BusConnection}, undo: Undo): Promise<string | undefined> {
+  if (metrics === 'off') return undefined;
+  const server = await serveMetrics(metrics, async () => ({
+    statistics: await member.ask('statistics').catch((error: unknown) => {
+      if (isError(error, 'tenant-down')) return undefined;
+      throw error;
+    }),
+    tenants: parts.tenants?.status() ?? {},
+    ...(parts.bus ? {busConnected: parts.bus.state() === 'connected'} : {}),
+    residentMemory: process.memoryUsage.rss(),
+  }));
+  undo.push(() => server.close());
+  return addressText(server);
+}
+
+async function statisticsOf(member: RemoteMember, {tenants, bus, metrics}: {tenants?: Tenants; bus?: BusConnection; metrics?: string}): Promise<Statistics> {
+  const restarts = Object.entries(tenants?.status() ?? {}).map(([tenant, status]) => [tenant, status.restarts] as const);
+  return {
+    ...(await member.ask('statistics')),
+    metricsAddress: metrics ?? '',
+    restarts: Object.fromEntries(restarts),
+    residentMemory: process.memoryUsage.rss(),
+    bus: bus?.state() ?? 'off',
+  };
+}
