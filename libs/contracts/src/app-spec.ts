@@ -232,9 +232,7 @@ export function unsupportedFields(spec: AppSpec): readonly {readonly path: strin
     if (when) refused.push({path: `spec.${path}`, message: `is not acted upon yet; ${way}`});
   };
   refuse('autoscale', spec.autoscale !== undefined, 'set replicas instead');
-  refuse('mode', spec.mode === 'global' || spec.mode === 'cron', 'use replicated or job');
-  refuse('singleton', spec.singleton !== undefined, 'use replicas: 1 with update.strategy: recreate');
-  refuse('fencing', spec.fencing !== undefined, 'leave it out');
+  refuse('mode', spec.mode === 'cron', 'use replicated, global or job');
   refuse('service', spec.service !== undefined, 'other apps of the namespace reach this one by its name');
   refuse('resources.disk', spec.resources.disk !== undefined, 'leave it out');
   for (const kind of ['startup', 'readiness', 'liveness'] as const) refuse(`health.${kind}.grpc`, spec.health[kind]?.grpc !== undefined, 'use http, tcp or exec');

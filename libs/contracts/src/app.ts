@@ -122,6 +122,13 @@ export const Plan = z.object({
 });
 export type Plan = z.infer<typeof Plan>;
 
+/**
+ * Collection `host-ports`, key: protocol/port. The app that last asked for a fixed port of the machines. It puts those who ask
+ * for one port in order, so that each sees the one before; whose port it is, the apps themselves say. Owner: app.
+ */
+export const HostPortRecord = z.object({port: z.number().int(), protocol: z.enum(['tcp', 'udp']), app: z.string()});
+export type HostPortRecord = z.infer<typeof HostPortRecord>;
+
 /** A thing that happened, for people. Collection `events`, key: namespace/time-id. Append only; each record has one writer. */
 export const EventRecord = z.object({
   time: z.string(),

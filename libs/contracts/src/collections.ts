@@ -3,7 +3,7 @@
  * writes each; the others only read.
  */
 import {z} from 'zod';
-import {AppRecord, AppRevision, ConfigRecord, EventRecord, NamespaceRecord, Rollout} from './app.ts';
+import {AppRecord, AppRevision, ConfigRecord, EventRecord, HostPortRecord, NamespaceRecord, Rollout} from './app.ts';
 import {AllocationRecord, AssignmentRecord, ContainerRecord, ContainerStatusRecord, StrangerRecord} from './container.ts';
 import {NodeBrake, NodeSettings, NodeVerdict} from './node-life.ts';
 import {LeaderRecord, MemberRecord} from './membership.ts';
@@ -30,6 +30,7 @@ export const collections = {
   apps: {name: 'apps', schema: AppRecord, version: 1},
   appRevisions: {name: 'app-revisions', schema: AppRevision, version: 1},
   configs: {name: 'configs', schema: ConfigRecord, version: 1},
+  hostPorts: {name: 'host-ports', schema: HostPortRecord, version: 1},
   containers: {name: 'containers', schema: ContainerRecord, version: 1},
   allocations: {name: 'allocations', schema: AllocationRecord, version: 1},
   assignments: {name: 'assignments', schema: AssignmentRecord, version: 1},

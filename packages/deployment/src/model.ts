@@ -26,6 +26,8 @@ export interface RolloutInput {
   readonly containers: readonly ObservedContainer[];
   /** Revisions that still exist, and so can be gone back to. */
   readonly revisions: ReadonlySet<number>;
+  /** Of an app with one container a machine: the machines that it is on, or may be. */
+  readonly machines?: number;
   readonly now: number;
 }
 

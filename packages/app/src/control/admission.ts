@@ -1,11 +1,14 @@
 /** May this app be? Everything that is checked before a spec is accepted, each refusal with a field and a way out. */
 import {call} from '@hivemind/bus';
-import {isError, placementRequest, resourceKey, subjects, templateOf, unsupportedFields, type AppRecord, type FieldError} from '@hivemind/contracts';
+import {durationMs, isError, placementRequest, resourceKey, subjects, templateOf, unsupportedFields, type AppRecord, type FieldError} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
 import {dependencyCircle} from '../core/dependencies.ts';
 import {portClash, portErrors} from '../core/host-ports.ts';
 import {errors} from '../errors.ts';
 import type {ClusterView} from './view.ts';
+
+/** The shortest lease of what must never run twice, ms: some heartbeats may be lost without a stop. */
+const MIN_FENCING_MS = 5_000;
 
 export type Candidate = Pick<AppRecord, 'namespace' | 'name' | 'spec'>;
 
@@ -14,7 +17,7 @@ export async function admit(context: Pick<ManagerContext, 'bus' | 'logger'>, vie
   const {name, spec} = candidate;
   const refused = unsupportedFields(spec);
   if (refused[0]) throw errors['not-supported'](`${refused[0].path} ${refused[0].message}`, {errors: refused});
-  const wrong = [...portErrors(spec.ports), ...circleErrors(candidate, view)];
+  const wrong = [...portErrors(spec.ports), ...onceErrors(spec), ...circleErrors(candidate, view)];
   if (wrong[0]) throw errors['invalid-input'](`App ${name} is not valid: ${wrong[0].path} ${wrong[0].message}`, {errors: wrong});
   const [admission, misfit] = await Promise.all([askSecurity(context, candidate), neverFits(context, view, candidate)]);
   if (admission[0]) throw errors['invalid-input'](`App ${name} is not admitted: ${admission[0].path} ${admission[0].message}`, {errors: admission});
@@ -25,6 +28,16 @@ export async function admit(context: Pick<ManagerContext, 'bus' | 'logger'>, vie
     const message = `${port.host}/${port.protocol} belongs to app ${other.namespace}/${other.name}: use another port, 0 for any free one, or a range`;
     throw errors['port-conflict'](`Host port ${message}`, {errors: [{path: `spec.ports[${index}].host`, message}]});
   }
+}
+
+/** What says that two must never run, and asks for two. */
+function onceErrors({singleton, fencing, replicas, mode}: AppRecord['spec']): readonly FieldError[] {
+  if (singleton !== true && fencing === undefined) return [];
+  if (mode === 'global') return [{path: 'spec.mode', message: 'is global, one container on each machine: that is never a singleton, nor fenced'}];
+  if (singleton === true && replicas > 1) return [{path: 'spec.replicas', message: `${replicas}: a singleton has one; leave singleton out, or write 1`}];
+  if (singleton === false && fencing !== undefined) return [{path: 'spec.fencing', message: 'guards what must never run twice: leave it out, or leave out singleton: false'}];
+  const leaseMs = durationMs(fencing?.lease ?? '30s');
+  return leaseMs < MIN_FENCING_MS ? [{path: 'spec.fencing.lease', message: `${fencing?.lease}: a pause of its machine would stop it; write ${MIN_FENCING_MS / 1000}s or more`}] : [];
 }
 
 function circleErrors({namespace, name, spec}: Candidate, view: ClusterView): readonly FieldError[] {
@@ -45,7 +58,7 @@ async function askSecurity({bus}: Pick<ManagerContext, 'bus'>, {namespace, name,
  * be asked, nothing is known to be impossible: the app waits, and says why.
  */
 async function neverFits({bus, logger}: Pick<ManagerContext, 'bus' | 'logger'>, view: ClusterView, {namespace, name, spec}: Candidate): Promise<readonly FieldError[]> {
-  const request = placementRequest({id: name, namespace, app: name, template: templateOf(spec), volumeNode: (volume) => view.volumeNode(namespace, volume)});
+  const request = placementRequest({id: name, namespace, app: name, template: templateOf(spec), perNode: spec.mode === 'global', volumeNode: (volume) => view.volumeNode(namespace, volume)});
   if (request.memory === 0 && request.cpu === 0) return [];
   try {
     const {refusals} = await call(bus, subjects.place, {}, {requests: [request], onEmpty: true});

@@ -2,14 +2,14 @@
  * Every write of an app by a person: read, decide, admit, and put app and revision in one transaction that compares what
  * was read. A lost race without `If-Match` reads and decides anew.
  */
-import {resourceKey, revisionKey, type AppRecord, type AppSpec, type HivemindError} from '@hivemind/contracts';
+import {resourceKey, revisionKey, type AppRecord, type AppSpec, type HivemindError, type HostPortRecord} from '@hivemind/contracts';
 import {checkMatch, recordEvent, type ManagerContext} from '@hivemind/service';
 import {commit, type Compare, type Stored, type Write} from '@hivemind/store';
 import {canonical} from '../core/canonical.ts';
 import {revisionNumber, revisionOf, revisionsToForget} from '../core/revision.ts';
 import {errors} from '../errors.ts';
 import {admit} from './admission.ts';
-import {appRevisions, apps, namespaces} from './collections.ts';
+import {appRevisions, apps, hostPorts, namespaces} from './collections.ts';
 import {newNamespace} from './namespace-record.ts';
 import {untilWon} from './races.ts';
 import type {ClusterView} from './view.ts';
@@ -38,6 +38,14 @@ export interface Draft {
   readonly before: Stored<AppRecord> | undefined;
   readonly after: AppRecord;
   readonly changed: boolean;
+  /** The fixed host ports it asks for, as they were before it was admitted. */
+  readonly ports: readonly PortClaim[];
+}
+
+interface PortClaim {
+  readonly key: string;
+  readonly stored: Stored<HostPortRecord> | undefined;
+  readonly record: HostPortRecord;
 }
 
 export class AppWrites {
@@ -82,8 +90,23 @@ export class AppWrites {
     const after = this.#apply(namespace, name, before?.value, change(before?.value));
     const changed = canonical(after) !== canonical(before?.value);
     const specChanged = before === undefined || canonical(before.value.spec) !== canonical(after.spec);
-    if (specChanged && after.deletedAt === undefined) await admit(this.#context, this.#view, after);
-    return {before, after, changed};
+    if (!specChanged || after.deletedAt !== undefined) return {before, after, changed, ports: []};
+    const ports = await this.#portClaims(after);
+    await admit(this.#context, this.#view, after);
+    return {before, after, changed, ports};
+  }
+
+  /** Read before anybody looks whose ports these are: whoever else is admitted from here on moves them, and one of the two begins anew. */
+  async #portClaims({namespace, name, spec}: AppRecord): Promise<readonly PortClaim[]> {
+    const fixed = new Map(spec.ports.flatMap(({host, protocol}) => (typeof host === 'number' && host > 0 ? [[`${protocol}/${host}`, {port: host, protocol, app: resourceKey(namespace, name)}] as const] : [])));
+    if (fixed.size === 0) return [];
+    const found = await this.#context.store.getMany([...fixed.keys()].map((key) => ({collection: hostPorts.name, key})));
+    const claims = [...fixed].map(([key, record], index): PortClaim => {
+      const stored = found[index];
+      return {key, record, stored: stored && hostPorts.decode(stored)};
+    });
+    await this.#view.catchUp(Math.max(...claims.map(({stored}) => stored?.version ?? 0)));
+    return claims;
   }
 
   #apply(namespace: string, name: string, before: AppRecord | undefined, change: Change): AppRecord {
@@ -97,11 +120,12 @@ export class AppWrites {
     return {...next, revision: revisionNumber(before, next), meta: {...base.meta, generation, updatedAt: now}};
   }
 
-  async #put({before, after}: Draft, cause: string): Promise<Stored<AppRecord>> {
+  async #put({before, after, ports}: Draft, cause: string): Promise<Stored<AppRecord>> {
     const key = resourceKey(after.namespace, after.name);
     const compare: Compare[] = [before ? apps.unchanged(before) : apps.absent(key)];
     const put = apps.putting(key, after, {previous: before});
-    const writes: Write[] = [put];
+    const writes: Write[] = [put, ...ports.map((claim) => hostPorts.putting(claim.key, claim.record, {previous: claim.stored}))];
+    compare.push(...ports.map((claim) => (claim.stored ? hostPorts.unchanged(claim.stored) : hostPorts.absent(claim.key))));
     if (before?.value.revision !== after.revision) {
       writes.push(appRevisions.putting(revisionKey(after.namespace, after.name, after.revision), revisionOf(after, cause, after.meta.updatedAt)));
       writes.push(...this.#pruning(key, after));

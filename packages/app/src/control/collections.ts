@@ -11,6 +11,7 @@ export const allocations = collection(collections.allocations);
 export const assignments = collection(collections.assignments);
 export const adoption = collection(collections.cluster);
 export const strangers = collection(collections.strangers);
+export const hostPorts = collection(collections.hostPorts);
 export const events = collection(collections.events);
 
 export const rollouts = collection(collections.rollouts);

@@ -27,6 +27,9 @@ const BATCH_BYTES = 4_000_000;
 const ASK_TIMEOUT_MS = 2000;
 /** Containers that one event names. */
 const TOLD_PLACES = 5;
+/** That machines are not ready yet, or still hold another one of the app, may pass: only what lasts so long (ms) is told. */
+const PASSING_MS = 3_000;
+const passing: ReadonlySet<string | undefined> = new Set(['ready', 'antiAffinity']);
 
 export interface Pass {
   /** ms since the epoch when to look again, whatever happens. */
@@ -56,6 +59,8 @@ export class Reconciler {
   readonly #silence: Pick<Silence, 'ms'>;
   /** What was last said about each app's unplaced containers, so that it is not said twice. */
   readonly #told = new Map<string, string>();
+  /** Since when (ms since the epoch) each app has containers without a machine. */
+  readonly #unplaced = new Map<string, number>();
   /** The view must have come this far before a decision; undefined: ask the store how far it is. */
   #seen: number | undefined;
 
@@ -95,10 +100,10 @@ export class Reconciler {
     // What was taken for lost is not where its machine registers at this very moment: it may run on.
     if (!draft.isEmpty) for (const {record} of view.containers) if (located.get(record.id)?.kind === 'lost') draft.requireUnheard(record.node);
     await this.#commit(draft, basis);
-    this.#tell(key, placing);
+    const tellAt = this.#tell(key, placing, now);
     // What could be done without the scheduler is done: now say that it failed.
     if (placing.failure !== undefined) throw placing.failure;
-    return {wakeAt: steps.wakeAt, unplaced: placing.refusals.length > 0};
+    return {wakeAt: tellAt === undefined ? steps.wakeAt : Math.min(tellAt, steps.wakeAt ?? Infinity), unplaced: placing.refusals.length > 0};
   }
 
   #basis(key: string): readonly Compare[] {
@@ -207,17 +212,26 @@ export class Reconciler {
     wakeNodes(this.#context, nodes, n);
   }
 
-  #tell(key: string, {records, refusals, failure}: Placing): void {
+  /** @returns when there will be more to tell, ms since the epoch */
+  #tell(key: string, {records, refusals, failure}: Placing, now: number): number | undefined {
     if (records.length > 0) {
       const places = records.slice(0, TOLD_PLACES).map(({id, node}) => `${id} on ${node}`).join(', ');
       this.#event(key, 'normal', 'Placed', `${records.length} placed: ${places}${records.length > TOLD_PLACES ? ' …' : ''}`);
     }
-    const message = refusals[0] && unplacedText(refusals.length, refusals[0].nodes);
-    if (message === undefined && failure === undefined) this.#told.delete(key);
-    if (message !== undefined && this.#told.get(key) !== message) {
-      this.#told.set(key, message);
-      this.#event(key, 'warning', 'Unplaced', message);
+    const [refusal] = refusals;
+    if (refusal === undefined) {
+      if (failure === undefined) this.#told.delete(key);
+      this.#unplaced.delete(key);
+      return undefined;
     }
+    const since = this.#unplaced.get(key) ?? now;
+    this.#unplaced.set(key, since);
+    if (now < since + PASSING_MS && refusal.nodes.every(({filter}) => passing.has(filter))) return since + PASSING_MS;
+    const message = unplacedText(refusals.length, refusal.nodes);
+    if (this.#told.get(key) === message) return undefined;
+    this.#told.set(key, message);
+    this.#event(key, 'warning', 'Unplaced', message);
+    return undefined;
   }
 
   #event(key: string, type: 'normal' | 'warning', reason: string, message: string): void {

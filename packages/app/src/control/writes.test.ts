@@ -19,7 +19,10 @@ describe('writing apps', () => {
     ['too many replicas', web({replicas: 1e6}), 'invalid-input', 'spec.replicas', 'more than 10000'],
     ['a port out of range', web({ports: [{container: 80, host: 70_000}]}), 'invalid-input', 'spec.ports[0].host', '70000'],
     ['a port twice', web({ports: [{container: 80, host: 80}, {container: 81, host: 80}]}), 'invalid-input', 'spec.ports[1].host', 'another port of the same app'],
-    ['a mode that is not acted upon', web({mode: 'global'}), 'not-supported', 'spec.mode', 'use replicated or job'],
+    ['a mode that is not acted upon', web({mode: 'cron'}), 'not-supported', 'spec.mode', 'use replicated, global or job'],
+    ['two of a singleton', web({singleton: true, replicas: 2}), 'invalid-input', 'spec.replicas', 'a singleton has one'],
+    ['a singleton on each machine', web({singleton: true, mode: 'global'}), 'invalid-input', 'spec.mode', 'never a singleton'],
+    ['a fence that a pause would trip', web({singleton: true, fencing: {lease: '1s'}}), 'invalid-input', 'spec.fencing.lease', 'write 5s or more'],
     ['what security refuses', web({privileged: true}), 'invalid-input', 'spec.privileged', 'is not allowed here'],
     ['waiting for itself', web({dependsOn: {web: 'started'}}), 'invalid-input', 'spec.dependsOn', 'web → web'],
     ['memory that no node has', web({resources: {memory: '64Gi'}}), 'does-not-fit', 'spec.resources.memory', 'n1: asks'],
@@ -36,6 +39,17 @@ describe('writing apps', () => {
     const response = await post({name: 'other', spec: {image: 'x', ports: [{container: 1, host: 8080}]}});
     expect([response.statusCode, response.json()]).toMatchObject([409, {code: 'port-conflict', errors: [{path: 'spec.ports[0].host', message: expect.stringContaining('app default/web')}]}]);
     expect((await cluster.request('PATCH', '/apps/web', {spec: {replicas: 1}})).statusCode).toBe(200);
+  });
+
+  it('gives one host port to one of two apps that ask at the same moment', async () => {
+    const asked = ['one', 'two', 'three'].map((name) => post({name, spec: {image: 'x', ports: [{container: 1, host: 8080}]}}));
+    const codes = (await Promise.all(asked)).map(({statusCode}) => statusCode);
+    expect(codes.toSorted()).toEqual([201, 409, 409]);
+  });
+
+  it('scales no app that has one container on each machine', async () => {
+    await post(web({mode: 'global'}));
+    expect((await cluster.request('POST', '/apps/web/scale', {replicas: 2})).json()).toMatchObject({status: 422, errors: [{path: 'replicas', message: expect.stringContaining('placement says on which')}]});
   });
 
   it('refuses a circle of dependencies that its last part would close', async () => {

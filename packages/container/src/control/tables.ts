@@ -15,6 +15,8 @@ export function openTables(store: Store, signal: AbortSignal, onError: (error: u
     statuses: informer({...follow, collection: containerStatus}),
     /** Machines that are heard. */
     leases: informer({...follow, collection: nodeLeases}),
+    verdicts: informer({...follow, collection: collection(collections.nodeVerdicts)}),
+    volumes: informer({...follow, collection: collection(collections.volumes)}),
   };
   return {...tables, ready: async () => void (await Promise.all(Object.values(tables).map((table) => table.ready())))};
 }

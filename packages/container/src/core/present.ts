@@ -1,13 +1,14 @@
 /** A container as the API answers it: what was decided, joined with what its node reports. */
-import {engineLabels, type Container, type ContainerRecord, type ContainerStatus, type ContainerStatusRecord} from '@hivemind/contracts';
+import {engineLabels, statusUnder, type Container, type ContainerRecord, type ContainerStatus, type ContainerStatusRecord, type NodeVerdict} from '@hivemind/contracts';
 
 /** Before its node has said anything. */
 const unreported: ContainerStatus = {phase: 'pending', ready: false, ports: [], restarts: 0, reason: 'Assigned', message: 'Its node has not reported it yet.'};
 
-export function presentContainer(record: ContainerRecord, version: number, reported: ContainerStatusRecord | undefined): Container {
+/** @param localVolume one of its volumes whose data is on its machine */
+export function presentContainer(record: ContainerRecord, version: number, reported: ContainerStatusRecord | undefined, verdict?: NodeVerdict, localVolume?: string): Container {
   const {id, namespace, app, node, revision, template, ports, createdAt, generation} = record;
   // A report of another node is about an earlier place.
-  const status = reported?.node === node ? reported.status : unreported;
+  const status = statusUnder(verdict, reported?.node === node ? reported.status : unreported, localVolume);
   return {
     kind: 'Container',
     name: id,

@@ -1,5 +1,5 @@
 /** Re-reads one app and writes the rollouts that the plan asks for. */
-import {resourceKey, revisionKey, splitKey, type Rollout} from '@hivemind/contracts';
+import {globalOn, resourceKey, revisionKey, splitKey, statusUnder, type AppRecord, type Rollout} from '@hivemind/contracts';
 import {recordEvent, type ManagerContext} from '@hivemind/service';
 import type {Compare, Fence, Stored, Write} from '@hivemind/store';
 import {observe, planRollout} from '../core/plan.ts';
@@ -30,7 +30,7 @@ export function createReconciler({context, tables, fence, wakeAt}: ReconcilerOpt
     const revisions = new Set(tables.revisions.byIndex('app', key).filter((revision) => revision.value.appUid === app.value.meta.uid).map((revision) => revision.value.number));
     // The revision is written with the app, but the two caches may stand apart for a moment: its change wakes this again.
     if (!revisions.has(app.value.revision)) return;
-    const decision = planRollout({app: app.value, rollouts: own.map((rollout) => rollout.value), containers: observed(tables, key), revisions, now: context.now()});
+    const decision = planRollout({app: app.value, rollouts: own.map((rollout) => rollout.value), containers: observed(tables, key), revisions, machines: machinesFor(tables, app.value), now: context.now()});
     if (decision.wakeAt !== undefined) wakeAt(key, decision.wakeAt);
     if (decision.writes.length === 0) return;
     const before = new Map(own.map((rollout) => [rollout.value.revision, rollout]));
@@ -97,5 +97,20 @@ export function observed(tables: Tables, key: string): readonly ObservedContaine
   return tables.containers
     .byIndex('app', key)
     .filter(({value}) => value.appUid === uid && value.namespace === namespace)
-    .map(({value}) => observe(value, statuses.get(value.id)));
+    // What was told to go with its machine dead can be waited for no longer; it goes when the machine is back.
+    .filter(({value}) => value.removedAt === undefined || tables.verdicts.get(value.node)?.value.state !== 'dead')
+    .map(({value}) => {
+      const status = statuses.get(value.id);
+      return observe(value, status && statusUnder(tables.verdicts.get(value.node)?.value, status));
+    });
+}
+
+/** The machines that an app with one container a machine is on: those that take one, and those that keep theirs. */
+export function machinesFor(tables: Tables, {spec, namespace, name}: AppRecord): number {
+  if (spec.mode !== 'global') return 0;
+  const held = new Set(tables.containers.byIndex('app', resourceKey(namespace, name)).filter(({value}) => value.removedAt === undefined).map(({value}) => value.node));
+  return tables.nodes.list().filter(({key, value}) => {
+    const here = globalOn(value, tables.verdicts.get(key)?.value.state ?? 'ready', spec.placement);
+    return here === 'yes' || (here === 'keep' && held.has(key));
+  }).length;
 }

@@ -6,7 +6,7 @@ import {z} from 'zod';
 import {command, desiredReplicas, goalOf} from '../core/plan.ts';
 import {errors} from '../errors.ts';
 import {Deployment} from '../model.ts';
-import {observed} from './reconciler.ts';
+import {machinesFor, observed} from './reconciler.ts';
 import {rollouts as rolloutCollection, type Tables} from './tables.ts';
 
 type Action = Parameters<typeof command>[1];
@@ -92,7 +92,7 @@ function presentRollout(stored: Stored<Rollout>, tables: Tables): z.infer<typeof
       startedAt: value.startedAt,
       ...(value.finishedAt === undefined ? {} : {finishedAt: value.finishedAt}),
       ...(value.deadlineAt === undefined ? {} : {deadlineAt: value.deadlineAt}),
-      desired: app ? desiredReplicas(app.value) : 0,
+      desired: app ? desiredReplicas(app.value, machinesFor(tables, app.value)) : 0,
       updated: live.filter((container) => container.revision === goalOf(value)).length,
       ready: live.filter((container) => container.ready).length,
     },

@@ -34,9 +34,10 @@ export function planRollout(input: RolloutInput): RolloutDecision {
   return {writes: changed ? [step.rollout] : [], wakeAt: step.wakeAt};
 }
 
-/** Containers that the app wants in all. */
-export function desiredReplicas(app: AppRecord): number {
-  return app.stopped ? 0 : app.spec.replicas;
+/** Containers that the app wants in all. @param machines of an app with one container a machine: those that it is on, or may be */
+export function desiredReplicas({stopped, spec}: AppRecord, machines = 0): number {
+  if (stopped) return 0;
+  return spec.mode === 'global' ? machines : spec.replicas;
 }
 
 /** The revision that a rollout is making so: its own, or the one it goes back to. */
@@ -98,9 +99,9 @@ function advance(input: RolloutInput, rollout: Rollout): Step {
       return restore(input, current);
     case 'paused':
     case 'aborted':
-      return {rollout: {...current, counts: resized(current, input.app)}, wakeAt: undefined};
+      return {rollout: {...current, counts: resized(current, input)}, wakeAt: undefined};
     default:
-      return {rollout: {...current, counts: [full(goalOf(current), desiredReplicas(input.app))]}, wakeAt: undefined};
+      return {rollout: {...current, counts: [full(goalOf(current), desiredReplicas(input.app, input.machines))]}, wakeAt: undefined};
   }
 }
 
@@ -109,10 +110,10 @@ function full(revision: number, replicas: number): RevisionCount {
 }
 
 /** A paused rollout keeps its mixture; a change of `replicas` goes to the revision that has most. */
-function resized(rollout: Rollout, app: AppRecord): readonly RevisionCount[] & Rollout['counts'] {
+function resized(rollout: Rollout, {app, machines}: RolloutInput): readonly RevisionCount[] & Rollout['counts'] {
   const total = rollout.counts.reduce((sum, count) => sum + count.replicas, 0);
-  const desired = desiredReplicas(app);
-  const {surge, unavailable} = boundsOf(rollout.strategy, app.spec);
+  const desired = desiredReplicas(app, machines);
+  const {surge, unavailable} = boundsOf(rollout.strategy, app.spec, desired);
   if (total >= Math.max(0, desired - unavailable) && total <= desired + surge && desired > 0) return rollout.counts;
   let missing = desired - total;
   return rollout.counts
@@ -142,7 +143,7 @@ function survey(input: RolloutInput, revision: number, healthyForMs: number) {
 
 function progress(input: RolloutInput, rollout: Rollout): Step {
   const {app, now} = input;
-  const desired = desiredReplicas(app);
+  const desired = desiredReplicas(app, input.machines);
   // An app's first containers replace nothing: being ready is enough.
   const seen = survey(input, rollout.revision, rollout.previous === null ? 0 : durationMs(app.spec.update.healthyFor));
   const deadlineMs = durationMs(app.spec.update.deadline);
@@ -154,7 +155,7 @@ function progress(input: RolloutInput, rollout: Rollout): Step {
   }
   // A failed rollout holds still: the old revision keeps what it has.
   if (next.phase === 'failed' && next.previous !== null) return {rollout: next, wakeAt: undefined};
-  const counts = nextCounts({desired, goal: next.revision, counts: next.counts, containers: input.containers, bounds: boundsOf(next.strategy, app.spec), available: seen.available});
+  const counts = nextCounts({desired, goal: next.revision, counts: next.counts, containers: input.containers, bounds: boundsOf(next.strategy, app.spec, desired), available: seen.available});
   next = {...next, counts: [...counts]};
   const asked = counts.find((count) => count.revision === next.revision)?.replicas ?? 0;
   const leftovers = input.containers.some((container) => container.revision !== next.revision);
@@ -185,9 +186,9 @@ function fail(input: RolloutInput, rollout: Rollout, failure: {reason: string; m
 /** Going back: the previous revision is known to work, so being ready is enough, and it may surge as the rollout did. */
 function restore(input: RolloutInput, rollout: Rollout): Step {
   const goal = goalOf(rollout);
-  const desired = desiredReplicas(input.app);
+  const desired = desiredReplicas(input.app, input.machines);
   const seen = survey(input, goal, 0);
-  const counts = nextCounts({desired, goal, counts: rollout.counts, containers: input.containers, bounds: boundsOf(rollout.strategy, input.app.spec), available: seen.available});
+  const counts = nextCounts({desired, goal, counts: rollout.counts, containers: input.containers, bounds: boundsOf(rollout.strategy, input.app.spec, desired), available: seen.available});
   const leftovers = input.containers.some((container) => container.revision !== goal);
   const done = seen.available >= desired && counts.length === 1 && (counts[0]?.replicas ?? 0) === desired && !leftovers;
   if (!done) return {rollout: {...rollout, counts: [...counts]}, wakeAt: undefined};
@@ -195,7 +196,7 @@ function restore(input: RolloutInput, rollout: Rollout): Step {
 }
 
 function advanceJob(input: RolloutInput, rollout: Rollout): Rollout {
-  const desired = desiredReplicas(input.app);
+  const desired = desiredReplicas(input.app, input.machines);
   const counts = [full(rollout.revision, desired)];
   const own = input.containers.filter((container) => container.revision === rollout.revision && !container.removing);
   const completed = own.filter((container) => container.completed).length;

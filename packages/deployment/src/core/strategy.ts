@@ -1,5 +1,5 @@
 /** Which way a change of an app proceeds, and the bounds it keeps. */
-import type {AppSpec} from '@hivemind/contracts';
+import {fencingOf, type AppSpec} from '@hivemind/contracts';
 
 export interface Strategy {
   readonly name: 'rolling' | 'recreate' | 'stop-first';
@@ -13,6 +13,8 @@ export interface Strategy {
  */
 export function chooseStrategy(spec: AppSpec): Strategy {
   if (spec.update.strategy === 'recreate') return {name: 'recreate'};
+  if (fencingOf(spec) !== undefined) return {name: 'stop-first', because: 'two of it must never run at once'};
+  if (spec.mode === 'global') return {name: 'stop-first', because: 'a machine has one of it at a time'};
   const port = spec.ports.find((candidate) => typeof candidate.host === 'number' && candidate.host > 0);
   if (port) return {name: 'stop-first', because: `host port ${port.host} can be held by one container of a machine at a time`};
   const volume = spec.volumes.find((candidate) => candidate.name !== undefined && !candidate.readOnly);
@@ -28,7 +30,8 @@ export interface Bounds {
   readonly stoppingCounts: boolean;
 }
 
-export function boundsOf(strategy: Strategy['name'], spec: AppSpec): Bounds {
+/** @param desired containers that there should be */
+export function boundsOf(strategy: Strategy['name'], spec: AppSpec, desired: number): Bounds {
   const {maxSurge, maxUnavailable} = spec.update;
   switch (strategy) {
     case 'rolling':
@@ -36,6 +39,6 @@ export function boundsOf(strategy: Strategy['name'], spec: AppSpec): Bounds {
     case 'stop-first':
       return {surge: 0, unavailable: Math.max(1, maxUnavailable), stoppingCounts: true};
     case 'recreate':
-      return {surge: 0, unavailable: Math.max(1, spec.replicas), stoppingCounts: true};
+      return {surge: 0, unavailable: Math.max(1, desired), stoppingCounts: true};
   }
 }

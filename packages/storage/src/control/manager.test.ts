@@ -2,7 +2,7 @@ import {type Bus, call, createEmbeddedBus} from '@hivemind/bus';
 import {AppRecord, collections, ContainerRecord, templateOf, subjects} from '@hivemind/contracts';
 import {createHttp, type HttpServer, type Manager} from '@hivemind/service';
 import {collection, openSqliteStore, type Store} from '@hivemind/store';
-import {removeTempDir, tempDir} from '@hivemind/testkit';
+import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import {pino} from 'pino';
 import {Registry} from 'prom-client';
 import {createStorage, type Storage} from '../node/index.ts';
@@ -34,6 +34,7 @@ describe('the storage manager', () => {
 
   beforeEach(async () => {
     store = await openSqliteStore({path: ':memory:'});
+    await aNode('n1');
     bus = createEmbeddedBus();
     const metrics = new Registry();
     let ids = 0;
@@ -55,6 +56,8 @@ describe('the storage manager', () => {
     await store.close();
   });
 
+  const aNode = (name: string) => collection(collections.nodes).in(store).put(name, {name, labels: {}, annotations: {}, spec: {unschedulable: false, taints: [], address: ''}, meta});
+
   /** One HTTP call; answers status, headers and parsed body. */
   const ask = async (url: string, {method = 'GET', payload, headers = {}}: {method?: string; payload?: object; headers?: Record<string, string>} = {}) => {
     const answer = await fetch(`${base}${url}`, {method, headers: {...(payload ? {'content-type': 'application/json'} : {}), ...headers}, ...(payload ? {body: JSON.stringify(payload)} : {})});
@@ -63,6 +66,27 @@ describe('the storage manager', () => {
 
   const claim = (name: string, node = 'n1') => call(bus, subjects.claimVolumes, {}, {claims: [{namespace: 'shop', name, node}]});
   const app = (): AppRecord => AppRecord.parse({name: 'db', namespace: 'shop', labels: {}, annotations: {}, revision: 1, meta, spec: {image: 'busybox', volumes: [{name: 'data', mount: '/data'}]}});
+
+  it('gives data up only where its machine is dead or gone', async () => {
+    const rules = (state: 'unreachable' | 'dead') => collection(collections.nodeVerdicts).in(store).put('n2', {name: 'n2', state, degraded: false, reason: 'x', message: '', since: meta.createdAt});
+    const shows = (phase: string) => waitFor(async () => JSON.stringify((await ask('/volumes/data?namespace=shop')).body).includes(`"phase":"${phase}"`), {what: `the volume to be ${phase}`});
+    await aNode('n2');
+    await call(bus, subjects.claimVolumes, {}, {claims: [{namespace: 'shop', name: 'data', node: 'n2'}]});
+    await shows('bound');
+    const abandon = () => ask('/volumes/data/abandon?namespace=shop', {method: 'POST'});
+    expect((await abandon()).body).toMatchObject({status: 409, code: 'volume-not-lost'});
+    await rules('unreachable');
+    await shows('unreachable');
+    expect((await abandon()).status).toBe(409);
+    await collection(collections.nodes).in(store).delete('n2');
+    await shows('lost');
+    await aNode('n2');
+    await rules('dead');
+    await shows('unreachable');
+    expect((await abandon()).body).toMatchObject({status: {phase: 'pending', usedBy: []}});
+    expect((await abandon()).status).toBe(200);
+    await call(bus, subjects.claimVolumes, {}, {claims: [{namespace: 'shop', name: 'data', node: 'n1'}]});
+  });
 
   it('makes a volume when it is first used, bound to that machine, and refuses another', async () => {
     await claim('data');

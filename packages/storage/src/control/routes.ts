@@ -4,7 +4,7 @@ import {commonErrors, isError, mergePatch, parseInput, resourceKey, subjects, Vo
 import {checkMatch, created, type HttpServer, ifMatch, listQuery, listReply, type ManagerContext, manifest, namespaceOf, NamespaceQuery, recordEvent, sameName, withETag, withSpec} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
 import {z} from 'zod';
-import {presentVolume, usersOf} from '../core/users.ts';
+import {type Home, presentVolume, usersOf} from '../core/users.ts';
 import {storageErrors} from '../errors.ts';
 import {type Tables, volumes} from './tables.ts';
 
@@ -16,7 +16,13 @@ const Driver = z.object({name: z.string(), description: z.string()});
 export function volumeRoutes(app: HttpServer, context: ManagerContext, tables: Tables): void {
   const {bus, store} = context;
   const usedBy = (key: string): readonly string[] => usersOf(tables.apps.byIndex('volume', key).map(({value}) => value), tables.containers.byIndex('volume', key).map(({value}) => value));
-  const present = ({key, value, version}: Stored<VolumeRecord>): z.infer<typeof Volume> => presentVolume(value, version, usedBy(key));
+  const present = ({key, value, version}: Stored<VolumeRecord>): z.infer<typeof Volume> => presentVolume(value, version, usedBy(key), homeOf(value));
+  const homeOf = ({node}: VolumeRecord): Home => {
+    if (node === undefined) return 'there';
+    const state = tables.verdicts.get(node)?.value.state ?? 'ready';
+    if (!tables.nodes.get(node)) return 'removed';
+    return state === 'ready' ? 'there' : state === 'dead' ? 'dead' : 'away';
+  };
   const location = ({name, namespace}: VolumeRecord): string => `/api/v1/volumes/${name}?namespace=${namespace}`;
   const read = async (namespace: string, name: string): Promise<Stored<VolumeRecord>> => {
     const stored = await volumes.in(store).get(resourceKey(namespace, name));
@@ -83,6 +89,21 @@ export function volumeRoutes(app: HttpServer, context: ManagerContext, tables: T
     await volumes.in(store).delete(before.key, {expect: before.version});
     recordEvent(context, {namespace, kind: 'Volume', name, type: 'normal', reason: 'Deleted', message: `volume ${name} and its data were deleted`, ...(node === undefined ? {} : {node})});
     return {kind: 'Deletion' as const, name, namespace, status: 'gone' as const};
+  });
+
+  app.post('/volumes/:name/abandon', {schema: {tags, summary: 'Give up data on a machine that is dead or gone: its users begin anew, elsewhere and empty', params: Params, querystring: NamespaceQuery}}, async (request, reply) => {
+    const namespace = namespaceOf(request.query);
+    const {name} = request.params;
+    const before = await read(namespace, name);
+    checkMatch(ifMatch(request), before.version, `Volume ${name}`);
+    const {node, ...rest} = before.value;
+    if (node === undefined) return withETag(reply, present(before));
+    const home = homeOf(before.value);
+    if (home === 'there' || home === 'away') throw storageErrors['volume-not-lost'](`The data of volume ${name} is on node ${node}, which is ${home === 'there' ? 'ready' : 'not heard but not dead either'}: only data on a dead or removed machine can be given up. hivemind node fence ${node} --confirm-dead says that it is off.`);
+    const stored = await volumes.in(store).put(before.key, {...rest, meta: {...rest.meta, updatedAt: new Date(context.now()).toISOString()}}, {expect: before});
+    await tables.volumes.waitForRevision(stored.version);
+    recordEvent(context, {namespace, kind: 'Volume', name, type: 'warning', reason: 'Abandoned', message: `the data of volume ${name} on node ${node} was given up: its users begin anew, elsewhere and empty`, node});
+    return withETag(reply, present(stored));
   });
 
   app.get('/volumes/:name/usage', {schema: {tags, summary: 'Bytes that its data takes, and where they are', params: Params, querystring: NamespaceQuery, response: {200: VolumeUsage}}}, async ({params, query}) => {

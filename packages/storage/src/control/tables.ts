@@ -1,4 +1,4 @@
-/** The collection this manager owns, and those that say who uses a volume. */
+/** The collection this manager owns, and those that say who uses a volume and whether its machine is there. */
 import {collections} from '@hivemind/contracts';
 import {collection, informer, type Store} from '@hivemind/store';
 import {volumesOf} from '../core/users.ts';
@@ -14,6 +14,8 @@ export function openTables(store: Store, signal: AbortSignal, onError: (error: u
   return {
     volumes: informer({...follow, collection: volumes}),
     apps: informer({...follow, collection: apps, indexes: {volume: ({namespace, spec}) => volumesOf(namespace, spec)}}),
+    nodes: informer({...follow, collection: collection(collections.nodes)}),
+    verdicts: informer({...follow, collection: collection(collections.nodeVerdicts)}),
     containers: informer({...follow, collection: containers, indexes: {volume: ({namespace, template}) => volumesOf(namespace, template)}}),
   };
 }

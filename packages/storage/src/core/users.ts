@@ -15,7 +15,10 @@ export function usersOf(apps: Iterable<AppRecord>, containers: Iterable<Containe
   return [...names].sort();
 }
 
-export function presentVolume({name, namespace, labels, annotations, spec, node, meta}: VolumeRecord, version: number, usedBy: readonly string[]): z.infer<typeof Volume> {
+/** The machine with the data: `there`, not heard (`away`), `dead`, or `removed` from the cluster. */
+export type Home = 'there' | 'away' | 'dead' | 'removed';
+
+export function presentVolume({name, namespace, labels, annotations, spec, node, meta}: VolumeRecord, version: number, usedBy: readonly string[], home: Home): z.infer<typeof Volume> {
   return {
     kind: 'Volume',
     name,
@@ -23,7 +26,22 @@ export function presentVolume({name, namespace, labels, annotations, spec, node,
     labels,
     annotations,
     spec,
-    status: {phase: node === undefined ? 'pending' : 'bound', ...(node === undefined ? {} : {node}), usedBy: [...usedBy]},
+    status: {...phaseOf(name, node, home), ...(node === undefined ? {} : {node}), usedBy: [...usedBy]},
     meta: {...meta, version},
   };
+}
+
+function phaseOf(name: string, node: string | undefined, home: Home): {readonly phase: z.infer<typeof Volume>['status']['phase']; readonly message?: string} {
+  if (node === undefined) return {phase: 'pending'};
+  const way = `its users wait for it, or until the data is given up: hivemind volume abandon ${name}`;
+  switch (home) {
+    case 'there':
+      return {phase: 'bound'};
+    case 'away':
+      return {phase: 'unreachable', message: `node ${node}, which has the data, is not heard`};
+    case 'dead':
+      return {phase: 'unreachable', message: `node ${node}, which has the data, is dead: ${way}`};
+    case 'removed':
+      return {phase: 'lost', message: `node ${node}, which has the data, was removed from the cluster: ${way}`};
+  }
 }

@@ -1,5 +1,5 @@
 /** Routes that ask something of one app: scale, restart, stop, start, roll back, plan; its revisions. */
-import {AppBody, AppSpec, revisionKey, resourceKey, type AppRecord, type AppRevision} from '@hivemind/contracts';
+import {AppBody, AppSpec, invalidInput, revisionKey, resourceKey, type AppRecord, type AppRevision} from '@hivemind/contracts';
 import {ifMatch, namespaceOf, NamespaceQuery, revisionText, sameName, WriteQuery} from '@hivemind/service';
 import {z} from 'zod';
 import {errors} from '../../errors.ts';
@@ -12,6 +12,12 @@ import type {RouteContext} from './context.ts';
 
 const tags = ['app'];
 const ScaleBody = z.strictObject({replicas: AppSpec.shape.replicas.unwrap()});
+
+/** @throws `invalid-input` of an app that has one container on each machine */
+function scaled(name: string, spec: AppSpec, replicas: number): Change {
+  if (spec.mode === 'global') throw invalidInput('The scale', [{path: 'replicas', message: `${replicas}: app ${name} is global, one container on each machine: placement says on which`}]);
+  return {spec: {...spec, replicas}};
+}
 const RollbackBody = z.strictObject({revision: z.number().int().positive().optional()}).default({});
 
 export function mountAppActionRoutes(routes: RouteContext): void {
@@ -27,7 +33,7 @@ export function mountAppActionRoutes(routes: RouteContext): void {
     const namespace = namespaceOf(request.query);
     const {name} = request.params;
     const {replicas} = request.body;
-    return write(routes, {namespace, name, change: existing(namespace, name, ({spec}) => ({spec: {...spec, replicas}})), cause: 'scale'}, request, reply);
+    return write(routes, {namespace, name, change: existing(namespace, name, ({spec}) => scaled(name, spec, replicas)), cause: 'scale'}, request, reply);
   });
 
   const simple = (action: string, summary: string, change: (before: AppRecord) => Change): void => {

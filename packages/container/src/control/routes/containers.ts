@@ -1,6 +1,6 @@
 /** Routes that read containers, and ask their node or the app manager to do something with one. */
 import {call} from '@hivemind/bus';
-import {Container, subjects, type ContainerRecord} from '@hivemind/contracts';
+import {Container, resourceKey, subjects, type ContainerRecord} from '@hivemind/contracts';
 import {listQuery, listReply, NamespaceQuery, withETag} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
 import {presentContainer} from '../../core/present.ts';
@@ -12,7 +12,12 @@ const ListContainers = listQuery({item: Container, filters: ['app', 'node', 'pha
 export function containerRoutes(routes: RouteContext): void {
   const {app, context, tables} = routes;
   const {bus} = context;
-  const present = ({value, version}: Stored<ContainerRecord>): Container => presentContainer(value, version, tables.statuses.get(value.id)?.value);
+  const present = ({value, version}: Stored<ContainerRecord>): Container => {
+    const {id, namespace, node, template} = value;
+    const verdict = tables.verdicts.get(node)?.value;
+    const localVolume = template.volumes.find(({name}) => name !== undefined && tables.volumes.get(resourceKey(namespace, name))?.value.node === node)?.name;
+    return presentContainer(value, version, tables.statuses.get(id)?.value, verdict, localVolume);
+  };
 
   app.get('/containers', {schema: {summary: 'List containers', tags, querystring: ListContainers}}, async ({query}) => {
     const {revision} = tables.containers;
