@@ -29,6 +29,7 @@ const branches: readonly Branch[] = [
   {commands: {exec: 'run a command in a container', attach: 'connect to the main process of a container'}, load: () => import('./commands/exec.ts')},
   {commands: {stats: 'what containers use', top: 'the same, refreshed'}, load: () => import('./commands/stats.ts')},
   {commands: {node: 'machines'}, load: () => import('./commands/node.ts')},
+  {commands: {membership: 'the sidecar of this machine, and what it knows of the ring'}, load: () => import('./commands/membership.ts')},
   {commands: {deployment: 'rollouts: pause, resume, roll back, abort'}, load: () => import('./commands/deployment.ts')},
   {commands: {volume: 'volumes'}, load: () => import('./commands/volume.ts')},
   {commands: {secret: 'secrets'}, load: () => import('./commands/secret.ts')},
@@ -68,7 +69,7 @@ export async function buildProgram(names: ReadonlySet<string> | undefined, host:
     .version(version, '-V, --version', 'print the version of this command')
     .option('-o, --output <format>', 'table, wide, json or yaml')
     .option('-n, --namespace <namespace>', 'namespace; * for all, where a list is asked for (default: default)')
-    .option('--server <url>', 'where Hivemind listens (default: HIVEMIND_SERVER, else http://127.0.0.1:4483)')
+    .option('--server <url>', 'where Hivemind listens (default: HIVEMIND_SERVER, else api.url of the data dir, else http://127.0.0.1:4483)')
     .option('--token <token>', 'token (default: HIVEMIND_TOKEN, else what login kept, else admin.token of the data dir)')
     .option('--data-dir <dir>', 'data dir (default: HIVEMIND_DATA_DIR, else ~/.hivemind)')
     .option('--ca <file>', 'authority of the server\'s certificate (default: HIVEMIND_CA, else ca.crt of the data dir)')

@@ -20,6 +20,8 @@ export interface Session {
   readonly api: ApiClient;
   readonly output: Output;
   readonly terminal: Terminal;
+  /** As asked for; undefined when nothing was said. */
+  readonly givenServer?: string | undefined;
   /** Absolute. */
   readonly dataDir: string;
   /** Asked for; undefined when nothing was said. */
@@ -31,20 +33,22 @@ export interface Session {
 export const DEFAULT_SERVER = 'http://127.0.0.1:4483';
 
 export async function openSession(options: GlobalOptions, terminal: Terminal): Promise<Session> {
-  const server = serverOf(options, terminal);
+  const givenServer = serverOf(options, terminal);
+  const server = givenServer ?? (await readIfThere(join(dataDirOf(options, terminal), 'api.url')))?.trim() ?? DEFAULT_SERVER;
   return {
     api: new ApiClient({server, token: await tokenFor(server, options, terminal), ca: await authoritiesFor(server, options, terminal)}),
     output: new Output(options.output, terminal),
     terminal,
+    givenServer,
     dataDir: resolve(terminal.cwd, dataDirOf(options, terminal)),
     givenNamespace: options.namespace,
     namespace: options.namespace ?? 'default',
   };
 }
 
-export function serverOf(options: GlobalOptions, {env}: Pick<Terminal, 'env'>): string {
-  const server = options.server ?? (env.HIVEMIND_SERVER || DEFAULT_SERVER);
-  return /^https?:\/\//.test(server) ? server : `http://${server}`;
+function serverOf(options: GlobalOptions, {env}: Pick<Terminal, 'env'>): string | undefined {
+  const server = options.server ?? (env.HIVEMIND_SERVER || undefined);
+  return server === undefined || /^https?:\/\//.test(server) ? server : `http://${server}`;
 }
 
 export function dataDirOf(options: Pick<GlobalOptions, 'dataDir'>, {env, home}: Pick<Terminal, 'env' | 'home'>): string {

@@ -3,15 +3,16 @@
  * no manager (status, events, batch, login).
  */
 import {randomBytes} from 'node:crypto';
+import {writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
 import {commonErrors} from '@hivemind/contracts';
-import {createHttp, honourIdempotencyKeys, hostPort, listenOn, stopHttp, type HttpServer, type ListenAddress, type Manager, type ManagerContext, type TlsOptions} from '@hivemind/service';
+import {createHttp, honourIdempotencyKeys, hostPort, isWildcard, listenOn, stopHttp, type HttpServer, type ListenAddress, type Manager, type ManagerContext, type TlsOptions} from '@hivemind/service';
 import {z} from 'zod';
 import {loginRoute, requireToken, tokenCheck} from './auth.ts';
 import {batchRoute} from './batch.ts';
 import {eventRoutes} from './events.ts';
 import {transportFor} from './listen.ts';
-import {proxyRoutes, type RemoteManagers} from './proxy.ts';
-import {documentsOf} from './remote-documents.ts';
+import type {RemoteManagers} from './proxy.ts';
 import {statusRoute} from './status.ts';
 
 export interface GatewayOptions {
@@ -51,7 +52,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     metrics: context.metrics,
     ...(ready ? {ready} : {}),
     ...(tls ? {tls: {certificate: tls.certificate, key: tls.key}} : {}),
-    ...(remote ? {documents: () => documentsOf(remote, logger)} : {}),
+    ...(remote ? {documents: async () => (await import('./remote-documents.ts')).documentsOf(remote, logger)} : {}),
   });
   requireToken(http, isRight);
   honourIdempotencyKeys(http, context);
@@ -76,11 +77,16 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         await manager.routes(scope);
       });
     }
-    if (remote) await proxyRoutes(http, api, remote);
+    if (remote) await (await import('./proxy.ts')).proxyRoutes(http, api, remote);
   }, {prefix: '/api/v1'});
   return {
     http,
-    listen: async () => `${tls ? 'https' : 'http'}://${hostPort({host: listen.host, port: await listenOn(http, listen)})}`,
+    async listen() {
+      const port = await listenOn(http, listen);
+      const urlAt = (host: string): string => `${tls ? 'https' : 'http'}://${hostPort({host, port})}`;
+      await tellCommand(context.dataDir, urlAt(isWildcard(listen) ? '127.0.0.1' : listen.host));
+      return urlAt(listen.host);
+    },
     stop: (drainMs) => stopHttp(http, drainMs),
   };
 }
@@ -96,4 +102,9 @@ function refuseUntil(scope: HttpServer, ready: NonNullable<GatewayOptions['ready
 function versionRoute(api: HttpServer, version: string, cluster: string): void {
   const reply = z.object({version: z.string(), api: z.literal('v1'), cluster: z.string(), node: z.string()});
   api.get('/version', {schema: {summary: 'What answers here', tags: ['gateway'], response: {200: reply}}}, async () => ({version, api: 'v1' as const, cluster, node: process.version}));
+}
+
+/** Where the command finds the API of this data dir, when it is not told. */
+async function tellCommand(dataDir: string, url: string): Promise<void> {
+  await writeFile(join(dataDir, 'api.url'), `${url}\n`, {mode: 0o644});
 }

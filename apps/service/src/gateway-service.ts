@@ -1,5 +1,6 @@
 /** A gateway as a service of its own: any number of them share one admin token, and pass requests to the managers' services. */
-import {createGateway, destroyAgents, Directory, renewAgents, sharedTokenHash, transportFor, upstreamAgents, type TlsMode} from '@hivemind/gateway';
+import {createGateway, sharedTokenHash, transportFor, type TlsMode} from '@hivemind/gateway';
+import {destroyAgents, Directory, renewAgents, upstreamAgents} from '@hivemind/gateway/remote';
 import {createCallerSigner, registerInstance, type ListenAddress, type ManagerContext} from '@hivemind/service';
 import {catalogue, type ManagerEntry} from './catalogue.ts';
 import type {RunningService} from './manager-service.ts';

@@ -12,6 +12,7 @@ import type {Logger} from 'pino';
 import {Registry} from 'prom-client';
 import {hostErrors} from './errors.ts';
 import {sharedIdentity} from './identity.ts';
+import {connectTrustedBus, hasBusTrust, type BusAccess} from './trusted-bus.ts';
 
 export interface SharedOptions {
   /** `nats://[user:password@|token@]host:port`, or `tls://`; several with commas between. */
@@ -45,38 +46,25 @@ export async function openShared(name: string, options: SharedOptions): Promise<
   await mkdir(dataDir, {recursive: true, mode: 0o700});
   await chmod(dataDir, 0o700);
   const instance = `${hostname()}-${randomUUID().slice(0, 8)}`;
-  const opened: {close(): Promise<void>}[] = [];
+  const undo: (() => unknown)[] = [];
   const close = async (): Promise<void> => {
-    for (const each of opened.splice(0).toReversed()) await each.close();
+    for (const step of undo.splice(0).toReversed()) await step();
   };
   try {
     const deadline = Date.now() + (options.patienceMs ?? PATIENCE_MS);
-    const [store, bus] = await Promise.all([
-      patiently(() => openStore(options), deadline, logger, 'the store').then((it) => track(opened, closing(it))),
-      patiently(() => openBus(`${name}/${instance}`, options), deadline, logger, 'the bus').then((it) => track(opened, it)),
-    ]);
+    const store = await patiently(() => openStore(options), deadline, logger, 'the store');
+    undo.push(() => store.close(), () => flushEvents(store));
     const cluster = await sharedIdentity({store, dataDir, now: Date.now()});
     const clusterKey = (): Promise<Buffer> => openClusterKey(clusterKeyFile(dataDir, process.env), () => hasTrust(store));
-    return {context: {bus, store, logger, metrics: new Registry(), cluster, dataDir, instance, clusterKey, now: Date.now, uid: randomUUID, random: Math.random}, close};
+    const trusted = {store, cluster, clusterKey};
+    const bus = await patiently(() => openBus(`${name}/${instance}`, options, trusted, undo), deadline, logger, 'the bus');
+    undo.push(() => bus.close());
+    const context = {bus, store, logger, metrics: new Registry(), cluster, dataDir, instance, clusterKey, busUrls: serversOf(options.bus), now: Date.now, uid: randomUUID, random: Math.random};
+    return {context, close};
   } catch (error) {
     await close();
     throw error;
   }
-}
-
-function track<T extends {close(): Promise<void>}>(opened: {close(): Promise<void>}[], it: T): T {
-  opened.push(it);
-  return it;
-}
-
-/** Events that wait are written before the store is closed. */
-function closing(store: Store): Store {
-  const close = store.close.bind(store);
-  store.close = async () => {
-    await flushEvents(store);
-    await close();
-  };
-  return store;
 }
 
 function checkUrls({bus, store}: SharedOptions): void {
@@ -89,12 +77,19 @@ async function openStore({store: url, allowWeakPersistence}: SharedOptions): Pro
   return openRedisStore({url, ...(allowWeakPersistence === undefined ? {} : {allowWeakPersistence})});
 }
 
-async function openBus(name: string, {bus, logger}: SharedOptions): Promise<Bus> {
+/** Without what they may be asked with. */
+const serversOf = (bus: string): readonly string[] => bus.split(',').map((url) => new URL(url)).map(({protocol, host}) => `${protocol}//${host}`);
+
+/**
+ * With the credentials of the URL; else, where the cluster has a bus in operator mode, with those that a service makes itself.
+ * @throws `cluster-key-missing`, `cluster-key-mismatch` 503
+ */
+async function openBus(name: string, {bus, logger}: SharedOptions, trusted: BusAccess['trusted'], undo: (() => unknown)[]): Promise<Bus> {
+  const {username, password} = new URL(bus.split(',')[0] ?? '');
+  if (username === '' && (await hasBusTrust(trusted.store))) return connectTrustedBus({name, servers: serversOf(bus), trusted, logger}, undo);
   const {connectNatsBus} = await import('@hivemind/bus');
-  const urls = bus.split(',').map((url) => new URL(url));
-  const [{username, password} = {username: '', password: ''}] = urls;
   const credentials = password !== '' ? {user: decodeURIComponent(username), pass: decodeURIComponent(password)} : username !== '' ? {token: decodeURIComponent(username)} : {};
-  return connectNatsBus({servers: urls.map(({protocol, host}) => `${protocol}//${host}`), name, logger, ...credentials});
+  return connectNatsBus({servers: [...serversOf(bus)], name, logger, ...credentials});
 }
 
 /** Servers that are started beside this one may take a moment. What is wrong and stays so is thrown at once. */

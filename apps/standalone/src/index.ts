@@ -9,8 +9,8 @@ export type {Standalone, StandaloneOptions};
 
 /**
  * Starts it; resolves when it serves.
- * @throws `store-locked` 503 when another process has the data dir; `tls-required`, `invalid-listen` 422; `address-in-use` 409;
- * `data-dir-damaged`. What had been started is stopped then.
+ * @throws `store-locked` 503 when another process has the data dir; `invalid-listen`, `not-shared` 422; `address-in-use`,
+ * `other-cluster` 409; `nats-server-missing`, `nats-server-failed` 503; `data-dir-damaged`. What had been started is stopped then.
  */
 export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
   enableCompileCache();

@@ -1,20 +1,16 @@
 /**
- * Hivemind on one machine: gateway, managers and agent in one process, on SQLite and a bus within the process. The managers
- * are the same as anywhere else; only who hosts them differs. What does not need the other starts at the same time.
+ * Hivemind in one process: gateway, managers and agent, on SQLite and a bus within the process unless told otherwise. The
+ * managers are the same as anywhere else; only who hosts them differs. What does not need the other starts at the same time.
  */
-import {randomUUID} from 'node:crypto';
 import {chmod, mkdir} from 'node:fs/promises';
-import {join, resolve} from 'node:path';
+import {resolve} from 'node:path';
 import type * as AgentModule from '@hivemind/agent';
-import {createEmbeddedBus} from '@hivemind/bus';
-import {adminToken, createGateway, DEFAULT_LISTEN, tokenHash, transportFor, type TlsMode} from '@hivemind/gateway';
+import {createGateway, DEFAULT_LISTEN, transportFor, type TlsMode} from '@hivemind/gateway';
 import type {Runtime} from '@hivemind/runtime';
-import {flushEvents, parseListen, type ListenAddress, type ManagerContext, type TlsOptions} from '@hivemind/service';
+import {isWildcard, parseListen, type ListenAddress, type ManagerContext, type TlsOptions} from '@hivemind/service';
 import {loadManagers} from '@hivemind/service-host/catalogue';
-import {openSqliteStore, type Store} from '@hivemind/store';
 import type {Logger} from 'pino';
-import {Registry} from 'prom-client';
-import {clusterIdentity} from './identity.ts';
+import {openBase, type Undo} from './base.ts';
 import {version} from './version.ts';
 
 export interface StandaloneOptions {
@@ -31,6 +27,12 @@ export interface StandaloneOptions {
   readonly noAgent?: boolean;
   /** The node's name; the machine's host name when absent. */
   readonly nodeName?: string;
+  /** Take further machines: this one's IP address, at which a nats-server is started for them. */
+  readonly advertise?: string | undefined;
+  /** Of that nats-server; default 4222. */
+  readonly busPort?: number | undefined;
+  /** Store and bus that other processes use as well, in place of its own: see `SharedOptions` of the service host. */
+  readonly shared?: {readonly bus: string; readonly store: string; readonly allowWeakPersistence?: boolean};
   readonly logger: Logger;
 }
 
@@ -42,14 +44,17 @@ export interface Standalone {
   stop(): Promise<void>;
 }
 
-/** What was started, and how to stop it: in the opposite order. */
-type Undo = (() => Promise<unknown>)[];
-
 /** See `startStandalone`. */
 export async function start(options: StandaloneOptions): Promise<Standalone> {
   const undo: Undo = [];
   const stop = async (): Promise<void> => {
-    for (const step of undo.splice(0).toReversed()) await step().catch((err: unknown) => options.logger.warn({err}, 'something did not stop as it should'));
+    for (const step of undo.splice(0).toReversed()) {
+      try {
+        await step();
+      } catch (err) {
+        options.logger.warn({err}, 'something did not stop as it should');
+      }
+    }
   };
   try {
     return {...(await startParts(options, undo)), stop};
@@ -65,24 +70,17 @@ async function startParts(options: StandaloneOptions, undo: Undo): Promise<Omit<
   await mkdir(dataDir, {recursive: true, mode: 0o700});
   await chmod(dataDir, 0o700);
   const agentModule = options.noAgent === true ? undefined : import('@hivemind/agent');
-  const [store, createManagers] = await Promise.all([openStore(dataDir, undo), loadManagers()]);
-  const [cluster, token] = await Promise.all([
-    clusterIdentity({dataDir, store, earlier: () => earlierLives(options, dataDir), now: Date.now(), logger}),
-    adminToken(dataDir),
-    // The data dir may have been put back from an older copy meanwhile. What the lost days made is then of an epoch that this
-    // store never knew, however far its revisions come by now (law 12).
-    store.renewEpoch(),
+  const [{context, adminTokenHash, busDriver}, createManagers] = await Promise.all([
+    openBase({...options, dataDir, earlier: () => earlierLives(options, dataDir)}, undo),
+    loadManagers(),
   ]);
-  const bus = createEmbeddedBus({logger});
-  undo.push(() => bus.close());
-  const context: ManagerContext = {bus, store, logger, metrics: new Registry(), cluster, dataDir, instance: `standalone-${cluster}`, now: Date.now, uid: randomUUID, random: Math.random};
+  const {cluster} = context;
   const managers = createManagers.map((create) => create(context));
   const waiting = new Set(managers.map(({name}) => `the ${name} manager is starting`));
   const listen = parseListen(options.listen ?? DEFAULT_LISTEN);
-  const tls = transportFor(listen, options.tls ?? 'auto') === 'tls' ? await servedWith(context, listen, undo) : undefined;
+  const tls = transportFor(listen, options.tls ?? 'auto') === 'tls' ? await servedWith(context, options.advertise === undefined || !isWildcard(listen) ? listen : {host: options.advertise}, undo) : undefined;
   const gateway = await createGateway({
-    context, managers, version, listen,
-    adminTokenHash: tokenHash(token),
+    context, managers, version, listen, adminTokenHash, busDriver,
     ...(tls ? {tls} : {}),
     ready: () => [...waiting],
   });
@@ -100,21 +98,11 @@ async function startParts(options: StandaloneOptions, undo: Undo): Promise<Omit<
   return {url, cluster};
 }
 
-async function openStore(dataDir: string, undo: Undo): Promise<Store> {
-  const store = await openSqliteStore({path: join(dataDir, 'store.db')});
-  undo.push(async () => {
-    await flushEvents(store);
-    await store.close();
-  });
-  return store;
-}
-
 /** A certificate of the cluster's own authority. Neither is made, or loaded, where only this machine is served. */
-async function servedWith(context: ManagerContext, {host}: ListenAddress, undo: Undo): Promise<TlsOptions> {
-  const [{gatewayCredentials}, {clusterKeyFile, hasTrust, openClusterKey}] = await Promise.all([import('@hivemind/service-host/transport'), import('@hivemind/trust')]);
-  const clusterKey = (): Promise<Buffer> => openClusterKey(clusterKeyFile(context.dataDir, process.env), () => hasTrust(context.store));
-  const credentials = await gatewayCredentials({context: {...context, clusterKey}, host, logger: context.logger});
-  undo.push(async () => credentials.stop());
+async function servedWith(context: ManagerContext, {host}: Pick<ListenAddress, 'host'>, undo: Undo): Promise<TlsOptions> {
+  const {gatewayCredentials} = await import('@hivemind/service-host/transport');
+  const credentials = await gatewayCredentials({context, host, logger: context.logger});
+  undo.push(() => credentials.stop());
   return credentials.tls;
 }
 
@@ -129,12 +117,12 @@ async function earlierLives({noAgent, runtime = 'auto', dockerHost}: StandaloneO
  * to stop it.
  */
 async function agentBesides(module: Promise<typeof AgentModule>, options: StandaloneOptions, {bus, cluster, logger}: ManagerContext): Promise<() => Promise<void>> {
-  const {runtime = 'auto', dockerHost, nodeName, dataDir} = options;
+  const {runtime = 'auto', dockerHost, nodeName, dataDir, advertise = '127.0.0.1'} = options;
   const {startAgent} = await module;
   const starting = startAgent({
     bus, cluster, dataDir, logger,
     runtime: runtime === 'auto' ? 'docker' : runtime,
-    address: '127.0.0.1',
+    address: advertise,
     ...(dockerHost === undefined ? {} : {dockerHost}),
     ...(nodeName === undefined ? {} : {name: nodeName}),
   });

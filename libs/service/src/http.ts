@@ -6,7 +6,6 @@ import {commonErrors, parseInput} from '@hivemind/contracts';
 import fastify, {LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, type RawServerDefault, type RouteOptions} from 'fastify';
 import type {ZodTypeProvider} from 'fastify-type-provider-zod';
 import type {IncomingMessage, RequestListener, Server, ServerResponse} from 'node:http';
-import {createServer as createTlsServer} from 'node:https';
 import type {Socket} from 'node:net';
 import type {Logger} from 'pino';
 import type {Registry} from 'prom-client';
@@ -133,7 +132,8 @@ function bareServer(logger: Logger, bodyLimit: number, tls: TlsOptions | undefin
 }
 
 function tlsServer({certificate: cert, key, ca}: TlsOptions, handler: RequestListener): Server {
-  const server = createTlsServer({cert, key, minVersion: 'TLSv1.3', ...(ca === undefined ? {} : {ca, requestCert: true, rejectUnauthorized: false})}, handler);
+  // Loaded where TLS is served: loopback needs none of it.
+  const server = process.getBuiltinModule('node:https').createServer({cert, key, minVersion: 'TLSv1.3', ...(ca === undefined ? {} : {ca, requestCert: true, rejectUnauthorized: false})}, handler);
   // As Fastify has it where it makes the server itself: longer than any client keeps a connection that nothing uses.
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   return server;

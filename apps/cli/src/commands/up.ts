@@ -1,23 +1,31 @@
 /** `hivemind up`: Hivemind on this machine, in the foreground. */
 import {mkdir} from 'node:fs/promises';
+import {isIP} from 'node:net';
 import {join} from 'node:path';
 import type {Command} from 'commander';
 import {z} from 'zod';
 import {openLog, signalled} from '../foreground.ts';
 import type {Terminal} from '../terminal.ts';
-import {type Host, leaf, noArgs} from './define.ts';
+import {cliErrors} from '../errors.ts';
+import {DEFAULT_SERVER} from '../session.ts';
+import {type Host, leaf, noArgs, wholeNumber} from './define.ts';
 
 export function register(parent: Command, host: Host): void {
   leaf(parent, host, {
     use: 'up',
     summary: 'Start Hivemind on this machine, until Ctrl-C; containers run on',
-    example: ['up', 'up --data-dir /var/lib/hivemind --listen 127.0.0.1:4490'],
+    example: ['up', 'up --data-dir /var/lib/hivemind --listen 127.0.0.1:4490', 'up --advertise 10.0.0.5', 'up --bus nats://10.0.0.5:4222 --store redis://10.0.0.5:6379'],
     flags: [
       ['--listen <host:port>', 'where the API listens (default: that of HIVEMIND_SERVER, else 127.0.0.1:4483)'],
       ['--runtime <name>', 'auto or docker (default: auto)'],
       ['--docker-host <url>', 'the engine, as in unix:///var/run/docker.sock (default: DOCKER_HOST, else that)'],
       ['--no-agent', 'run no containers on this machine'],
-      ['--tls <mode>', 'auto or off: off allows to listen off loopback in the clear, on closed test networks (default: auto)'],
+      ['--advertise <ip>', 'take further machines: the address of this one, where a nats-server is started for them'],
+      ['--bus-port <port>', 'of that nats-server (default: 4222)'],
+      ['--bus <url>', 'NATS that runs already, as in nats://10.0.0.5:4222; with --store'],
+      ['--store <url>', 'Redis, as in redis://10.0.0.5:6379; with --bus'],
+      ['--allow-weak-persistence', 'take a Redis that may lose what it acknowledged'],
+      ['--tls <mode>', 'auto or off: off serves others in the clear, on closed test networks (default: auto)'],
     ],
     args: noArgs,
     options: z.object({
@@ -26,8 +34,15 @@ export function register(parent: Command, host: Host): void {
       dockerHost: z.string().optional(),
       agent: z.boolean().default(true),
       tls: z.enum(['auto', 'off'], 'is neither auto nor off').default('auto'),
+      advertise: z.string().refine((text) => isIP(text) !== 0, 'is not an IP address').optional(),
+      busPort: wholeNumber.optional(),
+      bus: z.string().optional(),
+      store: z.string().optional(),
+      allowWeakPersistence: z.boolean().optional(),
     }),
-    async run({terminal, dataDir, api}, _args, options) {
+    async run({terminal, dataDir, givenServer = DEFAULT_SERVER}, _args, options) {
+      if ((options.bus === undefined) !== (options.store === undefined)) throw cliErrors['wrong-usage']('--bus and --store go together: both are shared with other processes, or neither is');
+      if (options.bus !== undefined && options.busPort !== undefined) throw cliErrors['wrong-usage']('--bus-port is for a nats-server that is started here, and --bus names one that runs');
       await mkdir(dataDir, {recursive: true, mode: 0o700});
       const logFile = terminal.err.isTTY === true ? join(dataDir, 'hivemind.log') : undefined;
       const [{startStandalone}, {logger, flush}] = await Promise.all([import('@hivemind/standalone'), openLog(logFile)]);
@@ -35,11 +50,14 @@ export function register(parent: Command, host: Host): void {
       try {
         const standalone = await startStandalone({
           dataDir, logger,
-          listen: options.listen ?? listenOf(api.server),
+          listen: options.listen ?? listenOf(givenServer, options.advertise !== undefined),
           runtime: options.runtime,
           dockerHost: options.dockerHost ?? (terminal.env.DOCKER_HOST || undefined),
           noAgent: !options.agent,
           tls: options.tls,
+          advertise: options.advertise,
+          busPort: options.busPort,
+          ...(options.bus === undefined || options.store === undefined ? {} : {shared: {bus: options.bus, store: options.store, allowWeakPersistence: options.allowWeakPersistence === true}}),
         });
         greet(terminal, standalone.url, dataDir, logFile);
         await asked;
@@ -52,10 +70,10 @@ export function register(parent: Command, host: Host): void {
   });
 }
 
-/** The address of the server that the other commands will look for. */
-function listenOf(server: string): string {
+/** The address of the server that the other commands will look for; where other machines are to come, every address. */
+function listenOf(server: string, forOthers: boolean): string {
   const {hostname, port, protocol} = new URL(server);
-  return `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
+  return `${forOthers ? '0.0.0.0' : hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
 }
 
 function greet({out}: Terminal, url: string, dataDir: string, logFile: string | undefined): void {

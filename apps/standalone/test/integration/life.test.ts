@@ -59,7 +59,7 @@ it('keeps what it keeps to itself', async () => {
   await up();
   await call('POST', '/api/v1/secrets', {name: 'db', spec: {data: {password: 'hunter2'}}});
   expect(statSync(dataDir).mode & 0o777).toBe(0o700);
-  for (const file of ['admin.token', 'secrets.key', 'cluster.json', 'store.db']) expect([file, statSync(join(dataDir, file)).mode & 0o777]).toEqual([file, 0o600]);
+  for (const file of ['admin.token', 'cluster.key', 'cluster.json', 'store.db']) expect([file, statSync(join(dataDir, file)).mode & 0o777]).toEqual([file, 0o600]);
 });
 
 it('refuses a data dir that is in use, and lets go of what it had started', async () => {
