@@ -5,6 +5,8 @@ import {firstReply} from './redis.ts';
 import {startServer, type TestServer} from './server.ts';
 
 export interface NatsOptions {
+  /** Address it listens on, such as that of a network of machines; default 127.0.0.1. */
+  host?: string;
   /** Clients must present this token. */
   token?: string;
   /** Text of a nats-server configuration file (accounts, operator mode, TLS, ...), or what makes it for the server's directory. */
@@ -13,12 +15,13 @@ export interface NatsOptions {
 }
 
 export interface NatsServer extends TestServer {
-  /** `nats://127.0.0.1:port` */
+  /** `nats://host:port` */
   readonly url: string;
 }
 
-/** Starts a real nats-server on a free port of 127.0.0.1. */
+/** Starts a real nats-server on a free port. */
 export async function startNats(options: NatsOptions = {}): Promise<NatsServer> {
+  const {host = '127.0.0.1'} = options;
   const server = await startServer({
     name: 'nats',
     debianPackage: 'nats-server',
@@ -27,9 +30,9 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
       const config = join(dir, 'nats.conf');
       const {config: text = ''} = options;
       writeFileSync(config, typeof text === 'string' ? text : text(dir));
-      return ['-c', config, '-a', '127.0.0.1', '-p', `${port}`, ...(options.token ? ['--auth', options.token] : []), ...(options.args ?? [])];
+      return ['-c', config, '-a', host, '-p', `${port}`, ...(options.token ? ['--auth', options.token] : []), ...(options.args ?? [])];
     },
-    ready: ({port}) => firstReply(port, '', /^INFO /),
+    ready: ({port}) => firstReply(port, '', /^INFO /, host),
   });
-  return extend(server, {url: `nats://127.0.0.1:${server.port}`});
+  return extend(server, {url: `nats://${host}:${server.port}`});
 }

@@ -37,9 +37,9 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
 }
 
 /** Resolves true when the server's first bytes match; used to see that a server speaks its protocol. */
-export function firstReply(port: number, request: string, expected: RegExp): Promise<boolean> {
+export function firstReply(port: number, request: string, expected: RegExp, host = '127.0.0.1'): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const socket = connect({port, host: '127.0.0.1'}, () => socket.write(request));
+    const socket = connect({port, host}, () => socket.write(request));
     socket.setTimeout(1_000, () => socket.destroy(new Error('no reply within 1 s')));
     socket.once('data', (data) => {
       socket.destroy();
