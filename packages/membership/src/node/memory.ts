@@ -38,7 +38,7 @@ export class Memory {
     try {
       text = await readFile(join(this.#dir, FILE), 'utf8');
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {incarnation: 0, members: []};
+      if (isObject(error) && error.code === 'ENOENT') return {incarnation: 0, members: []};
       throw error;
     }
     const remembered = parse(text, this.#name);

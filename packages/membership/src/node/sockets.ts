@@ -28,7 +28,7 @@ export async function openSockets(bind: Address): Promise<Sockets> {
       return {tcp, udp: await openDatagrams({host: bind.host, port}), bound: {host: bind.host, port}};
     } catch (error) {
       tcp.close();
-      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
       if (code === 'EADDRINUSE' && bind.port === 0 && attempt < ATTEMPTS) continue;
       if (code === 'EADDRINUSE') throw membershipErrors['address-in-use'](`${bind.host}:${bind.port} is in use: give the ring another port`, {cause: error});
       if (code === 'EADDRNOTAVAIL') throw membershipErrors['address-in-use'](`${bind.host} is no address of this machine`, {cause: error});
