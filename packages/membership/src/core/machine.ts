@@ -16,9 +16,9 @@ import {View} from './view.ts';
 /** memberlist's protocol 5: least, most, current; and the same of what applications speak. */
 const protocolVersions: readonly number[] = [1, 5, 5, 0, 0, 0];
 
-/** ms of a pause in which news is lost, and how often somebody is asked for it then. */
-const catchUpAfter = 1000;
+/** How often somebody is asked for what was missed, until one answers; and the ms between two members of a ring that do so. */
 const catchUpEvery = 500;
+const catchUpSpread = 5;
 
 /** `member-invalid` (422) for a name or an address that no member can have; `metadata-too-large` (422). */
 export function createProtocol(options: ProtocolOptions): Protocol {
@@ -35,8 +35,7 @@ class Machine implements Protocol {
   #wanted: number;
   #gossipAt = 0;
   #pushPullAt: number;
-  /** Back from a long pause, and not yet told what was missed. */
-  #outdated = false;
+  #catchingUp = false;
   #pushPulls = 0;
   #pauses = 0;
 
@@ -79,9 +78,9 @@ class Machine implements Protocol {
   }
 
   receive(now: number, from: Address, messages: readonly PacketMessage[]): Effects {
-    this.#enter(now);
+    const rested = this.#enter(now);
     const [only] = messages;
-    if (messages.length === 1 && only?.type === 'ping') {
+    if (!rested && messages.length === 1 && only?.type === 'ping') {
       // The most frequent input by far; it moves no timer.
       this.#prober.answer(only, from);
       return this.#context.out.take();
@@ -96,7 +95,8 @@ class Machine implements Protocol {
   receiveState(now: number, from: Address, state: PushPull): Effects {
     this.#enter(now);
     if (!this.#context.self.leaving) {
-      this.#outdated = false;
+      this.#view.missedNews = false;
+      this.#catchingUp = false;
       for (const view of state.members) this.#view.merge(view);
       for (const announcement of decodeAnnouncements(state.userState)) this.#learn(announcement);
     }
@@ -197,17 +197,20 @@ class Machine implements Protocol {
     };
   }
 
-  /** Own time goes on by what the clock did, and never back. */
-  #enter(now: number): void {
+  /** Own time goes on by what the clock did, and never back. Answers whether that was a pause. */
+  #enter(now: number): boolean {
     const context = this.#context;
     const passed = now - this.#lastNow;
     if (Number.isFinite(now)) this.#lastNow = now;
     if (passed > 0 && Number.isFinite(passed)) context.t += passed;
     const late = context.t - this.#wanted;
-    if (late > context.config.probeTimeout / 2 && context.config.pauseDetection) this.#woke(late);
+    if (late <= context.config.probeTimeout / 2 || !context.config.pauseDetection) return false;
+    this.#woke(late);
+    return true;
   }
 
   #leaveWith(): Effects {
+    if (this.#view.missedNews && !this.#catchingUp) this.#catchUp();
     this.#wanted = this.#nextWanted();
     const effects = this.#context.out.take();
     if (effects.events.length === 0) return effects;
@@ -226,7 +229,7 @@ class Machine implements Protocol {
    * the next `probeTimeout` to be read before anything is concluded.
    */
   #woke(ms: number): void {
-    const {config, health, t, out, random} = this.#context;
+    const {config, health, out} = this.#context;
     const grace = config.probeTimeout;
     this.#view.woke(ms, grace);
     this.#prober.woke(ms, grace);
@@ -235,9 +238,13 @@ class Machine implements Protocol {
     if (ms < config.probeInterval) return;
     this.#pauses++;
     out.event({type: 'paused', ms});
-    if (this.#pushPullAt === Infinity || ms < catchUpAfter) return;
-    this.#outdated = true;
-    this.#pushPullAt = t + random() * grace;
+  }
+
+  /** Asks for what it missed. A large ring that comes together again does so one after the other. */
+  #catchUp(): void {
+    const {t, table, random} = this.#context;
+    this.#catchingUp = true;
+    if (this.#pushPullAt !== Infinity) this.#pushPullAt = Math.min(this.#pushPullAt, t + random() * Math.max(catchUpEvery, table.living * catchUpSpread));
   }
 
   #hear(message: PacketMessage, from: Address): boolean {
@@ -290,7 +297,7 @@ class Machine implements Protocol {
 
   #openPushPull(): void {
     const {config, table, random, t, out} = this.#context;
-    this.#pushPullAt = t + (this.#outdated ? catchUpEvery : pushPullEvery(config, table.living + 1));
+    this.#pushPullAt = t + (this.#view.missedNews ? catchUpEvery : pushPullEvery(config, table.living + 1));
     const [id] = table.draw(1, random, (row) => table.state(row) === ALIVE);
     if (id === undefined) return;
     this.#pushPulls++;

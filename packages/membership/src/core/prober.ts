@@ -149,7 +149,7 @@ export class Prober {
     this.#probes.splice(at, 1);
     health.improve();
     // Who was dead and answers has a view of its own by now.
-    if (!table.isLiving(probe.id) && table.state(probe.id) !== LEFT) out.stream({kind: 'push-pull', to: table.profile(probe.id).address});
+    if (table.state(probe.id) === DEAD) out.stream({kind: 'push-pull', to: table.profile(probe.id).address});
   }
 
   #probeNext(t: number): void {
@@ -178,14 +178,16 @@ export class Prober {
     const name = table.roster.name(id);
     const messages: PacketMessage[] = [{type: 'ping', seq, target: name}];
     // Buddy notification: who is accused hears it first, and can refute it.
-    if (accuse || idle || (config.lifeguard && table.state(id) !== ALIVE)) messages.push({type: 'suspect', incarnation: table.incarnation(id), name, from: self.name});
+    if (accuse || idle || (config.lifeguard && table.state(id) !== ALIVE)) {
+      messages.push({type: table.state(id) === DEAD ? 'dead' : 'suspect', incarnation: table.incarnation(id), name, from: self.name});
+    }
     sendWithNews(this.#context, table.profile(id).address, messages, !idle);
   }
 
   #advance(t: number): void {
     const over = this.#probes.filter((probe) => probe.deadline <= t);
     for (const probe of over) {
-      if (probe.helpers === undefined && !probe.idle) this.#askHelpers(probe, t);
+      if (probe.helpers === undefined && !probe.idle && this.#context.table.isLiving(probe.id)) this.#askHelpers(probe, t);
       else this.#giveUp(probe);
     }
   }

@@ -12,6 +12,8 @@ import {sameAddress, sameBytes} from './roster.ts';
 import {Suspicions} from './suspicion.ts';
 import {ALIVE, DEAD, LEFT, SUSPECT} from './table.ts';
 
+/** Of those that hear of a suspicion, about so many carry it to the suspect themselves: it hears even if the accuser cannot reach it. */
+const heralds = 4;
 /** A conflict is told again after this many ms. */
 const conflictQuiet = 30_000;
 /** Names whose conflicts are remembered. */
@@ -25,6 +27,8 @@ export class View {
   /** Rows of which a push-pull told otherwise than is believed here; they are asked themselves. */
   readonly doubtful = new Set<number>();
   readonly #conflicts = new Map<string, number>();
+  /** It stood still for long, or was dead to others: what was said meanwhile did not reach it. */
+  missedNews = false;
   /** Until then this member, back from a long pause, declares nobody dead. */
   #humbleUntil = -1;
 
@@ -69,7 +73,7 @@ export class View {
 
   /** `from` had no answer from a member. Answers whether the news was about this member, and old. */
   suspect(name: string, incarnation: number, from: string): boolean {
-    const {table, self, config, t} = this.#context;
+    const {table, self, config, t, random, out} = this.#context;
     if (!isCount(incarnation) || incarnation === maxIncarnation) return false;
     if (name === self.name) return this.#accused(incarnation);
     const id = table.find(name);
@@ -84,6 +88,9 @@ export class View {
       this.#pass(name, {type: 'suspect', incarnation, name, from});
       this.#tell('suspected', id);
       if (t < this.#humbleUntil) this.doubtful.add(id);
+      else if (config.lifeguard && from !== self.name && random() * table.living < heralds) {
+        out.send({to: table.profile(id).address, messages: [{type: 'suspect', incarnation, name, from}]});
+      }
     }
     this.#bearWitness(id);
     return false;
@@ -93,7 +100,10 @@ export class View {
   dead(name: string, incarnation: number, from: string): boolean {
     const {table, self, t} = this.#context;
     if (!isCount(incarnation) || incarnation === maxIncarnation) return false;
-    if (name === self.name) return this.#accused(incarnation);
+    if (name === self.name) {
+      if (incarnation >= self.incarnation) this.missedNews = true;
+      return this.#accused(incarnation);
+    }
     const id = table.find(name);
     if (id === undefined || incarnation < table.incarnation(id) || !table.isLiving(id)) return false;
     const leaves = from === name;
@@ -150,6 +160,7 @@ export class View {
     if (ms < min) return this.suspicions.postpone(ms + grace);
     this.suspicions.restart(t);
     for (const id of this.suspicions.ids()) this.doubtful.add(id);
+    this.missedNews = true;
     this.#humbleUntil = t + Math.max(max, min * 2);
     this.#unreached.clear();
     queue.withdraw(self.name);

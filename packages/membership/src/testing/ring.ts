@@ -32,6 +32,8 @@ export interface RingOptions {
   readonly meta?: Uint8Array;
   /** Counts bytes, at some cost. */
   readonly measureBytes?: boolean;
+  /** Hears every datagram as it is sent. */
+  readonly tap?: (from: number, to: number, messages: readonly PacketMessage[]) => void;
   readonly onEvent?: (observer: Host, event: ProtocolEvent, now: number) => void;
 }
 
@@ -334,6 +336,7 @@ export class SimulatedRing {
     if (this.#options.measureBytes) this.sent.bytes += packetBytes(messages);
     const to = this.#at(address);
     if (!to || (this.reaches && !this.reaches(host, to)) || (loss > 0 && this.random() < loss)) return;
+    this.#options.tap?.(host.index, to.index, messages);
     const datagram = new Datagram(to, host.address, messages);
     this.#wheel.add(this.#slotAt(this.now + this.#latency()), datagram);
     if (duplication > 0 && this.random() < duplication) this.#wheel.add(this.#slotAt(this.now + this.#latency()), datagram);
@@ -375,7 +378,7 @@ export class SimulatedRing {
 }
 
 const versions: readonly number[] = [1, 5, 5, 0, 0, 0];
-const noMeta = new Uint8Array(0);
+const noMeta: Uint8Array = new Uint8Array(0);
 
 export function nameOf(index: number): string {
   return `machine-${index}`;
