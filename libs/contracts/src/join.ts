@@ -43,16 +43,14 @@ export const NodeIdentityRecord = z.object({
   joinedAt: z.string(),
   /** Id of the token it joined with. */
   token: z.string(),
-  /** It has had a record in `nodes`: when that goes, so does the identity. */
-  registered: z.boolean().default(false),
 });
 export type NodeIdentityRecord = z.infer<typeof NodeIdentityRecord>;
 
 /**
- * Collection `bus-revocations`, key: `account`. Keys whose credentials are void when issued until then (s since the epoch).
- * `issuedAt` only grows: servers of the bus keep the claims that were issued last. Owner: node.
+ * Collection `bus-revocations`, key: `account`. By key: which node had it, and until when (s since the epoch) what was issued
+ * for it is void. `issuedAt` only grows: servers of the bus keep the claims that were issued last. Owner: node.
  */
-export const BusRevocationsRecord = z.object({issuedAt: z.number().int(), revoked: z.record(z.string(), z.number().int())});
+export const BusRevocationsRecord = z.object({issuedAt: z.number().int(), revoked: z.record(z.string(), z.object({node: z.string(), until: z.number().int()}))});
 export type BusRevocationsRecord = z.infer<typeof BusRevocationsRecord>;
 
 export const JoinRequest = z.strictObject({

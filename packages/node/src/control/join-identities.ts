@@ -1,10 +1,10 @@
 /**
- * Who joined, by which key; and whose key is void. A machine's identity goes with its record in `nodes`; its key is then
- * revoked in the same transaction, and the servers of the bus are told until they have heard.
+ * Who joined, by which key; and whose key is void. A machine's identity goes with its record in `nodes`, and its key is void
+ * from that transaction on; the servers of the bus are told until they have heard.
  */
-import {collections, isError, type JoinTokenRecord, type NodeIdentityRecord} from '@hivemind/contracts';
+import {collections, type JoinTokenRecord, type NodeIdentityRecord} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
-import {collection, commit, type Stored} from '@hivemind/store';
+import {collection, commit, type Compare, type Stored, type Write} from '@hivemind/store';
 import {joinErrors} from './join-errors.ts';
 import {joinTokens} from './join-tokens.ts';
 import {nodeLeases as leases, nodes} from './tables.ts';
@@ -13,11 +13,10 @@ export const identities = collection(collections.nodeIdentities);
 export const revocations = collection(collections.busRevocations);
 
 export const REVOCATIONS_KEY = 'account';
-/** Longer than any credentials live: what was issued before is void by itself. */
+/** Longer than any credentials live: what was issued before has run out by itself. */
 const KEEP_REVOKED_S = 86_400;
 /** Services' clocks differ: what one of them issues by a clock that is this much ahead is void too. */
 const CLOCK_SKEW_S = 900;
-const RACES = 16;
 
 export interface Claim {
   readonly name: string;
@@ -48,7 +47,7 @@ export class Identities {
     }
     const {uses, usedBy, labels} = token.value;
     if (usedBy.length >= uses) throw joinErrors['join-token-used'](`This token was for ${uses === 1 ? 'one machine' : `${uses} machines`}, and is used up (${usedBy.slice(0, 5).join(', ')}). Make one with hivemind node join-token.`);
-    const identity: NodeIdentityRecord = {name, nkey, sealKey, labels, joinedAt: new Date(now()).toISOString(), token: token.key, registered: false};
+    const identity: NodeIdentityRecord = {name, nkey, sealKey, labels, joinedAt: new Date(now()).toISOString(), token: token.key};
     await commit(store, {
       compare: [joinTokens.unchanged(token), identities.absent(name), nodes.absent(name)],
       writes: [identities.putting(name, identity), joinTokens.putting(token.key, {...token.value, usedBy: [...usedBy, name]}, {previous: token})],
@@ -59,34 +58,35 @@ export class Identities {
   /** @throws `node-removed` 403 */
   async get(name: string): Promise<NodeIdentityRecord> {
     const identity = await identities.in(this.#context.store).get(name);
-    if (!identity) throw joinErrors['node-removed'](`Node ${name} was removed from this cluster, or never joined it. To join again, run on the machine what hivemind node join-token prints.`);
+    if (!identity) throw removed(name);
     return identity.value;
   }
 
-  async markRegistered(name: string): Promise<void> {
-    await identities.in(this.#context.store).update(name, (identity) => (identity?.registered === false ? {...identity, registered: true} : identity));
+  /**
+   * Whether a machine that speaks as `name` may be a node: it joined, or never had to (it is of the control plane's process).
+   * @throws `node-removed` 403
+   */
+  async check(name: string): Promise<void> {
+    const {store} = this.#context;
+    const [identity, voided] = await Promise.all([identities.in(store).get(name), revocations.in(store).get(REVOCATIONS_KEY)]);
+    if (!identity && Object.values(voided?.value.revoked ?? {}).some(({node}) => node === name)) throw removed(name);
   }
 
-  /** Forgets the machine and voids its key. Nothing where it has no identity. */
-  async revoke(name: string): Promise<void> {
-    const {store} = this.#context;
-    for (let race = 1; ; race++) {
-      const [identity, revoked] = await Promise.all([identities.in(store).get(name), revocations.in(store).get(REVOCATIONS_KEY)]);
-      if (!identity) return;
-      const second = Math.floor(this.#context.now() / 1000);
-      const issuedAt = Math.max(second, (revoked?.value.issuedAt ?? 0) + 1);
-      const recent = Object.entries(revoked?.value.revoked ?? {}).filter(([, at]) => at > second - KEEP_REVOKED_S);
-      const next = {issuedAt, revoked: {...Object.fromEntries(recent), [identity.value.nkey]: second + CLOCK_SKEW_S}};
-      try {
-        await commit(store, {
-          compare: [identities.unchanged(identity), revoked ? revocations.unchanged(revoked) : revocations.absent(REVOCATIONS_KEY)],
-          writes: [identities.deleting(name), revocations.putting(REVOCATIONS_KEY, next, {previous: revoked})],
-        });
-        return;
-      } catch (error) {
-        const lost = isError(error, 'version-mismatch') || isError(error, 'already-exists');
-        if (!lost || race === RACES) throw error;
-      }
-    }
+  /** What a transaction that removes a node also does: its identity goes, and its key is void. */
+  async revocation(name: string): Promise<{readonly compare: readonly Compare[]; readonly writes: readonly Write[]}> {
+    const {store, now} = this.#context;
+    const [identity, voided] = await Promise.all([identities.in(store).get(name), revocations.in(store).get(REVOCATIONS_KEY)]);
+    if (!identity) return {compare: [identities.absent(name)], writes: []};
+    const second = Math.floor(now() / 1000);
+    const recent = Object.entries(voided?.value.revoked ?? {}).filter(([, {until}]) => until > second - KEEP_REVOKED_S);
+    const next = {issuedAt: Math.max(second, (voided?.value.issuedAt ?? 0) + 1), revoked: {...Object.fromEntries(recent), [identity.value.nkey]: {node: name, until: second + CLOCK_SKEW_S}}};
+    return {
+      compare: [identities.unchanged(identity), voided ? revocations.unchanged(voided) : revocations.absent(REVOCATIONS_KEY)],
+      writes: [identities.deleting(name), revocations.putting(REVOCATIONS_KEY, next, {previous: voided})],
+    };
   }
+}
+
+function removed(name: string): Error {
+  return joinErrors['node-removed'](`Node ${name} was removed from this cluster, or never joined it. To join again, run on the machine what hivemind node join-token prints.`);
 }

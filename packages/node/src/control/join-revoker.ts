@@ -1,16 +1,11 @@
-/**
- * Sees to it that machines which were removed are out of the bus. Nothing is remembered: an identity whose node was there and
- * is gone is revoked, and the servers of the bus are told the newest claims whenever those change or the bus is back.
- */
+/** Tells the servers of the bus whose keys are void: whenever that changes, and whenever the bus is back. */
 import type {BusRevocationsRecord} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
-import {informer} from '@hivemind/store';
-import {identities, type Identities, revocations, REVOCATIONS_KEY} from './join-identities.ts';
-import {nodes} from './tables.ts';
+import {informer, type Informer} from '@hivemind/store';
+import {revocations, REVOCATIONS_KEY} from './join-identities.ts';
 
 export interface RevokerOptions {
   readonly context: Pick<ManagerContext, 'store' | 'bus' | 'logger'>;
-  readonly identities: Identities;
   readonly push: (claims: BusRevocationsRecord) => Promise<void>;
 }
 
@@ -19,7 +14,7 @@ const RETRY_MS = 2_000;
 export class Revoker {
   readonly #options: RevokerOptions;
   readonly #ending = new AbortController();
-  #tables: ReturnType<typeof follow> | undefined;
+  #claims: Informer<BusRevocationsRecord> | undefined;
   #unlisten: (() => void) | undefined;
   #working: Promise<void> | undefined;
   #again = false;
@@ -32,15 +27,16 @@ export class Revoker {
   }
 
   async start(): Promise<void> {
-    const tables = follow(this.#options.context, this.#ending.signal);
-    this.#tables = tables;
-    for (const table of [tables.identities, tables.nodes, tables.revocations]) table.onChange(() => this.#wake());
-    this.#unlisten = this.#options.context.bus.onStatus((status) => {
+    const {store, bus, logger} = this.#options.context;
+    this.#claims = informer({store, collection: revocations, signal: this.#ending.signal, onError: (err) => logger.warn({err}, 'the store could not be followed')});
+    this.#claims.onChange(() => this.#wake());
+    this.#unlisten = bus.onStatus((status) => {
+      if (status !== 'connected') return;
       // A server that was put up anew may not know them.
-      if (status === 'connected') this.#told = 0;
+      this.#told = 0;
       this.#wake();
     });
-    await Promise.all(Object.values(tables).map((table) => table.ready()));
+    await this.#claims.ready();
     this.#wake();
   }
 
@@ -71,28 +67,10 @@ export class Revoker {
   }
 
   async #look(): Promise<void> {
-    const tables = this.#tables;
-    if (!tables) return;
-    for (const {key, value} of tables.identities.list()) {
-      const isThere = tables.nodes.get(key) !== undefined;
-      if (isThere && !value.registered) await this.#options.identities.markRegistered(key);
-      if (!isThere && value.registered && !tables.nodes.unreadable.has(key)) {
-        await this.#options.identities.revoke(key);
-        this.#options.context.logger.info({node: key}, 'the credentials of a node that was removed are void');
-      }
-    }
-    const claims = tables.revocations.get(REVOCATIONS_KEY)?.value;
+    const claims = this.#claims?.get(REVOCATIONS_KEY)?.value;
     if (!claims || claims.issuedAt <= this.#told) return;
     await this.#options.push(claims);
     this.#told = claims.issuedAt;
+    this.#options.context.logger.info({issuedAt: claims.issuedAt, keys: Object.keys(claims.revoked).length}, 'the bus knows whose keys are void');
   }
-}
-
-function follow({store, logger}: RevokerOptions['context'], signal: AbortSignal) {
-  const options = {store, signal, onError: (err: unknown) => logger.warn({err}, 'the store could not be followed')};
-  return {
-    identities: informer({...options, collection: identities}),
-    revocations: informer({...options, collection: revocations}),
-    nodes: informer({...options, collection: nodes}),
-  };
 }

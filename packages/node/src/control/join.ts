@@ -3,7 +3,7 @@
  * the machine is removed. Where the bus is inside the process there is nothing to join.
  */
 import {pushAccount, serve, type Subscription} from '@hivemind/bus';
-import {type CredentialsReply, type CredentialsRequest, credentialsChallenge, commonErrors, isError, type JoinReply, type JoinRequest, subjects} from '@hivemind/contracts';
+import {type BusRevocationsRecord, type CredentialsReply, type CredentialsRequest, credentialsChallenge, commonErrors, isError, type JoinReply, type JoinRequest, subjects} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
 import {authorityHash, type ClusterTrust, isSignedBy, isUserKey, openClusterTrust, parseJoinToken} from '@hivemind/trust';
 import {joinErrors} from './join-errors.ts';
@@ -38,7 +38,7 @@ export class Join {
     this.#options = options;
     this.tokens = new JoinTokens(context);
     this.#identities = new Identities(context);
-    this.#revoker = new Revoker({context, identities: this.#identities, push: (claims) => this.#push(claims)});
+    this.#revoker = new Revoker({context, push: (claims) => this.#push(claims)});
   }
 
   async start(): Promise<void> {
@@ -56,9 +56,14 @@ export class Join {
     await this.#revoker.stop();
   }
 
-  /** Forgets a machine's key: its credentials are void as soon as the bus has heard. Also happens by itself when its node is removed. */
-  revoke(name: string): Promise<void> {
-    return this.#identities.revoke(name);
+  /** See `Identities.check`. */
+  check(name: string): Promise<void> {
+    return this.#identities.check(name);
+  }
+
+  /** See `Identities.revocation`. */
+  revocation(name: string): ReturnType<Identities['revocation']> {
+    return this.#identities.revocation(name);
   }
 
   /** @throws `join-not-offered` 409 */
@@ -130,13 +135,13 @@ export class Join {
     return this.#trust;
   }
 
-  async #push({issuedAt, revoked}: {readonly issuedAt: number; readonly revoked: Readonly<Record<string, number>>}): Promise<void> {
+  async #push({issuedAt, revoked}: BusRevocationsRecord): Promise<void> {
     const {now, instance, busUrls = []} = this.#options.context;
     const {authority, bus} = await this.#opened();
     await pushAccount({
       servers: [...busUrls],
       credentials: bus.systemCredentials({name: `${instance} claims`, now: now(), ttlMs: 60_000}),
-      jwt: bus.accountJwt(revoked, issuedAt),
+      jwt: bus.accountJwt(Object.fromEntries(Object.entries(revoked).map(([nkey, {until}]) => [nkey, until])), issuedAt),
       ...(busUrls.some((url) => url.startsWith('tls:')) ? {tls: {ca: authority.certificate}} : {}),
     });
   }

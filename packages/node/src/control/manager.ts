@@ -38,13 +38,14 @@ export const createNodeManager = (host: ManagerContext, {clock}: NodeManagerOpti
     routes(app) {
       // Words before names: `settings` is no machine.
       joinRoutes({app, context, join});
-      lifeRoutes({app, context, machines, tables});
+      lifeRoutes({app, context, join, machines, tables});
       nodeRoutes({app, machines, tables});
     },
     async start() {
       const queue = {queue: 'node'};
       subscriptions.push(
         await serve(bus, subjects.registerNode, {}, async ({report, instance: agent}, {tokens: {node}}) => {
+          await join.check(node);
           const {session, heartbeatMs} = await sessions.register(node, report);
           logger.info({node, session, instance: agent}, 'a node registered');
           return {cluster, session, heartbeatMs};

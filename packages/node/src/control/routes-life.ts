@@ -5,6 +5,7 @@ import {type HttpServer, ifMatch, type ManagerContext, withETag} from '@hivemind
 import {commit, type Compare, type Write} from '@hivemind/store';
 import {z} from 'zod';
 import {nodeErrors} from '../errors.ts';
+import type {Join} from './join.ts';
 import type {Machines} from './machines.ts';
 import {Params} from './routes.ts';
 import {settingsOf} from './settings.ts';
@@ -26,6 +27,7 @@ const MOST_ASKED = 50;
 export interface LifeRoutes {
   readonly app: HttpServer;
   readonly context: ManagerContext;
+  readonly join: Join;
   readonly machines: Machines;
   readonly tables: Tables;
 }
@@ -88,7 +90,7 @@ async function placesFor({bus, logger}: ManagerContext, tables: Tables, ids: rea
   }
 }
 
-function endRoutes({app, context: {store}, machines, tables}: LifeRoutes): void {
+function endRoutes({app, context: {store}, join, machines, tables}: LifeRoutes): void {
   const fenced = (name: string): readonly string[] => machines.contents(name).filter(({record, status}) => fencingOf(record.template) !== undefined && status?.phase !== 'removed').map(({record}) => record.id);
 
   app.delete('/nodes/:name', {schema: {tags, summary: 'Forget a machine; what it ran is put elsewhere', params: Params, querystring: z.strictObject({force: z.stringbool().optional()}), response: {200: Removal}}}, async (request) => {
@@ -102,7 +104,8 @@ function endRoutes({app, context: {store}, machines, tables}: LifeRoutes): void 
     if (guarded[0] !== undefined) throw nodeErrors['node-in-use'](`Node ${name} is heard, and runs what must never run twice (${guarded.join(', ')}): drain it first; that cannot be forced.`);
     const compare: Compare[] = [nodes.unchanged(node), lease ? nodeLeases.unchanged(lease) : nodeLeases.absent(name)];
     const writes: Write[] = [nodes.deleting(name), ...(status ? [nodeStatus.deleting(name)] : []), ...(verdict ? [nodeVerdicts.deleting(name)] : []), ...(lease ? [nodeLeases.deleting(name)] : [])];
-    await commit(store, {compare, writes});
+    const credentials = await join.revocation(name);
+    await commit(store, {compare: [...compare, ...credentials.compare], writes: [...writes, ...credentials.writes]});
     if (lease) await store.revokeLease(lease.value.lease).catch(() => undefined);
     const volumes = tables.volumes.byIndex('node', name).map(({key}) => key).toSorted();
     machines.event(name, 'Removed', `it was removed from the cluster${volumes.length === 0 ? '' : `; the data of ${volumes.join(', ')} is on it: hivemind volume abandon gives that up`}`, volumes.length === 0 ? 'normal' : 'warning');
