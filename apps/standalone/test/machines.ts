@@ -26,10 +26,16 @@ const logger = pino({level: process.env['LOG'] ?? 'silent'});
 const CLUSTER = 'c1-cluster';
 const leases = collection(collections.nodeLeases);
 
+interface Timer {
+  readonly callback: () => void;
+  readonly at: number;
+  handle: NodeJS.Timeout | undefined;
+}
+
 /** The machine's clock, which a test may push forward. */
 export class SkippingClock implements Clock {
   #skipped = 0;
-  readonly #timers = new Set<{readonly callback: () => void; readonly at: number; handle: NodeJS.Timeout | undefined}>();
+  readonly #timers = new Set<Timer>();
 
   now(): number {
     return Date.now() + this.#skipped;
@@ -40,7 +46,7 @@ export class SkippingClock implements Clock {
   }
 
   setTimer(callback: () => void, ms: number): () => void {
-    const timer = {callback, at: this.monotonic() + ms, handle: undefined};
+    const timer: Timer = {callback, at: this.monotonic() + ms, handle: undefined};
     this.#timers.add(timer);
     this.#arm(timer);
     return () => this.#disarm(timer);
@@ -50,21 +56,25 @@ export class SkippingClock implements Clock {
   async skip(ms: number, stepMs = 500): Promise<void> {
     for (let left = ms; left > 0; left -= stepMs) {
       this.#skipped += Math.min(left, stepMs);
-      for (const timer of this.#timers) this.#arm(timer);
+      for (const timer of [...this.#timers].toSorted((a, b) => a.at - b.at)) {
+        if (timer.at > this.monotonic()) this.#arm(timer);
+        else if (this.#timers.has(timer)) this.#fire(timer);
+      }
       for (let turns = 0; turns < 20; turns++) await turn();
     }
   }
 
-  #arm(timer: {readonly callback: () => void; readonly at: number; handle: NodeJS.Timeout | undefined}): void {
+  #arm(timer: Timer): void {
     clearTimeout(timer.handle);
-    const fire = (): void => {
-      this.#disarm(timer);
-      timer.callback();
-    };
-    timer.handle = setTimeout(fire, Math.max(0, timer.at - this.monotonic())).unref();
+    timer.handle = setTimeout(() => this.#fire(timer), Math.max(0, timer.at - this.monotonic())).unref();
   }
 
-  #disarm(timer: {handle: NodeJS.Timeout | undefined; readonly callback: () => void; readonly at: number}): void {
+  #fire(timer: Timer): void {
+    this.#disarm(timer);
+    timer.callback();
+  }
+
+  #disarm(timer: Timer): void {
     clearTimeout(timer.handle);
     this.#timers.delete(timer);
   }

@@ -53,6 +53,7 @@ export const createNodeManager = (host: ManagerContext, {clock}: NodeManagerOpti
         await serve(bus, subjects.heartbeat, {}, async ({session, report}, {tokens: {node}}) => ({heartbeatMs: await sessions.heartbeat(node, session, report)}), queue),
       );
       await Promise.all([whenReady(tables), join.start()]);
+      ruler.follow();
       leader = runAsLeader({store, election: 'node', holder: instance, logger, onElected: (fence, signal) => ruler.lead(fence, signal)});
     },
     async stop() {

@@ -28,6 +28,8 @@ export class Ruler {
   readonly #silent = new Map<string, {readonly session: number; readonly since: number}>();
   /** Machines that registered since the control plane was last away: their silence is their own. */
   readonly #registered = new Set<string>();
+  /** Leases that are there already say nothing about when they were kept last. */
+  #following = false;
   #watchingSince = 0;
   #graceUntil = 0;
   #connected = true;
@@ -37,11 +39,23 @@ export class Ruler {
   constructor(options: RulerOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    options.tables.leases.onChange((name, before, after) => {
+      if (after && after.value.session !== before?.value.session && this.#following) this.#registered.add(name);
+    });
+  }
+
+  /** From here on what changes is news. */
+  follow(): void {
+    this.#following = true;
   }
 
   /** The control plane was away, or may have been: silence during that time proves nothing. */
   wasAway(): void {
     this.#registered.clear();
+    this.#beginGrace();
+  }
+
+  #beginGrace(): void {
     this.#graceUntil = this.#clock.monotonic() + durationMs(settingsOf(this.#options.tables).grace);
   }
 
@@ -51,7 +65,7 @@ export class Ruler {
     this.#silent.clear();
     this.#engagedAt = undefined;
     this.#watchingSince = this.#lastTick = this.#clock.monotonic();
-    this.wasAway();
+    this.#beginGrace();
     const controller = createController({
       name: 'node-verdicts', logger, random, clock: this.#clock, coalesceMs: 5, keys: () => [KEY],
       reconcile: async () => {
@@ -61,11 +75,7 @@ export class Ruler {
     });
     const wake = (): void => controller.wake(KEY);
     const stops = [
-      ...[tables.nodes, tables.status, tables.members, tables.settings, tables.verdicts, tables.brake].map((table) => table.onChange(wake)),
-      tables.leases.onChange((name, before, after) => {
-        if (after && after.value.session !== before?.value.session) this.#registered.add(name);
-        wake();
-      }),
+      ...[tables.nodes, tables.status, tables.leases, tables.members, tables.settings, tables.verdicts, tables.brake].map((table) => table.onChange(wake)),
       bus.onStatus((status) => {
         this.#connected = status === 'connected';
         this.wasAway();

@@ -12,7 +12,7 @@ import {nodeLeases, nodes, nodeStatus, type Tables} from './tables.ts';
 
 const RACES = 8;
 /** Routes beside /nodes/{name}. */
-const reserved: ReadonlySet<string> = new Set(['join', 'join-tokens', 'settings', 'brake']);
+const reserved: ReadonlySet<string> = new Set(['authority', 'join', 'join-tokens', 'settings', 'brake']);
 /** A lease that is longer or shorter than it should be by this factor is replaced. */
 const LEASE_SLACK = 1.5;
 
