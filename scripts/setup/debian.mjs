@@ -13,6 +13,8 @@ const packages = {
   'ca-certificates': {anyOf: ['/etc/ssl/certs/ca-certificates.crt'], why: 'pulling images'},
   'redis-server': {anyOf: ['/usr/bin/redis-server', '/usr/local/bin/redis-server'], why: 'tests of the Redis store'},
   'nats-server': {anyOf: ['/usr/sbin/nats-server', '/usr/bin/nats-server', '/usr/local/bin/nats-server'], why: 'tests of the NATS bus'},
+  'docker-compose': {anyOf: ['/usr/bin/docker-compose', '/usr/libexec/docker/cli-plugins/docker-compose'], why: 'the dev cluster'},
+  debootstrap: {anyOf: ['/usr/sbin/debootstrap'], why: 'images where none can be pulled'},
   'docker-registry': {anyOf: ['/usr/bin/docker-registry'], why: 'tests of pulling images'},
 };
 
