@@ -98,7 +98,7 @@ export class Machine {
   }
 
   async start({labels}: MachineOptions = {}): Promise<void> {
-    this.#agent = await startAgent({bus: this.#cable(), dataDir: this.#dataDir, name: this.name, cluster: CLUSTER, runtime: this.runtime, address: '127.0.0.1', logger, ...(labels ? {labels} : {})});
+    this.#agent = await startAgent({bus: this.#cable(), dataDir: this.#dataDir, name: this.name, cluster: CLUSTER, runtime: this.runtime, address: '127.0.0.1', clock: this.#cluster.clock, logger, ...(labels ? {labels} : {})});
   }
 
   async stop(): Promise<void> {
@@ -238,6 +238,15 @@ export class Machines implements AsyncDisposable {
 
   async until(what: string, condition: () => Promise<boolean> | boolean): Promise<void> {
     await waitFor(condition, {what, deadlineMs: 20_000});
+  }
+
+  /** Where messages are lost: until agents have asked by themselves, as they do every half a minute. */
+  async settles(what: string, condition: () => Promise<boolean> | boolean): Promise<void> {
+    await this.until(what, async () => {
+      if (await condition()) return true;
+      await this.clock.skip(10_000, 1_000);
+      return false;
+    });
   }
 
   /** Until an app has so many ready containers. */
