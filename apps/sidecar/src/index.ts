@@ -1,4 +1,3 @@
 /** The machine's long-lived process beside the agent. */
 export {startSidecar, type Sidecar, type SidecarOptions} from './sidecar.ts';
-export {type HostPort, parseAddress, parseHostPort} from './address.ts';
 export {sidecarErrors} from './errors.ts';

@@ -4,7 +4,7 @@
  * people to look at. It may decide nothing that needs the store. Pure.
  */
 import type {Leader} from '@hivemind/contracts';
-import type {MemberInfo} from '@hivemind/membership/model';
+import {type MemberInfo, provisionalLeader} from '@hivemind/membership/model';
 
 /** A leader as it travels, on the bus and in gossip. */
 export interface AnnouncedLeader {
@@ -46,8 +46,7 @@ export function leaderNow(heard: HeardLeader | undefined, members: readonly Pick
     const {name, node, since, revision} = heard.leader;
     return {name, ...(node === undefined ? {} : {node}), since, revision, provisional: false};
   }
-  const alive = members.filter(({state}) => state === 'alive').map(({name}) => name);
-  const first = alive.reduce<string | undefined>((lowest, name) => (lowest === undefined || name < lowest ? name : lowest), undefined);
+  const first = provisionalLeader(members);
   return first === undefined ? undefined : {name: first, node: first, provisional: true};
 }
 

@@ -79,5 +79,5 @@ async function* watch(client: Client, socket: string, signal: AbortSignal): Asyn
 }
 
 function asThrown(error: ServiceError, socket: string): Error {
-  return fromStatus(error) ?? sidecarErrors['sidecar-absent'](`No sidecar answers at ${socket} (${error.details}). Start one with: hivemind membership --name NAME --bind HOST:PORT --socket ${socket}`, {cause: error});
+  return fromStatus(error) ?? sidecarErrors['sidecar-absent'](`No sidecar answers at ${socket} (${/\bE[A-Z]{3,}\b/.exec(error.details)?.[0] ?? error.details}). Start one with: hivemind membership --name NAME --bind HOST:PORT --socket ${socket}`, {cause: error});
 }

@@ -2,6 +2,7 @@
 import {isError, type Leader, type LeaderChanged, type LeaderRecord} from '@hivemind/contracts';
 import type {Store} from '@hivemind/store';
 import {membershipErrors} from '../errors.ts';
+import {provisionalLeader} from '../model.ts';
 import {ELECTION, LEADER_KEY} from './lead.ts';
 import type {Tables} from './tables.ts';
 
@@ -47,10 +48,4 @@ export function createLeaderView({store, tables, monotonic}: LeaderViewOptions):
       throw membershipErrors['no-leader']('Nobody leads at the moment: an election takes a few seconds.', {retryAfterMs: RETRY_AFTER_MS});
     },
   };
-}
-
-/** The alive member of the lowest name: the same wherever the ring is seen the same. */
-export function provisionalLeader(ring: readonly {readonly name: string; readonly state: string}[]): string | undefined {
-  const alive = ring.filter(({state}) => state === 'alive').map(({name}) => name);
-  return alive.reduce<string | undefined>((lowest, name) => (lowest === undefined || name < lowest ? name : lowest), undefined);
 }
