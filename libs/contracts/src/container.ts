@@ -62,7 +62,7 @@ export const ContainerStatus = z.object({
 });
 export type ContainerStatus = z.infer<typeof ContainerStatus>;
 
-export const ContainerStatusRecord = z.object({id: z.string(), namespace: z.string(), app: z.string(), node: z.string(), session: z.number().int(), status: ContainerStatus, reportedAt: z.string()});
+export const ContainerStatusRecord = z.object({id: z.string(), namespace: z.string(), app: z.string(), node: z.string(), session: z.number().int(), sequence: z.number().int().optional(), status: ContainerStatus, reportedAt: z.string()});
 export type ContainerStatusRecord = z.infer<typeof ContainerStatusRecord>;
 
 /** A container as the API answers it. */

@@ -149,6 +149,8 @@ export const reportStatus = defineRequest({
   subject: 'container.{node}.status',
   request: z.object({
     session: z.number().int(),
+    /** Counts the reports of a session: an older one that comes late changes nothing. Absent from agents that do not count. */
+    sequence: z.number().int().nonnegative().optional(),
     full: z.boolean(),
     containers: z.array(z.object({id: z.string(), namespace: z.string(), app: z.string(), status: ContainerStatus})).max(500),
     events: z.array(EventRecord).max(500).default([]),

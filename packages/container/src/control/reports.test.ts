@@ -1,7 +1,8 @@
 import {lossy} from '@hivemind/bus/testing';
+import {isError} from '@hivemind/contracts';
 import {waitFor} from '@hivemind/testkit';
 import {TestBench} from '../testing/bench.ts';
-import {containers} from './tables.ts';
+import {containers, containerStatus} from './tables.ts';
 
 let bench: TestBench;
 beforeEach(async () => {
@@ -55,6 +56,36 @@ describe('reports', () => {
     const before = await bench.store.revision();
     await bench.report({'web-1': {}}, {full: true});
     expect(await bench.store.revision()).toEqual(before);
+  });
+
+  it('that come late, by way of another instance, undo nothing that is newer', async () => {
+    await bench.place({id: 'web-1'});
+    await bench.report({'web-1': {phase: 'running'}}, {sequence: 5});
+    await bench.report({'web-1': {phase: 'starting', ready: false}}, {sequence: 4});
+    await bench.report({}, {sequence: 3, full: true});
+    expect(await bench.stored('web-1')).toMatchObject({phase: 'running', ready: true});
+    await bench.report({'web-1': {phase: 'exited', ready: false}}, {sequence: 6});
+    expect(await bench.stored('web-1')).toMatchObject({phase: 'exited'});
+    await bench.register('n1', 2);
+    await bench.report({'web-1': {phase: 'running'}}, {session: 2, sequence: 0});
+    expect(await bench.stored('web-1')).toMatchObject({phase: 'running'});
+  });
+
+  it('are right also where the cache is behind what another instance wrote', async () => {
+    await bench.place({id: 'web-1'});
+    await bench.report({'web-1': {phase: 'starting', ready: false}}, {sequence: 1});
+    const record = await containerStatus.in(bench.store).get('web-1');
+    if (!record) throw new Error('nothing was stored');
+    // At once: the cache has not heard of it when the report is looked at.
+    await Promise.all([
+      containerStatus.in(bench.store).put('web-1', {...record.value, sequence: 9, status: {...record.value.status, phase: 'exited'}}, {expect: record}),
+      bench.report({'web-1': {phase: 'running'}}, {sequence: 2}),
+    ]).catch((error: unknown) => {
+      // Where the report came first, the other one lost.
+      if (!isError(error, 'version-mismatch')) throw error;
+    });
+    const stored = await containerStatus.in(bench.store).get('web-1');
+    expect([['exited', 9], ['running', 2]]).toContainEqual([stored?.value.status.phase, stored?.value.sequence]);
   });
 
   it('come through a bus that loses half of them, or of their answers', async () => {

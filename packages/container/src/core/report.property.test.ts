@@ -53,6 +53,16 @@ describe('acceptReport', () => {
     }));
   });
 
+  it('lets nothing older undo what is newer, and hides nothing newer', () => {
+    fc.assert(fc.property(situation, fc.nat({max: 9}), fc.nat({max: 9}), (input, known, sequence) => {
+      const statuses = new Map([...input.statuses].map(([id, one]): [string, ContainerStatusRecord] => [id, {...one, session: 7, sequence: known}]));
+      const counted = {...input, statuses, report: {...input.report, sequence}};
+      const writes = acceptReport(counted).writes.filter(({id}) => statuses.get(id)?.node === 'n1');
+      if (sequence < known) expect(writes).toEqual([]);
+      else expect(writes.map(({id, status: said}) => [id, said])).toEqual(acceptReport({...input, statuses}).writes.filter(({id}) => statuses.get(id)?.node === 'n1').map(({id, status: said}) => [id, said]));
+    }));
+  });
+
   it('has nothing to write the second time', () => {
     fc.assert(fc.property(situation.filter(({report}) => report.full), (input) => {
       const {writes} = acceptReport(input);

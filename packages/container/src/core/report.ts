@@ -22,24 +22,29 @@ export interface ReportOutcome {
 
 /**
  * A report of changes is believed as it is: the node sends only what changed. Of a full one only what differs is written,
- * and what it does not name is gone: a container to be removed has been, another is lost.
+ * and what it does not name is gone: a container to be removed has been, another is lost. Where something newer is known, of
+ * the same session, an older report changes nothing.
  */
 export function acceptReport({node, report, records, statuses, now}: ReportInput): ReportOutcome {
-  const {session, full, containers} = report;
+  const {session, sequence, full, containers} = report;
   const writes: ContainerStatusRecord[] = [];
   const refused: string[] = [];
   const put = ({id, namespace, app}: ContainerRecord, status: ContainerStatus): void => {
-    writes.push({id, namespace, app, node, session, status, reportedAt: now});
+    writes.push({id, namespace, app, node, session, ...(sequence === undefined ? {} : {sequence}), status, reportedAt: now});
+  };
+  const isOld = (id: string): boolean => {
+    const known = statuses.get(id);
+    return sequence !== undefined && known?.session === session && known.node === node && (known.sequence ?? 0) > sequence;
   };
   for (const {id, status} of containers) {
     const record = records.get(id);
     if (record?.node !== node) refused.push(id);
-    else if (!full || !isSame(statuses.get(id), node, status)) put(record, status);
+    else if (!isOld(id) && (!full || !isSame(statuses.get(id), node, status))) put(record, status);
   }
   if (full) {
     const named = new Set(containers.map(({id}) => id));
     for (const record of records.values()) {
-      if (record.node !== node || named.has(record.id)) continue;
+      if (record.node !== node || named.has(record.id) || isOld(record.id)) continue;
       const before = statuses.get(record.id)?.status;
       if (record.removedAt !== undefined) {
         if (before?.phase !== 'removed') put(record, gone(before, 'removed', 'Removed', 'Its node does not have it (any more).'));

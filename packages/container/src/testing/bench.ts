@@ -79,9 +79,9 @@ export class TestBench {
   }
 
   /** What the machine would report. */
-  report(statuses: Readonly<Record<string, Partial<ContainerStatus>>>, {session = 1, full = false, node = 'n1', bus = this.bus} = {}): Promise<unknown> {
+  report(statuses: Readonly<Record<string, Partial<ContainerStatus>>>, {session = 1, sequence, full = false, node = 'n1', bus = this.bus}: {session?: number; sequence?: number; full?: boolean; node?: string; bus?: Bus} = {}): Promise<unknown> {
     const reports = Object.entries(statuses).map(([id, status]) => ({id, namespace: 'default', app: 'web', status: {phase: 'running' as const, ready: true, ...status}}));
-    return call(bus, subjects.reportStatus, {node}, {session, full, containers: reports});
+    return call(bus, subjects.reportStatus, {node}, {session, ...(sequence === undefined ? {} : {sequence}), full, containers: reports});
   }
 
   async stored(id: string): Promise<ContainerStatus | undefined> {

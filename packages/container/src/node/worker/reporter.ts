@@ -44,6 +44,8 @@ export class Reporter {
   #started = false;
   #stopped = false;
   #retryMs = RETRY_MS.first;
+  /** Of the next report; never goes back, so it orders those of every session. */
+  #sequence = 0;
   #sending: Promise<void> | undefined;
   #cancelGather: (() => void) | undefined;
   /** How long the gathering under way was to take when it began. */
@@ -155,7 +157,7 @@ export class Reporter {
 
   async #call(session: number, containers: readonly ContainerReport[], events: readonly EventRecord[], full: boolean): Promise<void> {
     const {bus, node} = this.#options;
-    await call(bus, subjects.reportStatus, {node}, {session, full, containers: [...containers], events: [...events]});
+    await call(bus, subjects.reportStatus, {node}, {session, sequence: this.#sequence++, full, containers: [...containers], events: [...events]});
   }
 }
 
