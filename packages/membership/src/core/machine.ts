@@ -211,6 +211,7 @@ class Machine implements Protocol {
 
   #leaveWith(): Effects {
     if (this.#view.missedNews && !this.#catchingUp) this.#catchUp();
+    if (this.#view.nameTaken) this.#claimLater();
     this.#wanted = this.#nextWanted();
     const effects = this.#context.out.take();
     if (effects.events.length === 0) return effects;
@@ -245,6 +246,13 @@ class Machine implements Protocol {
     const {t, table, random} = this.#context;
     this.#catchingUp = true;
     if (this.#pushPullAt !== Infinity) this.#pushPullAt = Math.min(this.#pushPullAt, t + random() * Math.max(catchUpEvery, table.living * catchUpSpread));
+  }
+
+  /** Who held the name may be dead by then. */
+  #claimLater(): void {
+    const {t, config} = this.#context;
+    this.#view.nameTaken = false;
+    if (this.#pushPullAt !== Infinity) this.#pushPullAt = Math.min(this.#pushPullAt, t + config.reclaimAfter);
   }
 
   #hear(message: PacketMessage, from: Address): boolean {

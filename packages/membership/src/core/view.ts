@@ -29,6 +29,8 @@ export class View {
   readonly #conflicts = new Map<string, number>();
   /** It stood still for long, or was dead to others: what was said meanwhile did not reach it. */
   missedNews = false;
+  /** Its own name belongs to another address, for now. */
+  nameTaken = false;
   /** Until then this member, back from a long pause, declares nobody dead. */
   #humbleUntil = -1;
 
@@ -129,7 +131,10 @@ export class View {
     }
     if (!isSound(view)) return;
     if (view.state === 'left') return void this.dead(view.name, view.incarnation, view.name);
-    if (view.name === this.#context.self.name) return void this.#accused(view.incarnation);
+    if (view.name === this.#context.self.name) {
+      if (!sameAddress(view.address, this.#context.self.address)) this.nameTaken = true;
+      return void this.#accused(view.incarnation);
+    }
     const id = this.#context.table.find(view.name);
     if (id !== undefined && view.incarnation >= this.#context.table.incarnation(id) && this.#context.table.isLiving(id)) this.doubtful.add(id);
   }
@@ -175,7 +180,10 @@ export class View {
 
   #aliveSelf(claim: MemberClaim): void {
     const {self} = this.#context;
-    if (!sameAddress(claim.address, self.address)) return this.#conflict(self.name, self.address, claim.address);
+    if (!sameAddress(claim.address, self.address)) {
+      this.nameTaken = true;
+      return this.#conflict(self.name, self.address, claim.address);
+    }
     if (self.leaving || claim.incarnation < self.incarnation) return;
     // An echo, or what an earlier life of this member left behind.
     if (claim.incarnation === self.incarnation && sameBytes(claim.meta, self.meta)) return;
