@@ -6,7 +6,7 @@ import {randomBytes} from 'node:crypto';
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {commonErrors} from '@hivemind/contracts';
-import {createHttp, honourIdempotencyKeys, hostPort, isWildcard, listenOn, stopHttp, type HttpServer, type ListenAddress, type Manager, type ManagerContext, type TlsOptions} from '@hivemind/service';
+import {answerFresh, createHttp, honourIdempotencyKeys, hostPort, isWildcard, listenOn, stopHttp, type HttpServer, type ListenAddress, type Manager, type ManagerContext, type TlsOptions} from '@hivemind/service';
 import {z} from 'zod';
 import {loginRoute, requireToken, tokenCheck} from './auth.ts';
 import {batchRoute} from './batch.ts';
@@ -29,6 +29,8 @@ export interface GatewayOptions {
   /** What it is served with where others can reach it; without, it is served in the clear, and `/status` says so. */
   readonly tls?: TlsOptions;
   readonly busDriver?: 'embedded' | 'nats';
+  /** Other processes write the store too. */
+  readonly sharesStore?: boolean;
   /** What is not ready yet, in words; empty when all is. */
   readonly ready?: () => readonly string[] | Promise<readonly string[]>;
 }
@@ -45,6 +47,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const {context, managers, remote, adminTokenHash, version, listen, ready} = options;
   const logger = context.logger.child({manager: 'gateway'});
   const isRight = tokenCheck(adminTokenHash);
+  const ended = new AbortController();
   const transport = transportFor(listen, options.tls ? 'auto' : 'off');
   const tls = transport === 'tls' ? options.tls : undefined;
   const http = createHttp({
@@ -74,6 +77,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     for (const manager of managers) {
       await api.register(async (scope: HttpServer) => {
         if (ready) refuseUntil(scope, ready);
+        if (options.sharesStore === true) answerFresh(scope, {store: context.store, signal: ended.signal});
         await manager.routes(scope);
       });
     }
@@ -87,7 +91,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       await tellCommand(context.dataDir, urlAt(isWildcard(listen) ? '127.0.0.1' : listen.host));
       return urlAt(listen.host);
     },
-    stop: (drainMs) => stopHttp(http, drainMs),
+    stop: (drainMs) => stopHttp(http, drainMs).finally(() => ended.abort()),
   };
 }
 

@@ -1,6 +1,6 @@
 /** One manager as a service of its own: its subjects on the bus, its routes for gateways alone, its place in the directory. */
 import type {TLSSocket} from 'node:tls';
-import {createHttp, honourIdempotencyKeys, listenOn, registerInstance, requireCaller, serviceErrors, stopHttp, type CreateManager, type HttpServer, type ListenAddress, type Manager, type ManagerContext} from '@hivemind/service';
+import {answerFresh, createHttp, honourIdempotencyKeys, listenOn, registerInstance, requireCaller, serviceErrors, stopHttp, type CreateManager, type HttpServer, type ListenAddress, type Manager, type ManagerContext} from '@hivemind/service';
 import {advertised, needsTls, openCredentials, renewServer, urlOf} from './transport.ts';
 import {version} from './version.ts';
 
@@ -49,7 +49,9 @@ export async function startManagerService({name, create, context, listen, advert
     credentials?.onRenewal((tls) => renewServer(http, tls));
     requireCaller(http, {store, service: name, now});
     honourIdempotencyKeys(http, context);
-    await mount(http, manager);
+    const ended = new AbortController();
+    undo.push(() => ended.abort());
+    await mount(http, manager, (scope) => answerFresh(scope, {store, signal: ended.signal}));
     undo.push(() => manager.stop());
     undo.push(() => stopHttp(http));
     const port = await listenOn(http, listen);
@@ -70,8 +72,11 @@ export async function startManagerService({name, create, context, listen, advert
   }
 }
 
-async function mount(http: HttpServer, manager: Manager): Promise<void> {
-  await http.register(async (scope: HttpServer) => manager.routes(scope), {prefix: '/api/v1'});
+async function mount(http: HttpServer, manager: Manager, prepare: (scope: HttpServer) => void): Promise<void> {
+  await http.register(async (scope: HttpServer) => {
+    prepare(scope);
+    await manager.routes(scope);
+  }, {prefix: '/api/v1'});
 }
 
 /** Over TLS only a gateway's certificate opens more than liveness and metrics: those are for whoever watches the machine. */

@@ -14,6 +14,8 @@ export interface Base {
   readonly context: ManagerContext;
   readonly adminTokenHash: string;
   readonly busDriver: 'embedded' | 'nats';
+  /** Other processes write the store too. */
+  readonly sharesStore: boolean;
 }
 
 /** What was started, and how to stop it: in the opposite order. */
@@ -48,6 +50,7 @@ async function ownBase(options: BaseOptions, undo: Undo): Promise<Base> {
     context: {bus, logger, dataDir, ...trusted, ...(busUrls ? {busUrls} : {}), metrics: new Registry(), instance: `standalone-${cluster}`, now: Date.now, uid: randomUUID, random: Math.random},
     adminTokenHash: tokenHash(token),
     busDriver: busUrls ? 'nats' : 'embedded',
+    sharesStore: false,
   };
 }
 
@@ -78,5 +81,5 @@ async function sharedBase({dataDir, logger}: BaseOptions, shared: NonNullable<St
   const [{openShared}, {sharedTokenHash}] = await Promise.all([import('@hivemind/service-host'), import('@hivemind/gateway')]);
   const {context, close} = await openShared('up', {...shared, dataDir, logger});
   undo.push(close);
-  return {context, adminTokenHash: await sharedTokenHash({dataDir, store: context.store, logger, now: context.now}), busDriver: 'nats'};
+  return {context, adminTokenHash: await sharedTokenHash({dataDir, store: context.store, logger, now: context.now}), busDriver: 'nats', sharesStore: true};
 }

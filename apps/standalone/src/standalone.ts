@@ -70,7 +70,7 @@ async function startParts(options: StandaloneOptions, undo: Undo): Promise<Omit<
   await mkdir(dataDir, {recursive: true, mode: 0o700});
   await chmod(dataDir, 0o700);
   const agentModule = options.noAgent === true ? undefined : import('@hivemind/agent');
-  const [{context, adminTokenHash, busDriver}, createManagers] = await Promise.all([
+  const [{context, adminTokenHash, busDriver, sharesStore}, createManagers] = await Promise.all([
     openBase({...options, dataDir, earlier: () => earlierLives(options, dataDir)}, undo),
     loadManagers(),
   ]);
@@ -80,7 +80,7 @@ async function startParts(options: StandaloneOptions, undo: Undo): Promise<Omit<
   const listen = parseListen(options.listen ?? DEFAULT_LISTEN);
   const tls = transportFor(listen, options.tls ?? 'auto') === 'tls' ? await servedWith(context, options.advertise === undefined || !isWildcard(listen) ? listen : {host: options.advertise}, undo) : undefined;
   const gateway = await createGateway({
-    context, managers, version, listen, adminTokenHash, busDriver,
+    context, managers, version, listen, adminTokenHash, busDriver, sharesStore,
     ...(tls ? {tls} : {}),
     ready: () => [...waiting],
   });

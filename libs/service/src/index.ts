@@ -15,3 +15,4 @@ export {flushEvents, recordEvent, type NewEvent} from './events.ts';
 export {hostPort, isLoopback, isWildcard, listenOn, parseListen, type ListenAddress} from './listen.ts';
 export {Caller, CALLER_HEADER, createCallerSigner, requireCaller, type CallerCheck, type CallerSigner, type SignedRequest} from './caller.ts';
 export {instanceKey, registerInstance, serviceInstances, type Registration, type RegistrationOptions} from './registration.ts';
+export {answerFresh} from './freshness.ts';
