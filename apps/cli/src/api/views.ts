@@ -42,11 +42,18 @@ export type ContainerView = z.infer<typeof ContainerView>;
 
 export const RevisionView = z.object({revision: z.number(), current: z.boolean().default(false), createdAt: z.string(), cause: z.string(), image: z.string().default('')});
 
+export const DrainView = z.object({
+  done: z.boolean(),
+  total: z.number(),
+  blocked: z.array(z.object({container: z.string(), namespace: z.string().default(''), app: z.string().default(''), reason: z.string(), message: z.string()})).default([]),
+});
+
 export const NodeView = z.object({
   ...named,
-  spec: z.object({unschedulable: z.boolean().default(false), address: z.string().default('')}),
+  spec: z.object({unschedulable: z.boolean().default(false), address: z.string().default(''), taints: z.array(z.object({key: z.string(), value: z.string().optional(), effect: z.string()})).default([])}),
   status: z.object({
     phase: z.string(),
+    drain: DrainView.optional(),
     capacity: z.object({cpu: z.number(), memory: z.number(), disk: z.number().default(0), diskFree: z.number().optional()}),
     allocated: z.object({cpu: z.number(), memory: z.number(), containers: z.number()}).optional(),
     runtime: z.object({name: z.string(), version: z.string(), available: z.boolean(), message: z.string().optional()}),
@@ -70,7 +77,7 @@ export type DeploymentView = z.infer<typeof DeploymentView>;
 export const VolumeView = z.object({
   ...named,
   spec: z.object({driver: z.string().default('local'), size: Quantity.optional()}),
-  status: z.object({phase: z.string(), node: z.string().optional(), usedBy: z.array(z.string()).default([])}),
+  status: z.object({phase: z.string(), message: z.string().optional(), node: z.string().optional(), usedBy: z.array(z.string()).default([])}),
 });
 export type VolumeView = z.infer<typeof VolumeView>;
 

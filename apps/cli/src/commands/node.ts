@@ -8,9 +8,10 @@ import {age, bytes, cores} from '../output/quantities.ts';
 import {type Column, fields} from '../output/table.ts';
 import type {Session} from '../session.ts';
 import {exampleText, type Host, leaf, noArgs, noOptions, oneArg} from './define.ts';
+import {registerLife} from './node-life.ts';
 
 export function register(parent: Command, host: Host): void {
-  const node = parent.command('node').description('Machines').addHelpText('after', exampleText(['node ls', 'node label n1 disk=ssd']));
+  const node = parent.command('node').description('Machines').addHelpText('after', exampleText(['node ls', 'node label n1 disk=ssd', 'node drain n1 --wait']));
   leaf(node, host, {
     use: 'ls', alias: 'list', summary: 'List machines', example: 'node ls -o wide', args: noArgs, options: noOptions,
     async run(session) {
@@ -25,7 +26,7 @@ export function register(parent: Command, host: Host): void {
       await session.output.one(raw, () => nodeText(data, session));
     },
   });
-  for (const [action, summary, done] of [['cordon', 'Place no new container on it; those it has run on', 'cordoned'], ['uncordon', 'Place containers on it again', 'uncordoned']] as const) {
+  for (const [action, summary, done] of [['cordon', 'Place no new container on it; those it has run on', 'cordoned'], ['uncordon', 'Place containers on it again; calls off a drain or maintenance', 'uncordoned']] as const) {
     leaf(node, host, {
       use: `${action} <node>`, summary, example: `node ${action} n1`, args: oneArg, options: noOptions,
       async run(session, [name]) {
@@ -48,6 +49,7 @@ export function register(parent: Command, host: Host): void {
       await session.output.one(raw, () => `node/${name} labelled\n`);
     },
   });
+  registerLife(node, host);
 }
 
 function phase({spec, status}: NodeView): string {
@@ -78,6 +80,7 @@ function nodeText(node: NodeView, {terminal}: Session): string {
     ['CPU', `${cores(status.capacity.cpu)} cores, ${cores(status.allocated?.cpu ?? 0)} promised`],
     ['Memory', `${bytes(status.capacity.memory)}, ${bytes(status.allocated?.memory ?? 0)} promised`],
     ['Disk', status.capacity.disk > 0 ? `${bytes(status.capacity.disk)}${status.capacity.diskFree === undefined ? '' : `, ${bytes(status.capacity.diskFree)} free`}` : undefined],
+    ['Taints', spec.taints.map(({key, value, effect}) => `${key}${value === undefined ? '' : `=${value}`}:${effect}`).join(', ') || undefined],
     ['Containers', status.allocated?.containers],
     ['Last seen', `${age(status.lastSeenAt, terminal.now())} ago`],
     ['Created', `${meta.createdAt} (${age(meta.createdAt, terminal.now())} ago)`],

@@ -3,6 +3,7 @@ import type {Command} from 'commander';
 import {z} from 'zod';
 import {path} from '../api/client.ts';
 import {Anything, VolumeView as Volume} from '../api/views.ts';
+import {cliErrors} from '../errors.ts';
 import {age, bytes} from '../output/quantities.ts';
 import {fields} from '../output/table.ts';
 import {exampleText, type Host, leaf, noArgs, noOptions, oneArg} from './define.ts';
@@ -31,7 +32,7 @@ export function register(parent: Command, host: Host): void {
     async run(session, [name]) {
       const {data, raw} = await session.api.get(path`/volumes/${name}`, Volume, {namespace: session.namespace});
       await session.output.one(raw, () => fields([
-        ['Name', data.name], ['Namespace', data.namespace], ['Driver', data.spec.driver], ['Status', data.status.phase], ['Node', data.status.node], ['Used by', data.status.usedBy.join(', ')],
+        ['Name', data.name], ['Namespace', data.namespace], ['Driver', data.spec.driver], ['Status', data.status.message === undefined ? data.status.phase : `${data.status.phase}: ${data.status.message}`], ['Node', data.status.node], ['Used by', data.status.usedBy.join(', ')],
         ['Created', `${data.meta.createdAt} (${age(data.meta.createdAt, session.terminal.now())} ago)`],
       ]));
     },
@@ -41,6 +42,15 @@ export function register(parent: Command, host: Host): void {
     async run(session, [name]) {
       const {data, raw} = await session.api.get(path`/volumes/${name}/usage`, Usage, {namespace: session.namespace});
       await session.output.one(raw, () => fields([['Volume', name], ['Size', bytes(data.bytes)], ['Path', data.path]]));
+    },
+  });
+  leaf(volume, host, {
+    use: 'abandon <volume>', summary: 'Give up data on a machine that is dead or removed: its users begin anew, elsewhere and empty', example: 'volume abandon data --yes', args: oneArg,
+    flags: [['--yes', 'the data may be lost for good']], options: z.object({yes: z.boolean().default(false)}),
+    async run(session, [name], {yes}) {
+      if (!yes) throw cliErrors['wrong-usage'](`the data of ${name} may be lost for good: say --yes`);
+      const {raw} = await session.api.post(path`/volumes/${name}/abandon`, Volume, {namespace: session.namespace});
+      await session.output.one(raw, () => `volume/${name} abandoned\n`);
     },
   });
   leaf(volume, host, {
