@@ -58,8 +58,8 @@ export async function killAll(): Promise<void> {
 }
 
 
-/** A member in a process of its own, listening. */
-export async function memberProcess(options: {name: string; bind: Address; join?: readonly Address[]; key?: string; suspicionMultiplier?: number}): Promise<{child: Child; address: Address}> {
+/** Members in a process of their own, listening. */
+export async function memberProcess(options: {name: string; bind: Address; join?: readonly Address[]; key?: string; count?: number; suspicionMultiplier?: number}): Promise<{child: Child; address: Address}> {
   const child = new Child(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'member-process.ts'), JSON.stringify(options)]);
   const {address} = z.object({address: z.object({host: z.string(), port: z.number()})}).parse(await child.line(`${options.name} to listen`, (line) => 'address' in line));
   return {child, address};
