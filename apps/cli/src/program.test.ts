@@ -27,6 +27,12 @@ describe('usage', () => {
     ['service ap --bus nats://h --store redis://h', 'There is no service ap. Did you mean app?'],
     ['service app --store redis://h', '--bus nats://HOST:PORT is needed'],
     ['service gateway --tls sometimes', '--tls is neither auto nor off'],
+    ['agent --runtime podman', '--runtime is not a runtime of this release'],
+    ['agent --name Not_A_Name', '--name is not a DNS label'],
+    ['agent --advertise here', '--advertise is not an IP address'],
+    ['node join-token --ttl soon', '--ttl is not a duration'],
+    ['node join-token --uses few', '--uses is not a whole number'],
+    ['node join-token --label zone', '--label zone is not KEY=VALUE'],
     ['completion tcsh', 'is not a shell known here'],
   ])('`%s` is wrong usage, status 2', async (words, message) => {
     const {status, out, err} = await hivemind(words, {env: {HIVEMIND_SERVER: 'http://127.0.0.1:9'}});

@@ -22,6 +22,8 @@ export interface Session {
   readonly terminal: Terminal;
   /** As asked for; undefined when nothing was said. */
   readonly givenServer?: string | undefined;
+  /** `--token`, as asked for: of the API, or of whatever else the command takes one for. */
+  readonly givenToken?: string | undefined;
   /** Absolute. */
   readonly dataDir: string;
   /** Asked for; undefined when nothing was said. */
@@ -40,6 +42,7 @@ export async function openSession(options: GlobalOptions, terminal: Terminal): P
     output: new Output(options.output, terminal),
     terminal,
     givenServer,
+    givenToken: options.token,
     dataDir: resolve(terminal.cwd, dataDirOf(options, terminal)),
     givenNamespace: options.namespace,
     namespace: options.namespace ?? 'default',

@@ -8,10 +8,12 @@ import {age, bytes, cores} from '../output/quantities.ts';
 import {type Column, fields} from '../output/table.ts';
 import type {Session} from '../session.ts';
 import {exampleText, type Host, leaf, noArgs, noOptions, oneArg} from './define.ts';
+import {registerJoinToken} from './node-join.ts';
 import {registerLife} from './node-life.ts';
 
 export function register(parent: Command, host: Host): void {
-  const node = parent.command('node').description('Machines').addHelpText('after', exampleText(['node ls', 'node label n1 disk=ssd', 'node drain n1 --wait']));
+  const node = parent.command('node').description('Machines').addHelpText('after', exampleText(['node ls', 'node label n1 disk=ssd', 'node drain n1 --wait', 'node join-token']));
+  registerJoinToken(node, host);
   leaf(node, host, {
     use: 'ls', alias: 'list', summary: 'List machines', example: 'node ls -o wide', args: noArgs, options: noOptions,
     async run(session) {

@@ -1,0 +1,54 @@
+/** `hivemind agent`: this machine as a node of a cluster, in the foreground. */
+import {isIP} from 'node:net';
+import {DnsLabel} from '@hivemind/contracts';
+import type {Command} from 'commander';
+import {z} from 'zod';
+import {openLog, signalled} from '../foreground.ts';
+import {type Host, leaf, noArgs} from './define.ts';
+
+export function register(parent: Command, host: Host): void {
+  leaf(parent, host, {
+    use: 'agent',
+    summary: 'Make this machine a node, until SIGTERM; containers run on. It joins once: later starts need neither URL nor token',
+    example: ['agent --join https://10.0.0.5:4483 --token hm1.…', 'agent --data-dir /var/lib/hivemind'],
+    flags: [
+      ['--join <url>', 'where a gateway of the cluster is (default: HIVEMIND_JOIN); the token is given with --token, or in HIVEMIND_JOIN_TOKEN'],
+      ['--name <name>', 'of the node (default: the machine\'s host name)'],
+      ['--advertise <ip>', 'where its published ports are reached (default: its first address)'],
+      ['--runtime <name>', 'auto or docker (default: auto)'],
+      ['--docker-host <url>', 'the engine, as in unix:///var/run/docker.sock (default: DOCKER_HOST, else that)'],
+    ],
+    args: noArgs,
+    options: z.object({
+      join: z.string().optional(),
+      name: DnsLabel.optional(),
+      advertise: z.string().refine((text) => isIP(text) !== 0, 'is not an IP address').optional(),
+      runtime: z.enum(['auto', 'docker'], 'is not a runtime of this release; use auto or docker').default('auto'),
+      dockerHost: z.string().optional(),
+    }),
+    async run({terminal: {env, out}, dataDir, givenToken}, _args, options) {
+      const {startJoinedAgent} = await import('@hivemind/agent');
+      const gateway = options.join ?? (env.HIVEMIND_JOIN || undefined);
+      const token = givenToken ?? (env.HIVEMIND_JOIN_TOKEN || undefined);
+      const dockerHost = options.dockerHost ?? (env.DOCKER_HOST || undefined);
+      const {logger, flush} = await openLog();
+      const asked = signalled();
+      try {
+        const agent = await startJoinedAgent({
+          dataDir, logger,
+          runtime: 'docker',
+          ...(gateway === undefined ? {} : {gateway}),
+          ...(token === undefined ? {} : {token}),
+          ...(options.name === undefined ? {} : {name: options.name}),
+          ...(options.advertise === undefined ? {} : {address: options.advertise}),
+          ...(dockerHost === undefined ? {} : {dockerHost}),
+        });
+        out.write(`This machine is node ${agent.name}\n`);
+        await asked;
+        await agent.stop();
+      } finally {
+        flush();
+      }
+    },
+  });
+}
