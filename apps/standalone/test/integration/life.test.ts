@@ -115,7 +115,7 @@ it('opens no WebSocket without the token', async () => {
 it('says so when nothing runs containers here', async () => {
   await up({noAgent: true});
   const {json} = await call('GET', '/api/v1/status');
-  expect(json).toMatchObject({nodes: [], managers: expect.arrayContaining(['app', 'deployment', 'scheduler', 'node', 'container', 'storage', 'health', 'security'])});
+  expect(json).toMatchObject({nodes: [], managers: expect.arrayContaining(['app', 'deployment', 'scheduler', 'node', 'container', 'storage', 'health', 'security', 'membership'])});
 });
 
 describe('identity', () => {
