@@ -21,28 +21,45 @@ export class ManagerHarness {
   readonly bus: Bus;
   /** What leases are measured with. */
   readonly leases: ManualClock;
-  manager: Manager;
-  readonly #http: HttpServer;
+  manager!: Manager;
+  readonly #clock: Clock | undefined;
+  #http!: HttpServer;
   #base = '';
+  #uids = 0;
+  #instances = 0;
 
   private constructor(store: Store, bus: Bus, leases: ManualClock, clock: Clock | undefined) {
     this.store = store;
     this.bus = bus;
     this.leases = leases;
-    const metrics = new Registry();
-    let ids = 0;
-    this.manager = createNodeManager({store, bus, logger, metrics, cluster: 'c1', dataDir: '/nowhere', instance: 'test', now: Date.now, uid: () => `uid-${++ids}`, random: () => 0.5}, clock ? {clock} : {});
-    this.#http = createHttp({logger, metrics, name: 'test'});
+    this.#clock = clock;
   }
 
   /** @param clock what silence is measured with */
   static async start(clock?: Clock): Promise<ManagerHarness> {
     const leases = new ManualClock();
     const harness = new ManagerHarness(await openSqliteStore({path: ':memory:', clock: leases}), createEmbeddedBus(), leases, clock);
-    await harness.manager.routes(harness.#http);
-    await harness.manager.start();
-    harness.#base = await harness.#http.listen({port: 0, host: '127.0.0.1'});
+    await harness.#open();
     return harness;
+  }
+
+  /** Another manager over the same store. */
+  async restart(): Promise<void> {
+    await this.manager.stop();
+    await this.#http.close();
+    await this.#open();
+  }
+
+  async #open(): Promise<void> {
+    const {store, bus} = this;
+    const metrics = new Registry();
+    this.#instances += 1;
+    const context = {store, bus, logger, metrics, cluster: 'c1', dataDir: '/nowhere', instance: `test-${this.#instances}`, now: Date.now, uid: () => `uid-${(this.#uids += 1)}`, random: () => 0.5};
+    this.manager = createNodeManager(context, this.#clock ? {clock: this.#clock} : {});
+    this.#http = createHttp({logger, metrics, name: 'test'});
+    await this.manager.routes(this.#http);
+    await this.manager.start();
+    this.#base = await this.#http.listen({port: 0, host: '127.0.0.1'});
   }
 
   async stop(): Promise<void> {
