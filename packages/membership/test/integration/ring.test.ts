@@ -33,6 +33,19 @@ describe('a ring on loopback', () => {
     expect(diedOf(ring)).toEqual(['p1']);
   }, 90_000);
 
+  it('is told by a process that stood still that it lives, and is not accused by it', async () => {
+    const a = await start({name: 'a'});
+    const b = await start({name: 'b', join: [a.member.address]});
+    const {child} = await memberProcess({name: 'p', bind: loopback, join: [a.member.address], ...patient});
+    await allSee([a, b], ['a alive', 'b alive', 'p alive']);
+    child.signal('SIGSTOP');
+    await allSee([a, b], ['a alive', 'b alive', 'p dead']);
+    child.signal('SIGCONT');
+    await allSee([a, b], ['a alive', 'b alive', 'p alive']);
+    expect(child.lines.filter(({type}) => type === 'died')).toEqual([]);
+    expect(diedOf([a, b])).toEqual(['p']);
+  }, 60_000);
+
   it('lets a member back that was away while the key was changed, once it has the new one', async () => {
     const a = await start({name: 'a', keys: [keyA]});
     const b = await start({name: 'b', keys: [keyA], join: [a.member.address]});
