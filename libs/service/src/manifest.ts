@@ -6,7 +6,7 @@ const envelope = new Set(['kind', 'name', 'namespace', 'labels', 'annotations', 
 const manifests = new WeakSet<object>();
 
 /**
- * Marks a body schema (of `resourceBody`) as one that may be written flat; in `PUT …/:name` the name may be left out, too.
+ * Marks a body schema (of `resourceBody`) as one that may be written flat; under `…/:name` the name may be left out, too.
  * @example app.put('/apps/:name', {schema: {params: Name, body: manifest(AppBody)}}, …)
  */
 export function manifest<S extends z.ZodType>(schema: S): S {
@@ -28,6 +28,6 @@ export function unfoldManifest(request: FastifyRequest): void {
   const schema = request.routeOptions.schema?.body;
   if (typeof schema !== 'object' || schema === null || !manifests.has(schema)) return;
   const {params} = request;
-  const name = request.method === 'PUT' && typeof params === 'object' && params !== null && 'name' in params && typeof params.name === 'string' ? params.name : undefined;
+  const name = typeof params === 'object' && params !== null && 'name' in params && typeof params.name === 'string' ? params.name : undefined;
   request.body = withSpec(request.body, name);
 }

@@ -1,10 +1,9 @@
 /** Routes that ask something of one app: scale, restart, stop, start, roll back, plan; its revisions. */
 import {AppBody, AppSpec, invalidInput, revisionKey, resourceKey, type AppRecord, type AppRevision} from '@hivemind/contracts';
-import {ifMatch, namespaceOf, NamespaceQuery, revisionText, sameName, WriteQuery} from '@hivemind/service';
+import {ifMatch, manifest, namespaceOf, NamespaceQuery, revisionText, sameName, WriteQuery} from '@hivemind/service';
 import {z} from 'zod';
 import {errors} from '../../errors.ts';
 import type {Change} from '../app-writes.ts';
-import {readResource} from '../body.ts';
 import {appRevisions} from '../collections.ts';
 import {planChange} from '../plans.ts';
 import {AppParams, write} from './apps.ts';
@@ -63,9 +62,9 @@ export function mountAppActionRoutes(routes: RouteContext): void {
     return {items, next: null, revision: revisionText(routes.view.revision())};
   });
 
-  app.post('/apps/:name/plan', {schema: {summary: 'What replacing the app by this body would do', tags, params: AppParams, querystring: NamespaceQuery, body: z.unknown()}}, async (request) => {
+  app.post('/apps/:name/plan', {schema: {summary: 'What replacing the app by this body would do', tags, params: AppParams, querystring: NamespaceQuery, body: manifest(AppBody)}}, async (request) => {
     const {name} = request.params;
-    const body = readResource(AppBody, request.body, 'The app', name);
+    const {body} = request;
     sameName(name, body);
     const {labels, annotations, spec} = body;
     const {before, after} = await writes.draft({namespace: namespaceOf(request.query, body), name, change: () => ({labels, annotations, spec}), cause: 'update', expected: ifMatch(request)});

@@ -1,13 +1,12 @@
 /** Routes that read, write and delete apps. */
 import {App, AppBody, mergePatch, parseInput, type AppRecord} from '@hivemind/contracts';
-import {checkMatch, created, ifMatch, listQuery, listReply, namespaceFilter, namespaceOf, NamespaceQuery, queryFlag, queryInteger, sameName, withETag, WriteQuery} from '@hivemind/service';
+import {checkMatch, created, ifMatch, listQuery, listReply, manifest, namespaceFilter, namespaceOf, NamespaceQuery, queryFlag, queryInteger, sameName, withETag, withSpec, WriteQuery} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
 import type {FastifyReply, FastifyRequest} from 'fastify';
 import {z} from 'zod';
 import {errors} from '../../errors.ts';
 import {appResources} from '../app-reads.ts';
 import type {Change, WriteRequest} from '../app-writes.ts';
-import {readResource, withSpec} from '../body.ts';
 import {planChange} from '../plans.ts';
 import type {RouteContext} from './context.ts';
 
@@ -35,8 +34,8 @@ export function mountAppRoutes(routes: RouteContext): void {
     withETag(reply, await answer(routes, await writes.read(namespaceOf(query), params.name))),
   );
 
-  app.post('/apps', {schema: {summary: 'Create an app', tags, querystring: WriteQuery, body: z.unknown()}}, async (request, reply) => {
-    const body = readResource(AppBody, request.body, 'The app');
+  app.post('/apps', {schema: {summary: 'Create an app', tags, querystring: WriteQuery, body: manifest(AppBody)}}, async (request, reply) => {
+    const {body} = request;
     const {name, labels, annotations, spec} = body;
     const change = (before: AppRecord | undefined): Change => {
       if (before !== undefined) throw errors['already-exists'](`App ${name} exists already in namespace ${before.namespace}: replace it with PUT, or change it with PATCH.`);
@@ -45,9 +44,9 @@ export function mountAppRoutes(routes: RouteContext): void {
     return write(routes, {namespace: namespaceOf(request.query, body), name, change, cause: 'create'}, request, reply);
   });
 
-  app.put('/apps/:name', {schema: {summary: 'Create or replace an app', tags, params: AppParams, querystring: WriteQuery, body: z.unknown()}}, async (request, reply) => {
+  app.put('/apps/:name', {schema: {summary: 'Create or replace an app', tags, params: AppParams, querystring: WriteQuery, body: manifest(AppBody)}}, async (request, reply) => {
     const {name} = request.params;
-    const body = readResource(AppBody, request.body, 'The app', name);
+    const {body} = request;
     sameName(name, body);
     const {labels, annotations, spec} = body;
     return write(routes, {namespace: namespaceOf(request.query, body), name, change: () => ({labels, annotations, spec}), cause: 'update'}, request, reply);

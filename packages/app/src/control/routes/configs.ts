@@ -3,14 +3,13 @@
  * started or replaced after the change; `POST /apps/{name}/restart` makes an app see it now.
  */
 import {Config, ConfigBody, mergePatch, parseInput, resourceKey, type ConfigRecord, type FieldError} from '@hivemind/contracts';
-import {checkMatch, created, ifMatch, listQuery, listReply, namespaceOf, NamespaceQuery, sameName, withETag} from '@hivemind/service';
+import {checkMatch, created, ifMatch, listQuery, listReply, manifest, namespaceOf, NamespaceQuery, sameName, withETag, withSpec} from '@hivemind/service';
 import {commit, type Stored} from '@hivemind/store';
 import {z} from 'zod';
 import {canonical} from '../../core/canonical.ts';
 import {configResource} from '../../core/resource.ts';
 import {errors} from '../../errors.ts';
 import {configsOf} from '../assignments.ts';
-import {readResource, withSpec} from '../body.ts';
 import {configs, namespaces} from '../collections.ts';
 import {newNamespace} from '../namespace-record.ts';
 import type {RouteContext} from './context.ts';
@@ -35,16 +34,16 @@ export function mountConfigRoutes(routes: RouteContext): void {
     withETag(reply, configResource(await read(namespaceOf(query), params.name))),
   );
 
-  app.post('/configs', {schema: {summary: 'Create a config', tags, querystring: NamespaceQuery, body: z.unknown()}}, async (request, reply) => {
-    const body = readResource(ConfigBody, request.body, 'The config');
+  app.post('/configs', {schema: {summary: 'Create a config', tags, querystring: NamespaceQuery, body: manifest(ConfigBody)}}, async (request, reply) => {
+    const {body} = request;
     const namespace = namespaceOf(request.query, body);
     if (await configs.in(store).get(resourceKey(namespace, body.name))) throw errors['already-exists'](`Config ${body.name} exists already in namespace ${namespace}: replace it with PUT.`);
     return created(reply, `/api/v1/configs/${body.name}?namespace=${namespace}`, configResource(await put(routes, namespace, body, undefined)));
   });
 
-  app.put('/configs/:name', {schema: {summary: 'Create or replace a config', tags, params: Params, querystring: NamespaceQuery, body: z.unknown()}}, async (request, reply) => {
+  app.put('/configs/:name', {schema: {summary: 'Create or replace a config', tags, params: Params, querystring: NamespaceQuery, body: manifest(ConfigBody)}}, async (request, reply) => {
     const {name} = request.params;
-    const body = readResource(ConfigBody, request.body, 'The config', name);
+    const {body} = request;
     sameName(name, body);
     const namespace = namespaceOf(request.query, body);
     const before = await configs.in(store).get(resourceKey(namespace, name));

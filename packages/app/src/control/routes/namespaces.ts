@@ -1,11 +1,10 @@
 /** Namespaces. `default` always exists; others are made by hand, or when first used. */
 import {Namespace, NamespaceBody, mergePatch, parseInput, type NamespaceRecord} from '@hivemind/contracts';
-import {checkMatch, created, DEFAULT_NAMESPACE, ifMatch, listQuery, listReply, sameName, withETag, type ManagerContext} from '@hivemind/service';
+import {checkMatch, created, DEFAULT_NAMESPACE, ifMatch, listQuery, listReply, type ManagerContext, manifest, sameName, withETag, withSpec} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
 import {z} from 'zod';
 import {namespaceResource} from '../../core/resource.ts';
 import {errors} from '../../errors.ts';
-import {readResource, withSpec} from '../body.ts';
 import {namespaces} from '../collections.ts';
 import {newNamespace} from '../namespace-record.ts';
 import type {RouteContext} from './context.ts';
@@ -37,15 +36,15 @@ export function mountNamespaceRoutes({app, context, view}: RouteContext): void {
 
   app.get('/namespaces/:name', {schema: {summary: 'One namespace', tags, params: Params}}, async ({params}, reply) => withETag(reply, resource(await read(params.name))));
 
-  app.post('/namespaces', {schema: {summary: 'Create a namespace', tags, body: z.unknown()}}, async (request, reply) => {
-    const body = readResource(NamespaceBody, request.body, 'The namespace');
+  app.post('/namespaces', {schema: {summary: 'Create a namespace', tags, body: manifest(NamespaceBody)}}, async (request, reply) => {
+    const {body} = request;
     if (await namespaces.in(store).get(body.name)) throw errors['already-exists'](`Namespace ${body.name} exists already.`);
     return created(reply, `/api/v1/namespaces/${body.name}`, resource(await put(body.name, undefined, body)));
   });
 
-  app.put('/namespaces/:name', {schema: {summary: 'Create or replace a namespace', tags, params: Params, body: z.unknown()}}, async (request, reply) => {
+  app.put('/namespaces/:name', {schema: {summary: 'Create or replace a namespace', tags, params: Params, body: manifest(NamespaceBody)}}, async (request, reply) => {
     const {name} = request.params;
-    const body = readResource(NamespaceBody, request.body, 'The namespace', name);
+    const {body} = request;
     sameName(name, body);
     const before = await namespaces.in(store).get(name);
     checkMatch(ifMatch(request), before?.version ?? 0, `Namespace ${name}`);
