@@ -2,8 +2,9 @@
 import {membershipErrors} from '../errors.ts';
 import {type Announcement, announcementFault, Announcements, decodeAnnouncements, encodeAnnouncement} from './announcements.ts';
 import {Broadcasts} from './broadcasts.ts';
-import {defaultConfig, maxMetaBytes, maxNameLength, type ProtocolConfig, pushPullEvery} from './config.ts';
+import {defaultConfig, maxMetaBytes, maxNameLength, type ProtocolConfig} from './config.ts';
 import {type Context, Outbox, sendWithNews} from './context.ts';
+import {Exchange} from './exchange.ts';
 import {LocalHealth} from './health.ts';
 import type {Address, MemberView, PacketMessage, PushPull} from './messages.ts';
 import {Prober} from './prober.ts';
@@ -16,10 +17,6 @@ import {View} from './view.ts';
 /** memberlist's protocol 5: least, most, current; and the same of what applications speak. */
 const protocolVersions: readonly number[] = [1, 5, 5, 0, 0, 0];
 
-/** How often somebody is asked for what was missed, until one answers; and the ms between two members of a ring that do so. */
-const catchUpEvery = 500;
-const catchUpSpread = 5;
-
 /** `member-invalid` (422) for a name or an address that no member can have; `metadata-too-large` (422). */
 export function createProtocol(options: ProtocolOptions): Protocol {
   return new Machine(options);
@@ -29,14 +26,12 @@ class Machine implements Protocol {
   readonly #context: Context;
   readonly #view: View;
   readonly #prober: Prober;
+  readonly #exchange: Exchange;
   readonly #announcements = new Announcements();
   #lastNow: number;
   /** When this member wants to be ticked, in its own time; what is later than that is a pause. */
   #wanted: number;
   #gossipAt = 0;
-  #pushPullAt: number;
-  #catchingUp = false;
-  #pushPulls = 0;
   #pauses = 0;
 
   constructor({self, config: chosen, random, now, size = messageBytes, table = new MemberTable(new Roster())}: ProtocolOptions) {
@@ -56,7 +51,7 @@ class Machine implements Protocol {
     this.#view = new View(this.#context);
     this.#prober = new Prober(this.#context, this.#view);
     this.#lastNow = now;
-    this.#pushPullAt = config.pushPullInterval > 0 ? random() * pushPullEvery(config, table.living + 1) : Infinity;
+    this.#exchange = new Exchange(this.#context, this.#view);
     this.#wanted = this.#nextWanted();
   }
 
@@ -95,8 +90,7 @@ class Machine implements Protocol {
   receiveState(now: number, from: Address, state: PushPull): Effects {
     this.#enter(now);
     if (!this.#context.self.leaving) {
-      this.#view.missedNews = false;
-      this.#catchingUp = false;
+      this.#exchange.done();
       for (const view of state.members) this.#view.merge(view);
       for (const announcement of decodeAnnouncements(state.userState)) this.#learn(announcement);
     }
@@ -132,7 +126,7 @@ class Machine implements Protocol {
     this.#view.expire();
     const {t, queue} = this.#context;
     if (queue.size > 0 && t >= this.#gossipAt) this.#gossip();
-    if (t >= this.#pushPullAt) this.#openPushPull();
+    this.#exchange.tick();
     return this.#leaveWith();
   }
 
@@ -142,7 +136,7 @@ class Machine implements Protocol {
     if (!self.leaving) {
       self.leaving = true;
       this.#prober.stop();
-      this.#pushPullAt = Infinity;
+      this.#exchange.stop();
       queue.put(self.name, {type: 'dead', name: self.name, incarnation: self.incarnation, from: self.name});
       this.#gossip();
     }
@@ -192,7 +186,7 @@ class Machine implements Protocol {
       members: {alive: table.count(ALIVE) + own, suspect: table.count(SUSPECT), dead: table.count(DEAD), left: table.count(LEFT) + 1 - own},
       probes: this.#prober.started,
       probeFailures: this.#prober.failed,
-      pushPulls: this.#pushPulls,
+      pushPulls: this.#exchange.opened,
       pauses: this.#pauses,
     };
   }
@@ -210,8 +204,7 @@ class Machine implements Protocol {
   }
 
   #leaveWith(): Effects {
-    if (this.#view.missedNews && !this.#catchingUp) this.#catchUp();
-    if (this.#view.nameTaken) this.#claimLater();
+    this.#exchange.settle();
     this.#wanted = this.#nextWanted();
     const effects = this.#context.out.take();
     if (effects.events.length === 0) return effects;
@@ -222,7 +215,7 @@ class Machine implements Protocol {
     const {queue} = this.#context;
     const gossip = queue.size > 0 && this.#context.table.size > 0 ? this.#gossipAt : Infinity;
     // What could have been done before is wanted now: it was not asked for earlier.
-    return Math.max(this.#context.t, Math.min(this.#prober.next, this.#view.nextExpiry, gossip, this.#pushPullAt));
+    return Math.max(this.#context.t, Math.min(this.#prober.next, this.#view.nextExpiry, gossip, this.#exchange.next));
   }
 
   /**
@@ -239,20 +232,6 @@ class Machine implements Protocol {
     if (ms < config.probeInterval) return;
     this.#pauses++;
     out.event({type: 'paused', ms});
-  }
-
-  /** Asks for what it missed. A large ring that comes together again does so one after the other. */
-  #catchUp(): void {
-    const {t, table, random} = this.#context;
-    this.#catchingUp = true;
-    if (this.#pushPullAt !== Infinity) this.#pushPullAt = Math.min(this.#pushPullAt, t + random() * Math.max(catchUpEvery, table.living * catchUpSpread));
-  }
-
-  /** Who held the name may be dead by then. */
-  #claimLater(): void {
-    const {t, config} = this.#context;
-    this.#view.nameTaken = false;
-    if (this.#pushPullAt !== Infinity) this.#pushPullAt = Math.min(this.#pushPullAt, t + config.reclaimAfter);
   }
 
   #hear(message: PacketMessage, from: Address): boolean {
@@ -301,15 +280,6 @@ class Machine implements Protocol {
       // The dead are told too, in case they are not; but that is not counted as told.
       sendWithNews(this.#context, table.profile(id).address, [], table.isLiving(id));
     }
-  }
-
-  #openPushPull(): void {
-    const {config, table, random, t, out} = this.#context;
-    this.#pushPullAt = t + (this.#view.missedNews ? catchUpEvery : pushPullEvery(config, table.living + 1));
-    const [id] = table.draw(1, random, (row) => table.state(row) === ALIVE);
-    if (id === undefined) return;
-    this.#pushPulls++;
-    out.stream({kind: 'push-pull', to: table.profile(id).address});
   }
 
   #selfRow(): MemberRow {

@@ -8,8 +8,11 @@ import {createProtocol, type Effects, type Protocol, type ProtocolEvent, type St
 import {Roster} from '../core/roster.ts';
 import {packetBytes, pushPullBytes} from '../core/size.ts';
 import {MemberTable} from '../core/table.ts';
+import {Datagram, Endpoint, Errand, type Host, HostState} from './host.ts';
 import {seeded} from './random.ts';
 import {grain, Wheel} from './wheel.ts';
+
+export type {Host} from './host.ts';
 
 export interface NetworkConditions {
   /** One way, in ms; drawn evenly, which also reorders. */
@@ -35,81 +38,6 @@ export interface RingOptions {
   /** Hears every datagram as it is sent. */
   readonly tap?: (from: number, to: number, messages: readonly PacketMessage[]) => void;
   readonly onEvent?: (observer: Host, event: ProtocolEvent, now: number) => void;
-}
-
-/** An address that knows whose it is. */
-class Endpoint implements Address {
-  readonly host: string;
-  readonly port = 7946;
-  readonly index: number;
-
-  constructor(index: number) {
-    this.index = index;
-    this.host = `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`;
-  }
-}
-
-/** A machine of the ring. */
-export interface Host {
-  readonly index: number;
-  readonly address: Address;
-  readonly name: string;
-  readonly core: Protocol;
-  /** It runs; also while it is paused. */
-  readonly up: boolean;
-  readonly paused: boolean;
-  /** When it last stood still, or its last pause ended; -Infinity: never. */
-  readonly pausedUntil: number;
-}
-
-class HostState implements Host {
-  readonly index: number;
-  readonly address: Endpoint;
-  readonly name: string;
-  core: Protocol;
-  up = true;
-  refuses = false;
-  paused = false;
-  pausedUntil = -Infinity;
-  /** The slot at which it is ticked next. */
-  tickSlot = Infinity;
-  /** When its core wants that. */
-  wanted: number;
-  datagrams = 0;
-  /** What its clock shows more than the ring's. */
-  skew = 0;
-  readonly inbox: (Datagram | Errand)[] = [];
-
-  constructor(index: number, name: string, core: Protocol, address: Endpoint) {
-    this.index = index;
-    this.name = name;
-    this.core = core;
-    this.address = address;
-    this.wanted = core.nextTick;
-  }
-}
-
-class Datagram {
-  readonly to: HostState;
-  readonly from: Address;
-  readonly messages: readonly PacketMessage[];
-
-  constructor(to: HostState, from: Address, messages: readonly PacketMessage[]) {
-    this.to = to;
-    this.from = from;
-    this.messages = messages;
-  }
-}
-
-/** Anything else that happens, to a host or to nobody. */
-class Errand {
-  readonly to: HostState | undefined;
-  readonly run: () => void;
-
-  constructor(to: HostState | undefined, run: () => void) {
-    this.to = to;
-    this.run = run;
-  }
 }
 
 const calm: NetworkConditions = {latency: [0.25, 1], loss: 0, duplication: 0, socketQueue: 256};
