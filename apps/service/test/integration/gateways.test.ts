@@ -93,6 +93,15 @@ it('passes lists, refusals and conditional writes as they are', async () => {
   expect((await cluster.call('POST', '/batch', [{method: 'GET', path: '/api/v1/apps/web'}, {method: 'GET', path: '/api/v1/apps/nope'}])).json).toMatchObject([{status: 200}, {status: 404}]);
 });
 
+it('lets machines in by what they bring, not by the token of people', async () => {
+  const ask = (path: string, init: RequestInit = {}) => fetch(`${gateway.url}/api/v1${path}`, init);
+  const authority = await ask('/nodes/authority');
+  expect([authority.status, z.object({ca: z.string()}).parse(await authority.json()).ca]).toEqual([200, ca()]);
+  const join = await ask('/nodes/join', {method: 'POST', headers: {'content-type': 'application/json'}, body: JSON.stringify({token: 'hm1.x', name: 'n2', nkey: 'U', sealKey: ''})});
+  expect([join.status, await join.json()]).toEqual([422, expect.objectContaining({code: 'join-token-malformed'})]);
+  for (const path of ['/nodes', '/nodes/n1', '/nodes/join-tokens']) expect((await ask(path)).status).toBe(401);
+});
+
 it('documents what all services answer', async () => {
   const document: unknown = await (await fetch(`${gateway.url}/openapi.json`, {headers: {authorization: `Bearer ${cluster.token}`}})).json();
   const {paths} = z.object({paths: z.record(z.string(), z.unknown())}).parse(document);
