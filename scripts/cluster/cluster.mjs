@@ -28,9 +28,9 @@ export async function clusterUp({say, project = projectName(), env = process.env
     await fetchCredentials(at);
     return (await call(at, 'GET', '/readyz')).status === 200;
   });
-  await until('three machines with an engine', async () => {
-    await Promise.all(machines.map((machine) => compose(['exec', '-T', machine, 'docker', 'version'], at)));
-    return true;
+  await until('three machines to be ready', async () => {
+    const {body} = await call(at, 'GET', '/api/v1/nodes');
+    return machines.every((name) => body.items.some((node) => node.name === name && node.status.phase === 'ready'));
   });
   say('Loading the demo\'s image into the machines …');
   await loadImage(await demoImage(), at);

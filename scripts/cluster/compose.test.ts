@@ -8,10 +8,10 @@ import {machines} from './cluster.mjs';
 const Service = z.looseObject({
   image: z.string(),
   build: z.unknown().optional(),
-  command: z.array(z.string()),
+  command: z.array(z.string()).default([]),
   volumes: z.array(z.string()).default([]),
   environment: z.record(z.string(), z.string()).default({}),
-  depends_on: z.array(z.string()).default([]),
+  depends_on: z.union([z.array(z.string()), z.record(z.string(), z.object({condition: z.string()})).transform((conditions) => Object.keys(conditions))]).default([]),
 });
 const text = readFileSync(join(import.meta.dirname, '../../docker-compose.yml'), 'utf8');
 const file = z.looseObject({services: z.record(z.string(), Service), volumes: z.record(z.string(), z.unknown())}).parse(parse(text, {merge: true}));
