@@ -1,0 +1,27 @@
+/** The sidecar as a program of its own, with the flags of `hivemind membership` and a third of that command's memory. */
+import {homedir} from 'node:os';
+import {join, resolve} from 'node:path';
+import {parseArgs} from 'node:util';
+import {isError} from '@hivemind/contracts/define-errors';
+import {flagErrors, type FlagValues, type SidecarFlag, sidecarFlags} from './flags.ts';
+import {runSidecar} from './run.ts';
+
+const flags: readonly SidecarFlag[] = sidecarFlags;
+
+function values(argv: readonly string[]): FlagValues {
+  const options = Object.fromEntries([...flags, {name: 'data-dir'} as const].map((flag) => [flag.name, {type: 'string' as const, multiple: 'repeat' in flag && flag.repeat === true}]));
+  try {
+    return parseArgs({args: [...argv], options}).values;
+  } catch (error) {
+    throw flagErrors['wrong-usage']((error as Error).message);
+  }
+}
+
+try {
+  const given = values(process.argv.slice(2));
+  const dataDir = resolve(typeof given['data-dir'] === 'string' ? given['data-dir'] : process.env.HIVEMIND_DATA_DIR || join(homedir(), '.hivemind'));
+  await runSidecar({values: given, dataDir, cwd: process.cwd(), level: process.env.HIVEMIND_LOG_LEVEL, print: (text) => void process.stdout.write(text)});
+} catch (error) {
+  process.stderr.write(`hivemind sidecar: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = isError(error, 'wrong-usage') ? 2 : 1;
+}

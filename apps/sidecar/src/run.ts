@@ -1,0 +1,59 @@
+/** One sidecar in the foreground: from its flags to the exit status. */
+import type {Bus} from '@hivemind/bus';
+import {isError} from '@hivemind/contracts/define-errors';
+import {type Logger, pino} from 'pino';
+import {blamedFlag, flagErrors, type FlagValues, readFlags} from './flags.ts';
+import {addressText} from './report.ts';
+import {type Sidecar, startSidecar} from './sidecar.ts';
+
+export interface RunOptions {
+  readonly values: FlagValues;
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly cwd: string;
+  /** Of the log; default info. */
+  readonly level: string | undefined;
+  readonly print: (text: string) => void;
+}
+
+/**
+ * Until a signal, or until it is told to leave the ring. The log goes to stderr as JSON lines.
+ * @throws `wrong-usage` for flags and the files they name; what `startSidecar` throws
+ */
+export async function runSidecar({values, dataDir, cwd, level = 'info', print}: RunOptions): Promise<void> {
+  const {bus, ...options} = readFlags(values, {dataDir, cwd});
+  const logger = pino({level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime}, pino.destination({dest: 2, sync: true}));
+  const asked = signalled();
+  const sidecar = await started(() => startSidecar({...options, logger, ...(bus === undefined ? {} : {connectBus: () => connect(bus, options.name, logger)})}));
+  const metrics = sidecar.metrics === undefined ? '' : `, metrics http://${sidecar.metrics}/metrics`;
+  print(`Member ${options.name} listens at ${addressText(sidecar.address)}, socket ${sidecar.socket}${metrics}\n`);
+  await Promise.race([asked, sidecar.left]);
+  await sidecar.stop();
+}
+
+async function started(start: () => Promise<Sidecar>): Promise<Sidecar> {
+  try {
+    return await start();
+  } catch (error) {
+    const flag = isError(error) ? blamedFlag(error) : undefined;
+    throw flag === undefined || !isError(error) ? error : flagErrors['wrong-usage'](`--${flag}: ${error.message}`, {cause: error});
+  }
+}
+
+/** Loaded only where there is a bus: it and its schemas take as much memory as all the rest. */
+async function connect(servers: string, name: string, logger: Logger): Promise<Bus> {
+  const {connectNatsBus} = await import('@hivemind/bus');
+  return connectNatsBus({servers, name: `sidecar ${name}`, logger});
+}
+
+/** Resolves at the first signal to stop. At the second, nothing is waited for any more. */
+function signalled(): Promise<void> {
+  return new Promise((resolve) => {
+    let count = 0;
+    const onSignal = (): void => {
+      if (count++ === 0) resolve();
+      else process.exit(1);
+    };
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  });
+}
