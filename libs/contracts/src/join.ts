@@ -86,7 +86,13 @@ export type JoinReply = z.infer<typeof JoinReply>;
 /**
  * For a machine whose credentials ran out while it was away. `signature`: by its nkey, base64url, over `credentialsChallenge`.
  */
-export const CredentialsRequest = z.strictObject({time: z.iso.datetime(), signature: z.string().max(128)});
+export const CredentialsRequest = z.strictObject({
+  time: z.iso.datetime(),
+  signature: z.string().max(128),
+  /** What it has: a store that was emptied knows the machine again by it. */
+  jwt: z.string().max(16_384).optional(),
+  sealKey: z.string().max(256).optional(),
+});
 export type CredentialsRequest = z.infer<typeof CredentialsRequest>;
 export const CredentialsReply = Access;
 export type CredentialsReply = z.infer<typeof CredentialsReply>;

@@ -139,8 +139,8 @@ export const heartbeat = defineRequest({
   reply: z.object({heartbeatMs: z.number().int().optional()}),
 });
 
-/** agent → node manager: credentials of the bus for another while, before those it has run out. `validMs`: from now. `node-removed` (403). */
-export const renewCredentials = defineRequest({subject: 'node.{node}.credentials', request: Empty, reply: z.object({jwt: z.string(), validMs: z.number().positive()})});
+/** agent → node manager: credentials of the bus for another while, before those it has (`jwt`) run out. `validMs`: from now. `node-removed` (403). */
+export const renewCredentials = defineRequest({subject: 'node.{node}.credentials', request: z.object({jwt: z.string().optional(), sealKey: z.string().optional()}), reply: z.object({jwt: z.string(), validMs: z.number().positive()})});
 
 // --- container --------------------------------------------------------------------------------------------------------
 

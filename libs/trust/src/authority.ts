@@ -2,7 +2,7 @@
  * The cluster's certificate authority, and the certificates it gives out: ECDSA P-256, made with node's own WebCrypto. The
  * X.509 library is loaded when the first certificate is made: a cluster on one machine's loopback needs none.
  */
-import {createHash, randomBytes, webcrypto, X509Certificate} from 'node:crypto';
+import {createECDH, createHash, randomBytes, webcrypto, X509Certificate} from 'node:crypto';
 import type * as X509 from '@peculiar/x509';
 
 export interface Authority {
@@ -17,6 +17,8 @@ export interface AuthorityOptions {
   readonly cluster: string;
   /** ms since the epoch. */
   readonly now: number;
+  /** 32 secret bytes that its key follows from; random when absent. */
+  readonly seed?: Buffer;
 }
 
 export interface CertificateRequest {
@@ -49,9 +51,9 @@ const CLOCK_SKEW_MS = 3_600_000;
 const algorithm = {name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256'};
 
 /** A new authority: nothing that another one signed is trusted with it. */
-export async function createAuthority({cluster, now}: AuthorityOptions): Promise<Authority> {
+export async function createAuthority({cluster, now, seed = randomBytes(32)}: AuthorityOptions): Promise<Authority> {
   const x509 = await library();
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const keys = await keysFrom(seed);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(),
     name: [{O: [cluster]}, {CN: ['Hivemind cluster CA']}],
@@ -105,6 +107,25 @@ export function renewAt(certificate: string): number {
   const {validFrom, validTo} = new X509Certificate(certificate);
   const from = Date.parse(validFrom);
   return from + ((Date.parse(validTo) - from) * 2) / 3;
+}
+
+/** The order of P-256's group. */
+const ORDER = BigInt('0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551');
+
+/** A private key is any number from 1 to below the order. */
+async function keysFrom(seed: Buffer): Promise<{readonly publicKey: webcrypto.CryptoKey; readonly privateKey: webcrypto.CryptoKey}> {
+  const scalar = (BigInt(`0x${seed.toString('hex')}`) % (ORDER - 1n)) + 1n;
+  const d = Buffer.from(scalar.toString(16).padStart(64, '0'), 'hex');
+  const ecdh = createECDH('prime256v1');
+  ecdh.setPrivateKey(d);
+  const point = ecdh.getPublicKey();
+  const [x, y] = [point.subarray(1, 33), point.subarray(33)].map((coordinate) => coordinate.toString('base64url'));
+  const open = {kty: 'EC', crv: 'P-256', x, y};
+  const [publicKey, privateKey] = await Promise.all([
+    webcrypto.subtle.importKey('jwk', open, algorithm, true, ['verify']),
+    webcrypto.subtle.importKey('jwk', {...open, d: d.toString('base64url')}, algorithm, true, ['sign']),
+  ]);
+  return {publicKey, privateKey};
 }
 
 let loaded: Promise<typeof X509> | undefined;

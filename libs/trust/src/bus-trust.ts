@@ -4,8 +4,8 @@
  * can be revoked: the account's claims, pushed to the servers, then name its key.
  */
 import {openKeepsake, type KeepsakeOptions} from './keepsake.ts';
-import {nodePermissions} from './node-permissions.ts';
-import {createKeyPair, keyPairFromSeed, signClaims, type KeyPair} from './nkeys.ts';
+import {nodeInbox, nodePermissions} from './node-permissions.ts';
+import {createKeyPair, keyPairFromSeed, readClaims, signClaims, type KeyPair} from './nkeys.ts';
 
 /** Of one connection: a JWT, and the seed of the key that it is for. */
 export interface BusCredentials {
@@ -35,6 +35,8 @@ export interface BusTrust {
   accountJwt(revoked: Readonly<Record<string, number>>, issuedAt: number): string;
   /** For the key that a machine made and keeps to itself. */
   nodeJwt(request: UserRequest & {readonly nkey: string}): {readonly jwt: string; readonly expiresAt: number};
+  /** Whose the JWT is, when this account gave it to a machine and it has not run out. */
+  nodeOf(jwt: string, now: number): {readonly name: string; readonly nkey: string} | undefined;
   serviceCredentials(request: UserRequest): BusCredentials;
   /** May push account claims. */
   systemCredentials(request: UserRequest): BusCredentials;
@@ -48,8 +50,8 @@ const owners = ['operator', 'account', 'systemAccount'] as const;
 /** @throws `cluster-key-mismatch` 503 */
 export async function openBusTrust(options: KeepsakeOptions): Promise<BusTrust> {
   const issuedAt = Math.floor(options.now / 1000);
-  const {open, sealed} = await openKeepsake(options, 'bus', {open: ['operatorJwt', 'systemAccountJwt'], sealed: owners}, async () => {
-    const [operator, account, systemAccount] = [createKeyPair('operator'), createKeyPair('account'), createKeyPair('account')];
+  const {open, sealed} = await openKeepsake(options, 'bus', {open: ['operatorJwt', 'systemAccountJwt'], sealed: owners}, async (seed) => {
+    const [operator, account, systemAccount] = [createKeyPair('operator', seed('operator')), createKeyPair('account', seed('account')), createKeyPair('account', seed('system account'))];
     const operatorJwt = signClaims(operator, {name: `hivemind ${options.cluster}`, subject: operator.publicKey, issuedAt, nats: {type: 'operator', system_account: systemAccount.publicKey}});
     const systemAccountJwt = signClaims(operator, {name: 'system', subject: systemAccount.publicKey, issuedAt, nats: {type: 'account', limits: accountLimits}});
     return {open: {operatorJwt, systemAccountJwt}, sealed: {operator: operator.seed, account: account.seed, systemAccount: systemAccount.seed}};
@@ -64,6 +66,12 @@ export async function openBusTrust(options: KeepsakeOptions): Promise<BusTrust> 
     nodeJwt({name, nkey, now, ttlMs = USER_TTL_MS}) {
       const expiresAt = now + ttlMs;
       return {jwt: userJwt(account, name, nkey, now, expiresAt, nodePermissions(name)), expiresAt};
+    },
+    nodeOf(jwt, now) {
+      const claims = readClaims(account.publicKey, jwt);
+      // A service's says nothing of subjects.
+      const isNode = claims?.nats.sub?.allow.includes(`${nodeInbox(claims.name)}.>`) === true;
+      return claims && isNode && claims.exp * 1000 > now ? {name: claims.name, nkey: claims.sub} : undefined;
     },
     serviceCredentials: (request) => freshUser(account, request),
     systemCredentials: (request) => freshUser(systemAccount, request),

@@ -1,8 +1,9 @@
+import {X509Certificate} from 'node:crypto';
 import {readFile, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {openSqliteStore, type Store} from '@hivemind/store';
 import {removeTempDir, tempDir} from '@hivemind/testkit';
-import {clusterKeyFile, hasTrust, openClusterAuthority, openClusterKey} from './index.ts';
+import {authorityHash, clusterKeyFile, hasTrust, issueCertificate, openClusterAuthority, openClusterKey, openClusterTrust} from './index.ts';
 
 const now = Date.parse('2026-01-01T00:00:00Z');
 
@@ -27,6 +28,22 @@ describe('the authority of a cluster', () => {
     const authorities = await Promise.all(keys.map(open));
     expect(new Set(authorities.map(({key}) => key)).size).toBe(1);
     expect(await open(await keyIn('cluster.key'))).toEqual(authorities[0]);
+  });
+
+  it('is the same again when the store was emptied, and for no other cluster', async () => {
+    const clusterKey = await keyIn('cluster.key');
+    const before = await openClusterTrust({store, clusterKey, cluster: 'c1', now});
+    await using emptied = await openSqliteStore({path: ':memory:'}).then((other) => Object.assign(other, {[Symbol.asyncDispose]: () => other.close()}));
+    const after = await openClusterTrust({store: emptied, clusterKey, cluster: 'c1', now: now + 60_000});
+    expect(authorityHash(after.authority.certificate)).toBe(authorityHash(before.authority.certificate));
+    expect([after.bus.account, after.bus.systemAccount, after.gossipKey]).toEqual([before.bus.account, before.bus.systemAccount, before.gossipKey]);
+    // What was issued before is good after.
+    const issued = await issueCertificate(before.authority, {name: 'gateway', now});
+    expect(new X509Certificate(issued.certificate).checkIssued(new X509Certificate(after.authority.certificate))).toBe(true);
+    expect(new X509Certificate(issued.certificate).verify(new X509Certificate(after.authority.certificate).publicKey)).toBe(true);
+    await using elsewhere = await openSqliteStore({path: ':memory:'}).then((other) => Object.assign(other, {[Symbol.asyncDispose]: () => other.close()}));
+    const others = await openClusterTrust({store: elsewhere, clusterKey, cluster: 'c2', now});
+    expect([others.bus.account, others.gossipKey, authorityHash(others.authority.certificate)].filter((value) => [before.bus.account, before.gossipKey, authorityHash(before.authority.certificate)].includes(value))).toEqual([]);
   });
 
   it('stands in the store without its key in the clear', async () => {

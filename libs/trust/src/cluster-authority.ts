@@ -9,8 +9,8 @@ export type {KeepsakeOptions as ClusterTrustOptions};
  * @throws `cluster-key-mismatch` 503: never a new authority in the place of one that cannot be opened
  */
 export async function openClusterAuthority(options: KeepsakeOptions): Promise<Authority> {
-  const {open, sealed} = await openKeepsake(options, 'authority', {open: ['certificate'], sealed: ['key']}, async () => {
-    const {certificate, key} = await createAuthority(options);
+  const {open, sealed} = await openKeepsake(options, 'authority', {open: ['certificate'], sealed: ['key']}, async (seed) => {
+    const {certificate, key} = await createAuthority({...options, seed: seed('key')});
     return {open: {certificate}, sealed: {key}};
   });
   return {...open, ...sealed};

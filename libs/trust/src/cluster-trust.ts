@@ -1,5 +1,4 @@
 /** All that a cluster is trusted by, opened at once. */
-import {randomBytes} from 'node:crypto';
 import type {Authority} from './authority.ts';
 import {openBusTrust, type BusTrust} from './bus-trust.ts';
 import {openClusterAuthority} from './cluster-authority.ts';
@@ -17,7 +16,7 @@ export async function openClusterTrust(options: KeepsakeOptions): Promise<Cluste
   const [authority, bus, gossip] = await Promise.all([
     openClusterAuthority(options),
     openBusTrust(options),
-    openKeepsake(options, 'gossip', {open: [], sealed: ['key']}, async () => ({open: {}, sealed: {key: randomBytes(32).toString('base64')}})),
+    openKeepsake(options, 'gossip', {open: [], sealed: ['key']}, async (seed) => ({open: {}, sealed: {key: seed('key').toString('base64')}})),
   ]);
   return {authority, bus, gossipKey: gossip.sealed.key};
 }

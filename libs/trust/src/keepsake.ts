@@ -1,7 +1,11 @@
 /**
  * A keepsake: something secret that a cluster makes once and keeps for good, in the store, sealed under the cluster key. Of
  * services that make it at the same time, the first one's stands and the others take it.
+ *
+ * What is made follows from the cluster key and the cluster's id. So a store that was emptied makes the same again, and no
+ * machine finds that its cluster has become another one (law 12).
  */
+import {hkdfSync} from 'node:crypto';
 import {collections, isError} from '@hivemind/contracts';
 import {collection, type Store} from '@hivemind/store';
 import {z} from 'zod';
@@ -36,7 +40,8 @@ export async function openKeepsake<const Open extends string, const Sealed exten
   {store, clusterKey, cluster, now}: KeepsakeOptions,
   name: string,
   names: {readonly open: readonly Open[]; readonly sealed: readonly Sealed[]},
-  make: () => Promise<Keepsake<Open, Sealed>>,
+  /** `seed`: 32 secret bytes of that purpose, always the same ones. */
+  make: (seed: (purpose: string) => Buffer) => Promise<Keepsake<Open, Sealed>>,
 ): Promise<Keepsake<Open, Sealed>> {
   const context = `hivemind/${cluster}/cluster-trust/${name}`;
   const kept = await records.in(store).get(name) ?? await first();
@@ -47,7 +52,7 @@ export async function openKeepsake<const Open extends string, const Sealed exten
   return {open: texts(names.open).parse(kept.value.open), sealed: texts(names.sealed).parse(JSON.parse(plain))};
 
   async function first() {
-    const {open, sealed} = await make();
+    const {open, sealed} = await make((purpose) => Buffer.from(hkdfSync('sha256', clusterKey, cluster, `hivemind ${name} ${purpose}`, 32)));
     const record = {open: {...open}, sealed: seal(clusterKey, context, JSON.stringify(sealed)), createdAt: new Date(now).toISOString()};
     try {
       return await records.in(store).put(name, record, {expect: 0});

@@ -55,6 +55,17 @@ export class Identities {
     return identity;
   }
 
+  /** Puts back an identity that the store has lost. Not one of a key that is void. */
+  async restore({name, nkey, sealKey}: Pick<NodeIdentityRecord, 'name' | 'nkey' | 'sealKey'>): Promise<void> {
+    const {store, now} = this.#context;
+    const [known, voided] = await Promise.all([identities.in(store).get(name), revocations.in(store).get(REVOCATIONS_KEY)]);
+    if (known || voided?.value.revoked[nkey] !== undefined) return;
+    const identity = {name, nkey, sealKey, labels: {}, joinedAt: new Date(now()).toISOString(), token: ''};
+    const compare = [identities.absent(name), voided ? revocations.unchanged(voided) : revocations.absent(REVOCATIONS_KEY)];
+    // Somebody else's change makes it none: the machine asks again.
+    await store.transact({compare, writes: [identities.putting(name, identity)]});
+  }
+
   /** @throws `node-removed` 403 */
   async get(name: string): Promise<NodeIdentityRecord> {
     const identity = await identities.in(this.#context.store).get(name);

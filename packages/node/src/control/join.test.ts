@@ -157,16 +157,35 @@ describe('joining', () => {
     await expect(call(bus, subjects.renewCredentials, {node: 'n2'}, {})).rejects.toMatchObject({code: 'node-removed'});
   });
 
+  it('knows a machine again by its credentials after the store was emptied, and nobody by others', async () => {
+    const key = createKeyPair('user');
+    const {body: {busJwt: jwt}} = await join(await machine('n1', await newToken(), {nkey: key.publicKey}));
+    const forget = (): Promise<boolean> => collection(collections.nodeIdentities).in(store).delete('n1');
+    await forget();
+    await expect(call(bus, subjects.renewCredentials, {node: 'n1'}, {})).rejects.toMatchObject({code: 'node-removed'});
+    await expect(call(bus, subjects.renewCredentials, {node: 'n2'}, {jwt})).rejects.toMatchObject({code: 'node-removed'});
+    const [header, body, signature] = jwt.split('.');
+    const forged = Buffer.from(JSON.stringify({...JSON.parse(Buffer.from(body, 'base64url').toString()), name: 'n2'})).toString('base64url');
+    for (const bad of [`${header}.${forged}.${signature}`, 'nonsense', 'a.b.c', `${header}.${body}.`]) {
+      await expect(call(bus, subjects.renewCredentials, {node: 'n2'}, {jwt: bad})).rejects.toMatchObject({code: 'node-removed'});
+    }
+    expect(await call(bus, subjects.renewCredentials, {node: 'n1'}, {jwt, sealKey: 'c2VhbA=='})).toMatchObject({validMs: HOUR});
+    expect((await collection(collections.nodeIdentities).in(store).get('n1'))?.value).toMatchObject({nkey: key.publicKey, sealKey: 'c2VhbA=='});
+    await forget();
+    now += HOUR;
+    await expect(call(bus, subjects.renewCredentials, {node: 'n1'}, {jwt})).rejects.toMatchObject({code: 'node-removed'});
+  });
+
   it('voids the key of a machine that is removed: it gets nothing more, and joins only with a new key', async () => {
     const token = await newToken({uses: 2});
     const request = await machine('n1', token);
-    await join(request);
+    const {body: {busJwt: jwt}} = await join(request);
     await call(bus, subjects.registerNode, {node: 'n1'}, {report, instance: 'i'});
     await waitFor(async () => (await ask('DELETE', '/nodes/n1')).status === 200, {what: 'the node to be removed'});
     expect((await collection(collections.busRevocations).in(store).get('account'))?.value.revoked[request.nkey]).toEqual({node: 'n1', until: now / 1000 + 900});
     // It may speak until the bus has heard: that makes it no node again.
     await expect(call(bus, subjects.registerNode, {node: 'n1'}, {report, instance: 'i'})).rejects.toMatchObject({code: 'node-removed'});
-    await expect(call(bus, subjects.renewCredentials, {node: 'n1'}, {})).rejects.toMatchObject({code: 'node-removed'});
+    await expect(call(bus, subjects.renewCredentials, {node: 'n1'}, {jwt})).rejects.toMatchObject({code: 'node-removed'});
     expect(await join(request)).toMatchObject({status: 403, body: {code: 'node-removed'}});
     expect((await join(await machine('n1', token))).status).toBe(200);
   });

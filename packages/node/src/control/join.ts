@@ -43,8 +43,8 @@ export class Join {
 
   async start(): Promise<void> {
     const {bus} = this.#options.context;
-    this.#subscription = await serve(bus, subjects.renewCredentials, {}, async (_request, {tokens: {node}}) => {
-      const {nkey} = await this.#identities.get(node);
+    this.#subscription = await serve(bus, subjects.renewCredentials, {}, async ({jwt: had, sealKey}, {tokens: {node}}) => {
+      const {nkey} = await this.#known(node, had, sealKey);
       const {busJwt: jwt, busValidMs: validMs} = await this.#access(node, nkey);
       return {jwt, validMs};
     }, {queue: 'node'});
@@ -91,13 +91,23 @@ export class Join {
   }
 
   /** @throws `node-removed`, `signature-invalid`, `clock-apart` 403 */
-  async renew(name: string, {time, signature}: CredentialsRequest): Promise<CredentialsReply> {
+  async renew(name: string, {time, signature, jwt, sealKey}: CredentialsRequest): Promise<CredentialsReply> {
     const {cluster, now} = this.#options.context;
-    const {nkey} = await this.#identities.get(name);
+    const {nkey} = await this.#known(name, jwt, sealKey);
     if (!isSignedBy(nkey, credentialsChallenge(cluster, name, time), signature)) throw joinErrors['signature-invalid'](`This is not signed by the key that node ${name} joined with.`);
     const apart = Math.abs(Date.parse(time) - now());
     if (apart > CLOCK_SKEW_MS) throw joinErrors['clock-apart'](`The machine's clock is ${Math.round(apart / 60_000)} minutes from this one's: set it right (NTP).`);
     return this.#access(name, nkey);
+  }
+
+  /** A machine with credentials that are good was let in before the store was emptied: it is known again by them. */
+  async #known(name: string, jwt = '', sealKey = ''): Promise<{readonly nkey: string}> {
+    if (this.#isOffered) {
+      const {bus} = await this.#opened();
+      const had = bus.nodeOf(jwt, this.#options.context.now());
+      if (had?.name === name) await this.#identities.restore({name, nkey: had.nkey, sealKey});
+    }
+    return this.#identities.get(name);
   }
 
   async #claim(claim: Parameters<Identities['claim']>[0], again: () => Promise<typeof claim.token>) {

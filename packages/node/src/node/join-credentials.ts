@@ -116,15 +116,20 @@ export class NodeCredentials {
 
   async #renewByBus(): Promise<void> {
     if (!this.#bus) throw joiningErrors['gateway-absent']('The bus is not connected.');
-    const {jwt, validMs} = await call(this.#bus, subjects.renewCredentials, {node: this.#identity.name}, {});
+    const {jwt, validMs} = await call(this.#bus, subjects.renewCredentials, {node: this.#identity.name}, this.#had());
     await this.#take({busJwt: jwt, busValidMs: validMs});
   }
 
   async #renewByGateway(): Promise<void> {
     const {name, membership: {cluster, gateway, ca}} = this.#identity;
     const time = new Date(this.#clock.now()).toISOString();
-    const {busJwt, busValidMs, busUrls} = await askForCredentials(gateway, ca, name, {time, signature: sign(this.#key, credentialsChallenge(cluster, name, time))});
+    const {busJwt, busValidMs, busUrls} = await askForCredentials(gateway, ca, name, {time, signature: sign(this.#key, credentialsChallenge(cluster, name, time)), ...this.#had()});
     await this.#take({busJwt, busValidMs, busUrls});
+  }
+
+  /** By what a store that was emptied knows this machine again. */
+  #had(): {readonly jwt: string; readonly sealKey: string} {
+    return {jwt: this.#identity.membership.busJwt, sealKey: this.#identity.sealKey};
   }
 
   async #take(renewed: Partial<JoinedIdentity['membership']>): Promise<void> {

@@ -1,11 +1,11 @@
 import {randomBytes} from 'node:crypto';
 import {mkdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {createEmbeddedBus, serve as serveRequests, type Bus} from '@hivemind/bus';
-import {collections, subjects} from '@hivemind/contracts';
+import {call, createEmbeddedBus, serve as serveRequests, type Bus} from '@hivemind/bus';
+import {NodeReport, subjects} from '@hivemind/contracts';
 import {FakeClock} from '@hivemind/controller/testing';
 import {createHttp, type HttpServer, type Manager} from '@hivemind/service';
-import {collection, openSqliteStore, type Store} from '@hivemind/store';
+import {openSqliteStore, type Store} from '@hivemind/store';
 import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import {createAuthority, issueCertificate, newJoinToken, openClusterAuthority, type Authority} from '@hivemind/trust';
 import {pino} from 'pino';
@@ -15,7 +15,7 @@ import type {NodeCredentials} from './join-credentials.ts';
 import {openMembership, type JoinOptions} from './join.ts';
 
 const logger = pino({level: 'silent'});
-const identities = collection(collections.nodeIdentities);
+const report = NodeReport.parse({capacity: {cpu: 2000, memory: 1e9, disk: 1e10}, labels: {}, address: '10.0.0.1', runtime: {name: 'fake', version: '1', available: true}, agentVersion: '0'});
 
 describe('the machine that joins', () => {
   let store: Store;
@@ -67,6 +67,10 @@ describe('the machine that joins', () => {
   }
   const enter = (options: Partial<JoinOptions> = {}): Promise<NodeCredentials> => openMembership({dataDir, name: 'n1', nameGiven: false, clock, logger, ...options});
   const joined = async (): Promise<NodeCredentials> => enter({gateway: url, token: await token()});
+  const remove = async (): Promise<void> => {
+    await call(bus, subjects.registerNode, {node: 'n1'}, {report, instance: 'i'});
+    await waitFor(async () => (await gateway.inject({method: 'DELETE', url: '/api/v1/nodes/n1'})).statusCode === 200, {what: 'the node to be removed'});
+  };
   const joinRequests = (): number => asked.filter((request) => request === 'POST /api/v1/nodes/join').length;
 
   it('is a node over TLS by a token alone, and the same one at the next start without it', async () => {
@@ -187,12 +191,12 @@ describe('the machine that joins', () => {
 
   it('joins anew, with another key, when it was removed and is given a token', async () => {
     const {identity} = await joined();
-    await identities.in(store).delete('n1');
+    await remove();
     await expect(enter({gateway: url, token: newJoinToken('B'.repeat(43)).token})).rejects.toMatchObject({code: 'identity-conflict'});
     const again = await enter({gateway: url, token: await token()});
     expect(again.identity.name).toBe('n1');
     expect(again.identity.nkey).not.toBe(identity.nkey);
-    await identities.in(store).delete('n1');
+    await remove();
     await clock.advance(7_200_000);
     await expect(enter()).rejects.toMatchObject({code: 'node-removed'});
   });
