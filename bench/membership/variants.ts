@@ -18,5 +18,6 @@ export const variants: Readonly<Record<string, ProtocolConfig>> = {
   'SWIM': {...defaultConfig, lifeguard: false, pauseDetection: false},
   'Lifeguard': {...defaultConfig, pauseDetection: false},
   'Hivemind': defaultConfig,
-  'memberlist LAN times': memberlistTimes,
+  'LAN times, SWIM': {...memberlistTimes, lifeguard: false},
+  'LAN times, Lifeguard': memberlistTimes,
 };
