@@ -9,6 +9,7 @@ import {Alarm, monotonic} from './clock.ts';
 import type {Keyring} from './keyring.ts';
 import type {Announcement, KeyringControl, Member, MemberEvent, MemberInfo, MemberStatistics} from './member.ts';
 import {MAX_REMEMBERED, type Memory} from './memory.ts';
+import {StreamFailed} from './streams.ts';
 import type {Transport} from './transport.ts';
 
 export interface RingParts {
@@ -171,7 +172,10 @@ export class Ring implements Member {
   #open(request: StreamRequest): void {
     const asked = request.kind === 'push-pull' ? this.#exchange(request.to, false) : this.#fallbackPing(request);
     asked.catch((error: unknown) => {
-      if (!this.#stopped) this.#logger.debug({err: error, to: request.to, kind: request.kind}, 'a member did not answer over TCP');
+      if (this.#stopped) return;
+      this.#logger.debug({err: error, to: request.to, kind: request.kind}, 'a member did not answer over TCP');
+      const refused = error instanceof StreamFailed && error.code === 'ECONNREFUSED';
+      if (refused && request.kind === 'fallback-ping') this.#apply(this.#protocol.fallbackRefused(monotonic(), request.seq));
     });
   }
 

@@ -15,6 +15,20 @@ export interface StreamHandlers {
   sent(bytes: number): void;
 }
 
+/** What became of a connection: a message, why it could not be read, or what happened to the connection, with the system's code. */
+type Outcome = StreamResult | {readonly failed: string; readonly code?: string | undefined};
+
+export class StreamFailed extends Error {
+  override readonly name = 'StreamFailed';
+  /** The system's, as ECONNREFUSED; absent where the other side answered, or did not in time. */
+  readonly code: string | undefined;
+
+  constructor(to: Address, what: string, code?: string) {
+    super(`${to.host}:${to.port}: ${what}`);
+    this.code = code;
+  }
+}
+
 /** ms from the first byte to the last of a connection that was accepted. */
 const ACCEPTED_FOR = 10_000;
 /** Connections at a time; strangers leave some for members. */
@@ -36,7 +50,7 @@ export class Streams {
     server.on('connection', (socket) => this.#accept(socket));
   }
 
-  /** Sends a message and answers what came back. Rejects when nothing did within `deadlineMs`, or what did was no message. */
+  /** Sends a message and answers what came back. Rejects (StreamFailed) when nothing did within `deadlineMs`, or what did was no message. */
   exchange(to: Address, message: StreamMessage, deadlineMs: number): Promise<StreamMessage> {
     return new Promise((resolve, reject) => {
       const bytes = encodeStream(message, this.#handlers.framing(), true);
@@ -45,9 +59,9 @@ export class Streams {
       this.#handlers.sent(bytes.length);
       this.#read(socket, false, deadlineMs, (result) => {
         socket.destroy();
-        if (typeof result === 'string') reject(new Error(`${to.host}:${to.port}: ${result}`));
-        else if ('drop' in result) reject(new Error(`${to.host}:${to.port} answered what cannot be read: ${result.drop}`));
-        else if (result.message.type === 'error') reject(new Error(`${to.host}:${to.port} refused: ${result.message.message}`));
+        if ('failed' in result) reject(new StreamFailed(to, result.failed, result.code));
+        else if ('drop' in result) reject(new StreamFailed(to, `it answered what cannot be read: ${result.drop}`));
+        else if (result.message.type === 'error') reject(new StreamFailed(to, `it refused: ${result.message.message}`));
         else resolve(result.message);
       });
     });
@@ -86,19 +100,19 @@ export class Streams {
     });
   }
 
-  #answer(result: StreamResult | string, from: Address): StreamMessage | undefined {
-    if (typeof result === 'string') return undefined;
+  #answer(result: Outcome, from: Address): StreamMessage | undefined {
+    if ('failed' in result) return undefined;
     if ('message' in result) return this.#handlers.answer(result.message, from);
     this.#handlers.dropped(result.drop);
     return {type: 'error', message: `the message was dropped: ${result.drop}`};
   }
 
-  /** Tells once: a message, why there is none, or (a text) what happened to the connection. Its time runs on until it is closed. */
-  #read(socket: Socket, opening: boolean, deadlineMs: number, tell: (result: StreamResult | string) => void): void {
+  /** Tells once how it came out. The connection's time runs on until it is closed. */
+  #read(socket: Socket, opening: boolean, deadlineMs: number, tell: (result: Outcome) => void): void {
     const decoder = new StreamDecoder(this.#handlers.framing(), opening);
     let held = 0;
     let told = false;
-    const finish = (result: StreamResult | string): void => {
+    const finish = (result: Outcome): void => {
       if (told) return;
       told = true;
       this.#held -= held;
@@ -106,7 +120,7 @@ export class Streams {
       tell(result);
     };
     const timer = setTimeout(() => {
-      finish(`no answer within ${deadlineMs} ms`);
+      finish({failed: `no answer within ${deadlineMs} ms`});
       socket.destroy();
     }, deadlineMs);
     this.#open.add(socket);
@@ -118,11 +132,11 @@ export class Streams {
       held = decoder.held;
       if (result) finish(result);
     });
-    socket.on('error', (error) => finish(error.message));
+    socket.on('error', (error: NodeJS.ErrnoException) => finish({failed: error.message, code: error.code}));
     socket.on('close', () => {
       clearTimeout(timer);
       this.#open.delete(socket);
-      finish('the connection ended before a whole message');
+      finish({failed: 'the connection ended before a whole message'});
     });
   }
 }
