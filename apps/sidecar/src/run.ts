@@ -1,7 +1,6 @@
 /** One sidecar in the foreground: from its flags to the exit status. */
-import type {Bus} from '@hivemind/bus';
 import {isError} from '@hivemind/contracts/define-errors';
-import {type Logger, pino} from 'pino';
+import {pino} from 'pino';
 import {blamedFlag, flagErrors, type FlagValues, readFlags} from './flags.ts';
 import {addressText} from './report.ts';
 import {type Sidecar, startSidecar} from './sidecar.ts';
@@ -24,7 +23,7 @@ export async function runSidecar({values, dataDir, cwd, level = 'info', print}: 
   const {bus, ...options} = readFlags(values, {dataDir, cwd});
   const logger = pino({level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime}, pino.destination({dest: 2, sync: true}));
   const asked = signalled();
-  const sidecar = await started(() => startSidecar({...options, logger, ...(bus === undefined ? {} : {connectBus: () => connect(bus, options.name, logger)})}));
+  const sidecar = await started(() => startSidecar({...options, logger, ...(bus === undefined ? {} : {connectBus: async () => (await import('./connect-bus.ts')).connectBus(bus, options.name, logger)})}));
   const metrics = sidecar.metrics === undefined ? '' : `, metrics http://${sidecar.metrics}/metrics`;
   print(`Member ${options.name} listens at ${addressText(sidecar.address)}, socket ${sidecar.socket}${metrics}\n`);
   await Promise.race([asked, sidecar.left]);
@@ -38,12 +37,6 @@ async function started(start: () => Promise<Sidecar>): Promise<Sidecar> {
     const flag = isError(error) ? blamedFlag(error) : undefined;
     throw flag === undefined || !isError(error) ? error : flagErrors['wrong-usage'](`--${flag}: ${error.message}`, {cause: error});
   }
-}
-
-/** Loaded only where there is a bus: it and its schemas take as much memory as all the rest. */
-async function connect(servers: string, name: string, logger: Logger): Promise<Bus> {
-  const {connectNatsBus} = await import('@hivemind/bus');
-  return connectNatsBus({servers, name: `sidecar ${name}`, logger});
 }
 
 /** Resolves at the first signal to stop. At the second, nothing is waited for any more. */

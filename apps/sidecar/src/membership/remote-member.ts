@@ -60,7 +60,7 @@ export class RemoteMember {
   }
 
   ask<Q extends Question>(question: Q, ...[ask]: Questions[Q]['ask'] extends undefined ? [] : [ask: Questions[Q]['ask']]): Promise<Questions[Q]['answer']> {
-    return new Promise((resolve, reject) => this.#send(question, ask as Questions[Q]['ask'], {settle: (value) => resolve(value as Questions[Q]['answer']), reject}));
+    return new Promise((resolve, reject) => this.#send(question, ask, {settle: (value) => resolve(value as Questions[Q]['answer']), reject}));
   }
 
   /** Answers how to stop. Nothing is told before the first whole. */

@@ -1,5 +1,6 @@
 /** `hivemind membership ls|watch|join|leave|keys|stats|leader`: what a sidecar answers through its socket. */
 import type {Command} from 'commander';
+import {isError} from '@hivemind/contracts';
 import type {Member, SidecarClient, Statistics} from '@hivemind/sidecar/client';
 import {z} from 'zod';
 import {cliErrors} from '../../errors.ts';
@@ -80,12 +81,21 @@ function registerKeys(membership: Command, tool: <Args extends z.ZodType>(parent
     use: 'install <file>', summary: 'Install the first key of a key file; - reads it from standard input', example: ['membership keys install new.key', 'membership keys install - < new.key'], args: z.tuple([z.string()]),
     async run(client, {output, terminal}, [file]) {
       const [{parseKeyFile}, text] = await Promise.all([import('@hivemind/sidecar/key-file'), read(file, terminal)]);
-      const [key] = parseKeyFile(text);
+      const [key] = keysIn(file, () => parseKeyFile(text));
       if (key) await show(output, await client.installKey(key));
     },
   });
   tool(keys, {use: 'use <fingerprint>', summary: 'Send with this key from now on', example: 'membership keys use 1f2e3d4c', args: z.tuple([z.string()]), run: async (client, {output}, [fingerprint]) => show(output, await client.useKey(fingerprint))});
   tool(keys, {use: 'rm <fingerprint>', alias: 'remove', summary: 'Forget a key that is no longer used', example: 'membership keys rm 1f2e3d4c', args: z.tuple([z.string()]), run: async (client, {output}, [fingerprint]) => show(output, await client.removeKey(fingerprint))});
+}
+
+/** A file that holds no key is wrong usage. */
+function keysIn<T>(file: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw isError(error, 'key-file-invalid') ? cliErrors['wrong-usage'](`${file}: ${error.message}`, {cause: error}) : error;
+  }
 }
 
 async function read(file: string, {in: input, cwd}: Session['terminal']): Promise<string> {

@@ -1,0 +1,7 @@
+/** The cluster's bus by its address. A file of its own, as it is loaded only where there is a bus: with its schemas it takes 10 MB. */
+import {type Bus, type BusLogger, connectNatsBus} from '@hivemind/bus';
+
+/** @throws `disconnected` while it is away */
+export function connectBus(servers: string, name: string, logger: BusLogger): Promise<Bus> {
+  return connectNatsBus({servers, name: `sidecar ${name}`, logger});
+}
