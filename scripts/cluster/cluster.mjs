@@ -17,13 +17,13 @@ const projectName = () => process.env.COMPOSE_PROJECT_NAME || 'hivemind-dev';
 const dataDirOf = (project) => join(root, 'tmp', project);
 
 /** Starts it and waits until it takes work; answers where it is. Started again, it is brought up to date and keeps its data. */
-export async function clusterUp({say, project = projectName(), env = process.env}) {
-  const images = await clusterImages({say});
+export async function clusterUp({say, project = projectName(), env = process.env, images}) {
+  images ??= await clusterImages({say});
   say('Starting the cluster …');
   await compose(['up', '-d', '--no-build', '--remove-orphans'], {project, env: {...env, ...images}});
   const dataDir = dataDirOf(project);
   const server = `https://127.0.0.1:${env.HIVEMIND_PORT || 4483}`;
-  const at = {project, server, dataDir, env};
+  const at = {project, server, dataDir, env: {...env, ...images}};
   await until('the gateway to be ready', async () => {
     await fetchCredentials(at);
     return (await call(at, 'GET', '/readyz')).status === 200;

@@ -24,9 +24,9 @@ describe('docker-compose.yml', () => {
     expect(found.map(([name, {environment}]) => [name, environment.HIVEMIND_ADVERTISE])).toEqual(found.map(([, {command}]) => [command[1], command[1]]));
   });
 
-  it('has three machines, that share neither engine data nor anything else', () => {
+  it('has three machines, that share nothing that they can write to', () => {
     expect(services.filter(([, {image}]) => image.includes('machine')).map(([name]) => name)).toEqual(machines);
-    const volumes = machines.flatMap((name) => file.services[name]!.volumes);
+    const volumes = machines.flatMap((name) => file.services[name]!.volumes).filter((volume) => !volume.endsWith(':ro'));
     expect(volumes.filter((volume) => volume.endsWith(':/var/lib/docker')).length).toBe(3);
     expect(new Set(volumes.map((volume) => volume.split(':')[0])).size).toBe(volumes.length);
   });
