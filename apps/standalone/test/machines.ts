@@ -7,7 +7,7 @@ import {createAppManager} from '@hivemind/app/control';
 import {busErrors, createEmbeddedBus, type Bus} from '@hivemind/bus';
 import {createContainerManager} from '@hivemind/container/control';
 import {createFakeRuntime, type FakeRuntime} from '@hivemind/container/testing';
-import {collections, type Container, type AppSpecInput} from '@hivemind/contracts';
+import {App, collections, Container, listOf, Node, type AppSpecInput} from '@hivemind/contracts';
 import type {Clock} from '@hivemind/controller';
 import {createDeploymentManager} from '@hivemind/deployment/control';
 import {createNodeManager} from '@hivemind/node/control';
@@ -201,8 +201,7 @@ export class Machines implements AsyncDisposable {
     return machine;
   }
 
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- answers are looked into by tests alone
-  async ask(method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<{readonly status: number; readonly body: any}> {
+  async ask(method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<{readonly status: number; readonly body: unknown}> {
     const answer = await this.#http.inject({method, url: `/api/v1${path}`, ...(body === undefined ? {} : {payload: JSON.stringify(body), headers: {'content-type': 'application/json'}})});
     return {status: answer.statusCode, body: answer.json()};
   }
@@ -213,17 +212,17 @@ export class Machines implements AsyncDisposable {
     if (status !== 201) throw new Error(`POST /apps answered ${status}: ${JSON.stringify(body)}`);
   }
 
-  async app(name: string) {
-    return (await this.ask('GET', `/apps/${name}`)).body;
+  async app(name: string): Promise<App> {
+    return App.parse((await this.ask('GET', `/apps/${name}`)).body);
   }
 
-  async node(name: string) {
-    return (await this.ask('GET', `/nodes/${name}`)).body;
+  async node(name: string): Promise<Node> {
+    return Node.parse((await this.ask('GET', `/nodes/${name}`)).body);
   }
 
   /** Containers of an app that were not told to go, as the API shows them. */
   async containers(app: string): Promise<readonly Container[]> {
-    return (await this.ask('GET', `/containers?app=${app}&limit=1000`)).body.items;
+    return listOf(Container).parse((await this.ask('GET', `/containers?app=${app}&limit=1000`)).body).items;
   }
 
   /** Ready containers of an app on each machine. */

@@ -155,7 +155,7 @@ function nextLook(containers: readonly Located[], now: number): number | undefin
     const {at, record, status} = view;
     const unheard = !isLive(view) && status === undefined && fencingOf(record.template) === undefined ? [unheardUntil(record)] : [];
     if (at.kind === 'waiting' && at.againInMs !== undefined) return [...unheard, now + at.againInMs];
-    if (at.kind === 'leaving' && at.until !== undefined && isLive(view)) return [...unheard, at.until];
+    if ((at.kind === 'leaving' || at.kind === 'settled') && at.until !== undefined && isLive(view)) return [...unheard, at.until];
     return unheard;
   });
   return times.length === 0 ? undefined : Math.max(now, Math.min(...times));

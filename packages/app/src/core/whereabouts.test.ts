@@ -30,6 +30,8 @@ describe('where a container stands with its machine', () => {
     ['the same, vouched for', {singleton: true, fencing: {onIsolation: 'keep'}}, {machine: machine({state: 'dead', silentMs: 10, confirmedDead: true})}, {kind: 'lost'}],
     ['a drained machine', {}, {machine: machine({}, {drain: {since: at(0), stopLocal: false}})}, {kind: 'leaving', atOnce: false}],
     ['its time is up', {}, {machine: machine({}, {drain: {since: at(0), stopLocal: false, deadlineAt: at(0)}})}, {kind: 'leaving', atOnce: true}],
+    ['a run of a job is left to its end', {mode: 'job'}, {machine: machine({}, {drain: {since: at(0), stopLocal: false, deadlineAt: at(9)}})}, {kind: 'settled', until: epoch + 9}],
+    ['as long as there is time', {mode: 'job'}, {machine: machine({}, {drain: {since: at(0), stopLocal: false, deadlineAt: at(0)}})}, {kind: 'leaving', atOnce: true}],
     ['drained, with its data', {}, {machine: machine({}, {drain: {since: at(0), stopLocal: false}}), localVolume: 'data'}, {kind: 'settled'}],
     ['drained, users of data too', {}, {machine: machine({}, {drain: {since: at(0), stopLocal: true}}), localVolume: 'data'}, {kind: 'leaving', atOnce: true}],
     ['a taint NoExecute', {}, {machine: machine({}, {taints: [{key: 'gpu', effect: 'NoExecute'}]})}, {kind: 'leaving', atOnce: false}],

@@ -22,8 +22,8 @@ export interface MachineView {
 export type WaitReason = 'VolumeOnDeadNode' | 'Fenced' | 'ReplacementPaused';
 
 export type Whereabouts =
-  /** It counts, and stays. */
-  | {readonly kind: 'settled'}
+  /** It counts, and stays; `until`: ms since the epoch when that is to be looked at again. */
+  | {readonly kind: 'settled'; readonly until?: number}
   /** It counts until another one is ready; `atOnce`: it stops now. `until`: ms since the epoch when it stops anyway. */
   | {readonly kind: 'leaving'; readonly atOnce: boolean; readonly until?: number}
   /** Its machine does not take such containers (any more); none takes its place. */
@@ -87,5 +87,8 @@ function leaving({record}: ContainerView, {node: {spec}}: MachineView, {localVol
   // Its only place is here: it is stopped where that was asked for, and never moved.
   if (localVolume !== undefined) return drain?.stopLocal === true ? {kind: 'leaving', atOnce: true} : undefined;
   const until = drain?.deadlineAt === undefined ? undefined : Date.parse(drain.deadlineAt);
-  return {kind: 'leaving', atOnce: until !== undefined && now >= until, ...(until === undefined ? {} : {until})};
+  const atOnce = until !== undefined && now >= until;
+  // A run that is under way is left to its end, as long as there is time: begun anew elsewhere it would be done twice.
+  if (record.mode === 'job' && !atOnce) return {kind: 'settled', ...(until === undefined ? {} : {until})};
+  return {kind: 'leaving', atOnce, ...(until === undefined ? {} : {until})};
 }

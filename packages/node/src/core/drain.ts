@@ -29,9 +29,10 @@ function isOver({removedAt}: ContainerRecord, status: ContainerStatus | undefine
   return removedAt === undefined && status?.phase === 'exited' && status.exitCode === 0;
 }
 
-function blockOf({removedAt, namespace, app, template}: ContainerRecord, stopLocal: boolean, localVolumes: ReadonlySet<string>): {readonly reason: string; readonly message: string} {
+function blockOf({removedAt, namespace, app, template, mode}: ContainerRecord, stopLocal: boolean, localVolumes: ReadonlySet<string>): {readonly reason: string; readonly message: string} {
   if (removedAt !== undefined) return {reason: 'Stopping', message: 'it was told to stop'};
   const volume = template.volumes.find(({name}) => name !== undefined && localVolumes.has(resourceKey(namespace, name)))?.name;
   if (volume !== undefined && !stopLocal) return {reason: 'LocalVolume', message: `the data of volume ${volume} is here: it stays, unless the drain stops users of local volumes too (--stop-local)`};
+  if (mode === 'job') return {reason: 'RunsToItsEnd', message: 'it is a run of a job, and is left to its end, or until the deadline'};
   return {reason: 'WaitsForReplacement', message: `it stops when another one of app ${app} is ready elsewhere`};
 }

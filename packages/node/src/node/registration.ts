@@ -2,6 +2,7 @@
  * The node's place in the cluster: it registers, and is heard of often enough to keep its lease. A control plane that does
  * not answer changes nothing: the session is kept until it is refused.
  */
+import {readFileSync} from 'node:fs';
 import {type Bus, call} from '@hivemind/bus';
 import {isError, type NodeReport, subjects} from '@hivemind/contracts';
 import {type Clock, systemClock} from '@hivemind/controller';
@@ -26,6 +27,11 @@ export interface Registration {
   registered(): Promise<string>;
   /** Undefined while the node has never been registered, or was refused. */
   current(): number | undefined;
+  /**
+   * ms since the last heartbeat that was answered was sent, by a clock that runs while the machine sleeps; infinite before the
+   * first. What must never run twice is stopped by it.
+   */
+  silentMs(): number;
   /** The control plane refused this session: register again. */
   expired(session: number): void;
   /** Calls after each registration; answers how to stop that. */
@@ -51,6 +57,9 @@ class NodeRegistration implements Registration {
   readonly #clock: Clock;
   readonly #listeners = new Set<() => void>();
   readonly #cluster = Promise.withResolvers<string>();
+  readonly #uptime: () => number;
+  /** By `#uptime`: when the last heartbeat that was answered was sent. */
+  #heardAt: number | undefined;
   #session: number | undefined;
   #heartbeatMs = 1_000;
   #retryMs = RETRY_MS.first;
@@ -67,6 +76,7 @@ class NodeRegistration implements Registration {
   constructor(options: RegistrationOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#uptime = this.#clock === systemClock ? uptimeMs : () => this.#clock.monotonic();
   }
 
   async start(): Promise<void> {
@@ -88,6 +98,10 @@ class NodeRegistration implements Registration {
 
   current(): number | undefined {
     return this.#session;
+  }
+
+  silentMs(): number {
+    return this.#heardAt === undefined ? Number.POSITIVE_INFINITY : this.#uptime() - this.#heardAt;
   }
 
   expired(session: number): void {
@@ -145,7 +159,9 @@ class NodeRegistration implements Registration {
   async #register(): Promise<void> {
     const {bus, node, instance, logger} = this.#options;
     const report = await this.#report();
+    const sentAt = this.#uptime();
     const {cluster, session, heartbeatMs} = await call(bus, subjects.registerNode, {node}, {report, instance});
+    this.#heardAt = sentAt;
     this.#session = session;
     this.#heartbeatMs = heartbeatMs;
     this.#sent = {essence: essence(report), at: this.#clock.monotonic()};
@@ -160,7 +176,9 @@ class NodeRegistration implements Registration {
     const now = this.#clock.monotonic();
     const news = essence(report) !== this.#sent.essence || now - this.#sent.at >= REPORT_MS;
     const timeoutMs = Math.max(BEAT_TIMEOUT_MS, this.#heartbeatMs);
+    const sentAt = this.#uptime();
     const {heartbeatMs} = await call(bus, subjects.heartbeat, {node}, {session, ...(news ? {report} : {})}, {timeoutMs});
+    this.#heardAt = sentAt;
     if (news) this.#sent = {essence: essence(report), at: now};
     this.#heartbeatMs = heartbeatMs ?? this.#heartbeatMs;
   }
@@ -179,4 +197,14 @@ class NodeRegistration implements Registration {
 /** What of a report is news at once. */
 function essence({capacity: {diskFree: _, ...capacity}, usage: __, ...report}: NodeReport): string {
   return JSON.stringify({...report, capacity});
+}
+
+/** ms since the machine started, its sleep included: as CLOCK_BOOTTIME, where the system tells it. */
+function uptimeMs(): number {
+  try {
+    const seconds = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
+    return Number.isFinite(seconds) ? seconds * 1000 : performance.now();
+  } catch {
+    return performance.now();
+  }
 }

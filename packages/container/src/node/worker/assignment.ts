@@ -20,6 +20,8 @@ export interface Assignment {
   readonly records: ReadonlyMap<string, ContainerRecord>;
   /** What is not listed may not be removed. */
   readonly hold: boolean;
+  /** The session under which it was fetched; undefined: it is from the disk. */
+  readonly session: number | undefined;
 }
 
 const CachedAssignment = z.object({
@@ -61,7 +63,7 @@ export class AssignmentSource {
     const {cluster, revision, containers} = parsed.data;
     const records = new Map(containers.map((record) => [record.id, record]));
     this.#records = records;
-    return {cluster, revision, listed: new Set(records.keys()), records, hold: true};
+    return {cluster, revision, listed: new Set(records.keys()), records, hold: true, session: undefined};
   }
 
   /**
@@ -87,7 +89,7 @@ export class AssignmentSource {
     const pages = Array.from({length: Math.ceil(missing.length / PAGE)}, (_, page) => this.#bodies(missing.slice(page * PAGE, (page + 1) * PAGE)));
     for (const record of (await Promise.all(pages)).flat()) records.set(record.id, record);
     this.#records = records;
-    return {cluster: reply.cluster, revision: reply.revision, listed: new Set(reply.containers.map(({id}) => id)), records, hold: reply.hold};
+    return {cluster: reply.cluster, revision: reply.revision, listed: new Set(reply.containers.map(({id}) => id)), records, hold: reply.hold, session};
   }
 
   /** Keeps it for the next process. Runs beside the work: what it may miss is neither removed nor doubled. */

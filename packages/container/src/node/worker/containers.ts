@@ -7,6 +7,7 @@ import type {Clock} from '@hivemind/controller';
 import type {NodeHook, Runtime, RuntimeContainer, Verdict} from '@hivemind/runtime';
 import type {Logger} from 'pino';
 import type {Assignment} from './assignment.ts';
+import type {Contact} from './core/isolation.ts';
 import {afterExit, afterFailure, afterRestartRequest, afterUnhealthy, afterVerdict, type Cause, type Exit, recalled, seenRunning} from './core/memory.ts';
 import {planContainer} from './core/plan.ts';
 import {statusOf} from './core/status.ts';
@@ -18,9 +19,11 @@ import {causeOf, workerErrors} from './errors.ts';
 import {readLastLines} from './last-lines.ts';
 import type {Ledger} from './ledger.ts';
 import type {ContainerReport, Reporter} from './reporter.ts';
+import type {Session} from './session.ts';
 
 export interface ContainersOptions {
   readonly node: string;
+  readonly session: Session;
   readonly runtime: Runtime;
   readonly hooks: readonly NodeHook[];
   readonly executors: Executors<Entry>;
@@ -40,6 +43,8 @@ export class Containers {
   /** What ran while the engine was asked for its list knows better than the list. */
   readonly #busyWhileListing = new Set<Entry>();
   #held = true;
+  /** The session under which the assignment was given. */
+  #assignedUnder: number | undefined;
   #engineUp = false;
   #listed = false;
 
@@ -52,8 +57,9 @@ export class Containers {
     return this.#listed ? [...this.#entries.values()].flatMap(({observed}) => observed ?? []) : undefined;
   }
 
-  assign({listed, records}: Assignment, held: boolean): void {
+  assign({listed, records, session}: Assignment, held: boolean): void {
     this.#held = held;
+    this.#assignedUnder = session;
     for (const id of listed) {
       const entry = this.#entry(id);
       entry.record = records.get(id) ?? entry.record;
@@ -246,10 +252,16 @@ export class Containers {
       entry.again = false;
       entry.cancelWake?.();
       if (!(await this.#freshen(entry))) return;
-      const {steps: [step], wakeAt} = planContainer(situationOf(entry, this.#held), clock.now());
+      const {steps: [step], wakeAt} = planContainer(situationOf(entry, this.#held, this.#contact()), clock.now());
       if (wakeAt !== undefined) entry.cancelWake = clock.setTimer(() => this.#wake(entry), wakeAt - clock.now());
       if (step) entry.again = (await this.#execute(entry, step)) || entry.again;
     } while (entry.again && this.#engineUp && !this.#ending.signal.aborted && this.#entries.get(entry.id) === entry);
+  }
+
+  #contact(): Contact {
+    const {session} = this.#options;
+    const current = session.current();
+    return {silentMs: session.silentMs?.() ?? 0, current: current !== undefined && current === this.#assignedUnder};
   }
 
   /** @returns whether the engine answered */

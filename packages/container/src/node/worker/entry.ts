@@ -1,6 +1,7 @@
 /** One container in the worker's hands: what is known of it, and what is being done. */
 import type {ContainerRecord} from '@hivemind/contracts';
 import type {RuntimeContainer} from '@hivemind/runtime';
+import type {Contact} from './core/isolation.ts';
 import {blankMemory, type Memory} from './core/memory.ts';
 import type {Situation} from './core/plan.ts';
 import type {Action} from './core/steps.ts';
@@ -40,6 +41,6 @@ export function newEntry(id: string): Entry {
   };
 }
 
-export function situationOf(entry: Entry, held: boolean): Situation {
-  return {record: entry.record, wanted: entry.wanted, held, observed: entry.observed, memory: entry.memory};
+export function situationOf(entry: Entry, held: boolean, contact?: Contact): Situation {
+  return {record: entry.record, wanted: entry.wanted, held, observed: entry.observed, memory: entry.memory, ...(contact ? {contact} : {})};
 }

@@ -405,4 +405,22 @@ describe('reports', () => {
     await machine.until('started once more', () => machine.control.statuses.get('web-aaaaa')?.restarts === 3);
     await expect(machine.worker?.restart('nothing')).rejects.toMatchObject({code: 'unassigned'});
   });
+
+  it('stops what must never run twice when nobody is heard, and goes on under a session that lists it', async () => {
+    await using machine = await new Machine().start();
+    const record = containerRecord({template: {singleton: true, fencing: {lease: '10s'}, stop: {signal: 'SIGKILL', grace: '1s'}}});
+    await machine.control.assign(record);
+    await machine.running(record.id);
+    const runs = (): boolean => [...machine.engine.containers.values()].some(({process}) => process !== undefined);
+    machine.session.silent = 9_500;
+    await machine.clock.advance(10_500);
+    machine.session.silent = 20_000;
+    await machine.until('it to be stopped', () => !runs(), {stepMs: 100, withinMs: 12_000});
+    await machine.clock.advance(5_000);
+    expect(runs()).toBe(false);
+    machine.session.silent = 0;
+    machine.control.session = 2;
+    machine.session.register(2);
+    await machine.until('it to run again', runs, {stepMs: 100});
+  });
 });

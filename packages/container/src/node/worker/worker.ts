@@ -59,7 +59,7 @@ export function createWorker(options: WorkerOptions): Worker {
     onProgress: (entry) => containers.publish(entry),
     onForgotten: (entry) => containers.forget(entry),
   });
-  const containers: Containers = new Containers({node, runtime, hooks, executors, reporter, ledger, clock, logger});
+  const containers: Containers = new Containers({node, session, runtime, hooks, executors, reporter, ledger, clock, logger});
   const keeper = new AssignmentKeeper({
     ...{bus, node, session, clock, logger},
     path: join(directory, 'assignment.json'),

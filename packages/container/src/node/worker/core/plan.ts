@@ -4,6 +4,7 @@
  */
 import {type ContainerRecord, durationMs} from '@hivemind/contracts';
 import type {RuntimeContainer} from '@hivemind/runtime';
+import {type Contact, type Isolation, isolationOf} from './isolation.ts';
 import type {Memory} from './memory.ts';
 import type {Step} from './steps.ts';
 
@@ -16,12 +17,14 @@ export interface Situation {
   readonly held: boolean;
   readonly observed: RuntimeContainer | undefined;
   readonly memory: Memory;
+  /** Whether the control plane is heard; absent: it is. */
+  readonly contact?: Contact;
 }
 
 export interface Plan {
   /** In order; each only after the one before succeeded. */
   readonly steps: readonly Step[];
-  /** Look again then (ms since the epoch): it is in back-off. */
+  /** Look again then (ms since the epoch): it is in back-off, or must never run twice. */
   readonly wakeAt?: number;
 }
 
@@ -31,9 +34,23 @@ const plainStop: Step = {action: 'stop', signal: 'SIGTERM', graceMs: 10_000};
 
 /** @param now ms since the epoch */
 export function planContainer(situation: Situation, now: number): Plan {
-  const {record, wanted, held, observed, memory} = situation;
+  const {record, wanted, held, observed} = situation;
   if (!wanted) return held && observed ? watchOnly(situation) : {steps: removal(record, observed)};
   if (!record) return nothing;
+  const isolation = situation.contact && isolationOf(record, situation.contact);
+  return isolation ? guarded(situation, record, isolation, now) : planWanted(situation, record, now);
+}
+
+function guarded(situation: Situation, record: ContainerRecord, {mayStart, mustStop, againInMs}: Isolation, now: number): Plan {
+  const alive = situation.observed?.state === 'running' || situation.observed?.state === 'paused';
+  const wakeAt = now + againInMs;
+  if (alive && mustStop) return {steps: [stopOf(record)], wakeAt};
+  if (!alive && !mayStart) return {steps: [], wakeAt};
+  const plan = planWanted(situation, record, now);
+  return {...plan, wakeAt: Math.min(plan.wakeAt ?? wakeAt, wakeAt)};
+}
+
+function planWanted({observed, memory}: Situation, record: ContainerRecord, now: number): Plan {
   if (observed?.state === 'running' || observed?.state === 'paused') return planRunning(record, memory, now);
   if (memory.outcome) return nothing;
   const steps = bringUp(record, observed, memory);

@@ -99,11 +99,17 @@ export class ControlPlane {
 /** A registration that a test controls. */
 export class TestSession implements Session {
   number: number | undefined = 1;
+  /** ms for which the control plane has not been heard. */
+  silent = 0;
   readonly refused: number[] = [];
   readonly #listeners = new Set<() => void>();
 
   current(): number | undefined {
     return this.number;
+  }
+
+  silentMs(): number {
+    return this.silent;
   }
 
   expired(session: number): void {
