@@ -9,7 +9,7 @@ import {type FilterName, filterNames, isOpen, objectionOf, unwelcome} from './fi
 import type {NodeView} from './nodes.ts';
 import {choosePorts} from './ports.ts';
 import {fullness, occupy, type Room, roomOf, sameApp} from './rooms.ts';
-import {liking, type Surroundings, surroundingsOf} from './topology.ts';
+import {isAnywhere, liking, type Surroundings, surroundingsOf} from './topology.ts';
 
 export {filterNames};
 
@@ -50,20 +50,72 @@ export function place(requests: readonly PlacementRequest[], nodes: readonly Nod
   const rooms = nodes.map((node) => roomOf(node, ignore, onEmpty));
   const placements: Placed[] = [];
   const refusals: Unplaced[] = [];
+  let lane: Lane | undefined;
   for (const request of requests) {
     // What runs elsewhere says nothing about what could ever fit.
     const asked = onEmpty ? {...request, affinity: [], antiAffinity: [], spread: []} : request;
-    const {fitting, refused, surroundings} = sift(rooms, asked);
-    const best = bestOf(fitting, asked, surroundings, random);
+    if (lane?.kind !== kindOf(asked)) lane = openLane(rooms, asked);
+    const best = chosen(lane, asked, random);
     const choice = best === undefined ? undefined : choosePorts(request.ports, best.taken);
     if (best === undefined || choice?.ok !== true) {
-      refusals.push({id: request.id, nodes: commonestFirst(refused)});
+      refusals.push({id: request.id, nodes: commonestFirst(lane.refused)});
       continue;
     }
     occupy(best, request, choice.ports);
     placements.push({id: request.id, node: best.node.name, ports: choice.ports});
+    lane = settle(lane, best, asked);
   }
   return {placements, refusals};
+}
+
+/**
+ * The machines as one kind of request sees them, the best first. The copies of an app ask alike: after one is placed only its
+ * machine is looked at anew, unless what is where matters to them.
+ */
+interface Lane {
+  readonly kind: string;
+  readonly ranked: Room[];
+  readonly refused: Refusal[];
+  readonly surroundings: Surroundings;
+}
+
+function kindOf({id: _, ...request}: PlacementRequest): string {
+  return JSON.stringify(request);
+}
+
+function openLane(rooms: readonly Room[], request: PlacementRequest): Lane {
+  const {fitting, refused, surroundings} = sift(rooms, request);
+  return {kind: kindOf(request), ranked: fitting.toSorted((a, b) => rank(a, b, request, surroundings)), refused: [...refused], surroundings};
+}
+
+function chosen({ranked, surroundings}: Lane, request: PlacementRequest, random: () => number): Room | undefined {
+  const [best] = ranked;
+  if (best === undefined || request.strategy !== 'random') return best;
+  const liked = ranked.filter((room) => preference(room, best, request, surroundings) === 0);
+  return liked[Math.floor(random() * liked.length)];
+}
+
+/** After `room` took one; undefined: all have to be looked at anew. */
+function settle(lane: Lane, room: Room, request: PlacementRequest): Lane | undefined {
+  const {ranked, refused, surroundings} = lane;
+  if (!isAnywhere(surroundings)) return undefined;
+  ranked.splice(ranked.indexOf(room), 1);
+  const objection = objectionOf(room, request, surroundings);
+  if (objection !== undefined) refused.push({node: room.node.name, ...objection});
+  else ranked.splice(placeIn(ranked, room, request, surroundings), 0, room);
+  return lane;
+}
+
+/** Where `room` belongs among those that are ranked, by bisection. */
+function placeIn(ranked: readonly Room[], room: Room, request: PlacementRequest, surroundings: Surroundings): number {
+  let [from, to] = [0, ranked.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    const other = ranked[middle];
+    if (other !== undefined && rank(other, room, request, surroundings) < 0) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 }
 
 export interface Verdict {
@@ -100,15 +152,6 @@ function sift(rooms: readonly Room[], request: PlacementRequest): Sifted {
     else refused.push({node: room.node.name, ...objection});
   }
   return {fitting, refused, surroundings};
-}
-
-function bestOf(fitting: readonly Room[], request: PlacementRequest, surroundings: Surroundings, random: () => number): Room | undefined {
-  const [first, ...others] = fitting;
-  if (first === undefined) return undefined;
-  const best = others.reduce((a, b) => (rank(b, a, request, surroundings) < 0 ? b : a), first);
-  if (request.strategy !== 'random') return best;
-  const liked = fitting.filter((room) => preference(room, best, request, surroundings) === 0);
-  return liked[Math.floor(random() * liked.length)];
 }
 
 /** Below 0: `a` is the better one. */

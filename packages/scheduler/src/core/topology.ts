@@ -65,6 +65,11 @@ export function surroundingsOf(rooms: readonly Room[], request: PlacementRequest
   };
 }
 
+/** Nothing that runs anywhere matters to the request. */
+export function isAnywhere({near, apart, spread}: Surroundings): boolean {
+  return near.length + apart.length + spread.length === 0;
+}
+
 /** `on it` or `in zone a`. */
 function where(topology: string, place: string): string {
   return topology === 'node' ? 'on it' : `in ${topology} ${place}`;
