@@ -38,14 +38,16 @@ test('news of a member replaces older news of it; its accusers stand beside each
   expect(collect(queue)).toEqual([dead('a')]);
 });
 
-test('its own accusations can be withdrawn; what others said, and its leave, stay', () => {
+test('accusations can be withdrawn; that a member leaves, and what it says of itself, stays', () => {
   const queue = make();
+  const alive: PacketMessage = {type: 'alive', claim: {name: 'c', address: {host: '10.0.0.1', port: 1}, incarnation: 1, meta: new Uint8Array(0), versions: []}};
   queue.put('a', suspect('a', 'me'));
   queue.put('a', suspect('a', 'x'));
   queue.put('b', dead('b', 'me'));
-  queue.put('me', dead('me', 'me'));
-  queue.withdraw('me');
-  expect(new Set(collect(queue))).toEqual(new Set([suspect('a', 'x'), dead('me', 'me')]));
+  queue.put('c', alive);
+  queue.put('d', dead('d', 'd'));
+  queue.withdrawAccusations();
+  expect(new Set(collect(queue))).toEqual(new Set([alive, dead('d', 'd')]));
 });
 
 test('telling the dead is not counted', () => {

@@ -56,12 +56,12 @@ export class Broadcasts {
     if (this.#count > this.#bound) this.#dropOne();
   }
 
-  /** Withdraws what this member said against others. */
-  withdraw(accuser: string): void {
+  /** Withdraws what is said against others, by whomever; that a member leaves it says itself. */
+  withdrawAccusations(): void {
     for (const entries of [...this.#bySubject.values()]) {
       for (const entry of [...entries]) {
-        const by = entry.message.type === 'dead' && entry.message.name !== accuser ? entry.message.from : entry.accuser;
-        if (by === accuser) this.#kill(entry);
+        const {message} = entry;
+        if (message.type === 'suspect' || (message.type === 'dead' && message.from !== message.name)) this.#kill(entry);
       }
     }
   }

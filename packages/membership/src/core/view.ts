@@ -81,13 +81,15 @@ export class View {
     const id = table.find(name);
     if (id === undefined || incarnation < table.incarnation(id) || !table.isLiving(id) || this.#isGone(from)) return false;
     const open = this.suspicions.get(id);
+    // What lay in the socket of a member that was away is old: it is not passed on.
+    const fresh = t >= this.#humbleUntil || from === self.name;
     table.setState(id, SUSPECT, incarnation, t);
     if (open) {
-      if (this.suspicions.confirm(id, from)) this.#pass(name, {type: 'suspect', incarnation, name, from});
+      if (this.suspicions.confirm(id, from) && fresh) this.#pass(name, {type: 'suspect', incarnation, name, from});
     } else {
       const wanted = config.lifeguard ? Math.max(0, Math.min(config.confirmations, table.living - 2)) : 0;
       this.suspicions.open(id, from, wanted, suspicionBounds(config, table.living + 1), t);
-      this.#pass(name, {type: 'suspect', incarnation, name, from});
+      if (fresh) this.#pass(name, {type: 'suspect', incarnation, name, from});
       this.#tell('suspected', id);
       if (t < this.#humbleUntil) this.doubtful.add(id);
       else if (config.lifeguard && from !== self.name && random() * table.living < heralds) {
@@ -160,7 +162,7 @@ export class View {
 
   /** This member stood still for `ms`. Long ones void what it was about to declare. */
   woke(ms: number, grace: number): void {
-    const {config, table, t, queue, self} = this.#context;
+    const {config, table, t, queue} = this.#context;
     const {min, max} = suspicionBounds(config, table.living + 1);
     if (ms < min) return this.suspicions.postpone(ms + grace);
     this.suspicions.restart(t);
@@ -168,7 +170,7 @@ export class View {
     this.missedNews = true;
     this.#humbleUntil = t + Math.max(max, min * 2);
     this.#unreached.clear();
-    queue.withdraw(self.name);
+    queue.withdrawAccusations();
   }
 
   /** Speaks of itself with an incarnation greater than `heard`. */
