@@ -26,7 +26,6 @@ export function seekBus(options: BusConnectionOptions): BusConnection {
   let stopped = false;
   let cancel = (): void => undefined;
   let stop = async (): Promise<void> => undefined;
-  let seeking: Promise<void> = Promise.resolve();
 
   const found = async (bus: Bus): Promise<void> => {
     const unfollow = bus.onStatus((status) => {
@@ -39,6 +38,8 @@ export function seekBus(options: BusConnectionOptions): BusConnection {
     };
     state = 'connected';
     const link = await onBus(bus);
+    // Stopped meanwhile: the connection is closed by now.
+    if (stopped) return link.stop();
     stop = async () => {
       unfollow();
       await link.stop();
@@ -55,16 +56,16 @@ export function seekBus(options: BusConnectionOptions): BusConnection {
       state = 'away';
       if (stopped) return;
       if (failures === 0) logger.warn({err}, 'the bus is away; membership goes on without');
-      cancel = setTimer(() => void (seeking = seek(failures + 1)), Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(failures, 10)));
+      cancel = setTimer(() => void seek(failures + 1), Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(failures, 10)));
     }
   };
-  seeking = seek(0);
+  void seek(0);
   return {
     state: () => state,
     async stop() {
       stopped = true;
       cancel();
-      await seeking;
+      // Not for a connection that is being made: it closes itself when it is there.
       await stop();
     },
   };

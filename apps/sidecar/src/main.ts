@@ -1,4 +1,4 @@
-/** The sidecar as a program of its own, with the flags of `hivemind membership` and a third of that command's memory. */
+/** The sidecar as a program of its own, with the flags of `hivemind membership` and half of that command's memory. */
 import {homedir} from 'node:os';
 import {join, resolve} from 'node:path';
 import {parseArgs} from 'node:util';

@@ -27,8 +27,8 @@ export interface SocketServer {
   close(): void;
 }
 
-/** A watcher that reads more slowly than the ring changes is let go; it comes back for the whole. */
-const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
+/** Replies that a watcher may leave unread: past it, it is let go, and comes back for the whole. */
+const MAX_UNREAD = 10_000;
 
 /** @throws `socket-in-use` 409; `socket-invalid` 422 */
 export async function serveSocket(options: SocketOptions): Promise<SocketServer> {
@@ -73,8 +73,10 @@ function unary<Request, Reply>(answer: (request: Request) => Promise<Reply>): ha
 function watchOf(member: SocketOptions['member']): handleServerStreamingCall<object, WatchReply> {
   return (call) => {
     const send = (reply: WatchReply): void => {
-      if (call.writableLength > MAX_UNREAD_BYTES) call.destroy(Object.assign(new Error('the watcher reads too slowly'), toStatus(commonErrors.unavailable('Changes came faster than they were read: watch again for the whole.'))));
-      else call.write(reply);
+      // In replies, not bytes: it is a stream of objects.
+      if (call.writableLength <= MAX_UNREAD) return void call.write(reply);
+      stop();
+      call.emit('error', toStatus(commonErrors.unavailable('Changes came faster than they were read: watch again for the whole.')));
     };
     const stop = member.listen({
       whole: (members) => send({whole: {self: member.name, members: members.map(memberMessage)}, change: '', member: undefined}),
