@@ -82,11 +82,15 @@ export class MachineEngine {
     await this.#end('SIGKILL');
   }
 
-  async #end(signal: NodeJS.Signals): Promise<void> {
+  /** Resolves when it has ended, whatever ended it: its death is heard of a moment after it died. */
+  async ended(): Promise<void> {
     if (!this.#daemon || !this.isRunning) return;
-    const ended = once(this.#daemon, 'exit');
     this.#daemon.ref();
-    this.#daemon.kill(signal);
-    await ended;
+    await once(this.#daemon, 'exit');
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    this.#daemon?.kill(signal);
+    await this.ended();
   }
 }

@@ -2,8 +2,9 @@ import {spawnSync} from 'node:child_process';
 
 /** Runs a command to its end; throws what it wrote when it fails. */
 export function command(name: string, args: string[], input = ''): void {
-  const {status, stderr, error} = spawnSync(name, args, {input, encoding: 'utf8'});
-  if (status !== 0) throw new Error(`${name} ${args.join(' ')}: ${error?.message ?? stderr}\n${input}`);
+  const {status, signal, stderr, error} = spawnSync(name, args, {input, encoding: 'utf8'});
+  // What it says of itself before what befell the pipe to it.
+  if (status !== 0) throw new Error(`${name} ${args.join(' ')}: ${stderr || (error?.message ?? `ended by ${signal}`)}\n${input}`);
 }
 
 /** Runs lines of `ip` in one process, in a network namespace where one is named. */

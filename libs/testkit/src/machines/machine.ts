@@ -135,6 +135,8 @@ export class Machine {
     this.#switch.unplug(this.name);
     killGroup(this.#group);
     await waitFor(() => isEmpty(this.#group), {what: `everything on ${this.name} to be dead`});
+    // Else a boot that follows at once takes it for running.
+    await this.engine.ended();
     removeGroup(this.#group);
     dropNamespace(this.#namespace);
   }
