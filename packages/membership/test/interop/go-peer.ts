@@ -48,7 +48,7 @@ export class GoPeer extends Child {
 
   /** Where it listens, once it does. */
   async ready(): Promise<Address> {
-    const {addr} = z.object({addr: z.string()}).parse(await this.line(`${this.#name} to listen`, (line) => line.event === 'ready', 60_000));
+    const {addr} = z.object({addr: z.string()}).parse(await this.line(`${this.#name} to listen`, (line) => line.event === 'ready', 180_000));
     const colon = addr.lastIndexOf(':');
     return {host: addr.slice(0, colon), port: Number(addr.slice(colon + 1))};
   }
