@@ -61,6 +61,6 @@ export async function killAll(): Promise<void> {
 /** Members in a process of their own, listening. */
 export async function memberProcess(options: {name: string; bind: Address; join?: readonly Address[]; key?: string; count?: number; suspicionMultiplier?: number}): Promise<{child: Child; address: Address}> {
   const child = new Child(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'member-process.ts'), JSON.stringify(options)]);
-  const {address} = z.object({address: z.object({host: z.string(), port: z.number()})}).parse(await child.line(`${options.name} to listen`, (line) => 'address' in line));
+  const {address} = z.object({address: z.object({host: z.string(), port: z.number()})}).parse(await child.line(`${options.name} to listen`, (line) => 'address' in line, 60_000));
   return {child, address};
 }
