@@ -97,3 +97,44 @@ it('comes to rest: with machines that obey, a third look finds nothing to do', (
     }),
   );
 });
+
+describe('while machines are emptied', () => {
+  const moving = fc.record({
+    want: fc.integer({min: 0, max: 5}),
+    maxUnavailable: fc.integer({min: 0, max: 2}),
+    containers: fc.array(fc.record({leaving: fc.boolean(), ready: fc.boolean()}), {maxLength: 8}),
+  }).map(({want, maxUnavailable, containers}) => {
+    const moved = anApp({replicas: want, update: {maxUnavailable}});
+    const views = containers.map(({leaving, ready}): ContainerView => ({record: aContainer(moved, {node: leaving ? 'emptied' : 'n1'}), status: aStatus({ready})}));
+    const input: ReconcileInput = {app: moved, rollout: aRollout(moved), containers: views, waiting: [], now: epoch, whereabouts: ({record}) => (record.node === 'emptied' ? {kind: 'leaving', atOnce: false} : {kind: 'settled'})};
+    return {input, want, maxUnavailable};
+  });
+  const readyOf = (views: readonly ContainerView[]): number => views.filter(({record, status}) => record.removedAt === undefined && status?.ready === true).length;
+
+  it('never gives up a ready container that the floor needs', () => {
+    fc.assert(
+      fc.property(moving, ({input, want, maxUnavailable}) => {
+        const {remove} = planSteps(input);
+        const before = readyOf(input.containers);
+        const after = readyOf(input.containers.filter(({record}) => !remove.includes(record.id)));
+        if (after < before) expect(after).toBeGreaterThanOrEqual(Math.max(0, want - maxUnavailable));
+      }),
+    );
+  });
+
+  it('ends with all of them elsewhere, and nothing left on the machine', () => {
+    fc.assert(
+      fc.property(moving, ({input, want}) => {
+        let state: ReconcileInput = input;
+        for (let round = 0; round < 6; round++) {
+          const {create, remove} = planSteps(state);
+          const made = create.flatMap(({count}) => Array.from({length: count}, (): ContainerView => ({record: aContainer(input.app ?? app), status: aStatus({ready: false})})));
+          // Those that were there become ready; those that were told to go are gone.
+          const there = state.containers.filter(({record}) => !remove.includes(record.id)).map((view) => ({...view, status: aStatus()}));
+          state = {...state, containers: [...there, ...made]};
+        }
+        expect(state.containers.map(({record}) => record.node)).toEqual(Array.from({length: want}, () => 'n1'));
+      }),
+    );
+  });
+});

@@ -2,7 +2,7 @@
  * The machine's containers, each with a loop of its own: what happens to one (an assignment, an engine event, a verdict, a
  * timer) only moves what is known of it; then its plan is made anew, and the first step of it done.
  */
-import {isError} from '@hivemind/contracts';
+import {fencingOf, isError} from '@hivemind/contracts';
 import type {Clock} from '@hivemind/controller';
 import type {NodeHook, Runtime, RuntimeContainer, Verdict} from '@hivemind/runtime';
 import type {Logger} from 'pino';
@@ -252,13 +252,15 @@ export class Containers {
       entry.again = false;
       entry.cancelWake?.();
       if (!(await this.#freshen(entry))) return;
-      const {steps: [step], wakeAt} = planContainer(situationOf(entry, this.#held, this.#contact()), clock.now());
+      const {steps: [step], wakeAt} = planContainer(situationOf(entry, this.#held, this.#contact(entry)), clock.now());
       if (wakeAt !== undefined) entry.cancelWake = clock.setTimer(() => this.#wake(entry), wakeAt - clock.now());
       if (step) entry.again = (await this.#execute(entry, step)) || entry.again;
     } while (entry.again && this.#engineUp && !this.#ending.signal.aborted && this.#entries.get(entry.id) === entry);
   }
 
-  #contact(): Contact {
+  /** Asked only where it matters: most containers may run twice. */
+  #contact({record}: Entry): Contact | undefined {
+    if (record === undefined || fencingOf(record.template) === undefined) return undefined;
     const {session} = this.#options;
     const current = session.current();
     return {silentMs: session.silentMs?.() ?? 0, current: current !== undefined && current === this.#assignedUnder};
