@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import {serviceNames} from '@hivemind/service-host';
 import {parse} from 'yaml';
 import {z} from 'zod';
-import {machines} from './cluster.mjs';
+import {machines} from './lifecycle.mjs';
 
 const Service = z.looseObject({
   image: z.string(),
@@ -37,7 +37,7 @@ describe('docker-compose.yml', () => {
   });
 
   it('is understood by docker-compose 1.29, which builds an image only before those who depend on its builder', () => {
-    expect(Object.keys(file).filter((key) => !/^x-/.test(key)).toSorted()).toEqual(['services', 'version', 'volumes']);
+    expect(Object.keys(file).filter((key) => !/^x-/.test(key)).toSorted()).toEqual(['services', 'volumes']);
     const builders = new Map(services.filter(([, {build}]) => build !== undefined).map(([name, {image}]) => [image, name]));
     for (const [name, {image, build, depends_on: dependsOn}] of services) {
       const builder = builders.get(image);

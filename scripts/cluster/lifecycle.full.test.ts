@@ -3,7 +3,7 @@ import {existsSync} from 'node:fs';
 import {App, Container, Node} from '@hivemind/contracts';
 import {freePort, waitFor} from '@hivemind/testkit';
 import {z} from 'zod';
-import {call, clusterDown, clusterUp, machines} from './cluster.mjs';
+import {call, clusterDown, clusterUp, machines} from './lifecycle.mjs';
 import {compose} from './compose.mjs';
 import {clusterImages} from './images.mjs';
 
