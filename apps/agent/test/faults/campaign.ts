@@ -1,0 +1,157 @@
+/** One run of the fault suite: faults and changes side by side, then peace, and a look at what is left of what was promised. */
+import {mkdirSync, readdirSync, readFileSync, symlinkSync} from 'node:fs';
+import {basename, join} from 'node:path';
+import {setTimeout as pause} from 'node:timers/promises';
+import {App, Container, Node} from '@hivemind/contracts';
+import {z} from 'zod';
+import {startCluster, type TestCluster} from '../cluster.ts';
+import type {Member} from '../member.ts';
+import {Client} from './client.ts';
+import {type Deed, type Diary, lostVolumes, overlaps, readLives, unexplainedEnds} from './history.ts';
+import {inflict} from './inflict.ts';
+import {acknowledged, emptyWorld, LOG_DIR, nameOf, nextOperation, type World} from './model.ts';
+import {seeded} from './random.ts';
+import {faultText, scheduleFaults, type ScheduledFault, type Setting} from './schedule.ts';
+import {discrepancies, type Found} from './verdict.ts';
+
+export interface CampaignOptions {
+  readonly seed: number;
+  /** How long things go wrong, ms. */
+  readonly durationMs: number;
+  readonly services: 'together' | 'apart';
+  /** Told what is done as it is done. */
+  readonly tell?: (line: string) => void;
+}
+
+export interface Outcome {
+  /** What must not have been; none: the run passed. */
+  readonly violations: readonly string[];
+  readonly faults: readonly ScheduledFault[];
+  readonly changes: number;
+  /** From the end of the last fault until all was as asked, ms. */
+  readonly convergedMs: number;
+}
+
+/** Between two changes, ms. */
+const CHANGE_GAP_MS = [200, 2_500] as const;
+const CONVERGE_MS = 90_000;
+const DISK_MB = 16;
+
+export async function runCampaign({seed, durationMs, services, tell = () => undefined}: CampaignOptions): Promise<Outcome> {
+  await using cluster = await startCluster({services, diskMb: DISK_MB, onBoot: giveLog});
+  const [first, ...rest] = cluster.members.map(({name}) => name);
+  const [service, ...others] = cluster.control.programs.keys();
+  if (first === undefined || service === undefined) throw new TypeError('a cluster has machines and services');
+  const sidecars = cluster.members.every((member) => member.sidecarPids().length > 0);
+  const setting: Setting = {nodes: [first, ...rest], services: [service, ...others], sidecars, smallDisks: true};
+  const campaign = new Campaign(cluster, seed, sidecars ? 'stop' : 'keep', tell);
+  return await campaign.run(scheduleFaults(seed, durationMs, setting), durationMs);
+}
+
+/** Where its containers keep their diaries: on the disk, by a name that is the same on every machine. */
+function giveLog({machine}: Member): void {
+  const dir = join(machine.dir, 'log');
+  mkdirSync(dir, {recursive: true});
+  symlinkSync(dir, join(machine.runDir, basename(LOG_DIR)));
+}
+
+class Campaign {
+  readonly #cluster: TestCluster;
+  readonly #client: Client;
+  readonly #seed: number;
+  readonly #tell: (line: string) => void;
+  readonly #violations = new Set<string>();
+  readonly #deeds: Deed[] = [];
+  #world: World = emptyWorld;
+  #changes = 0;
+
+  constructor(cluster: TestCluster, seed: number, onIsolation: 'stop' | 'keep', tell: (line: string) => void) {
+    this.#cluster = cluster;
+    this.#seed = seed;
+    this.#tell = tell;
+    this.#client = new Client({api: cluster.api, image: cluster.image, onIsolation, onViolation: (what) => void this.#violations.add(what)});
+  }
+
+  async run(faults: readonly ScheduledFault[], durationMs: number): Promise<Outcome> {
+    const peace = new AbortController();
+    const changing = this.#change(peace.signal);
+    const began = performance.now();
+    await Promise.all([pause(durationMs), ...faults.map((scheduled) => this.#fault(scheduled, began))]);
+    const from = performance.now();
+    await this.#cluster.mend();
+    peace.abort();
+    await changing;
+    await this.#converge(from + CONVERGE_MS);
+    const convergedMs = Math.round(performance.now() - from);
+    const diaries = this.#diaries();
+    const singles = diaries.filter(({app}) => app.startsWith('single'));
+    const ends = unexplainedEnds(diaries, this.#deeds, uptime());
+    return {violations: [...this.#violations, ...overlaps(singles), ...lostVolumes(diaries), ...ends], faults, changes: this.#changes, convergedMs};
+  }
+
+  async #fault(scheduled: ScheduledFault, began: number): Promise<void> {
+    await pause(Math.max(0, began + scheduled.atMs - performance.now()));
+    this.#tell(faultText(scheduled));
+    const from = uptime();
+    const undo = await inflict(this.#cluster, scheduled.fault);
+    await pause(scheduled.forMs);
+    await undo();
+    this.#deeds.push({from, to: uptime(), fault: scheduled.fault});
+  }
+
+  /** One change after another; the one that is under way when peace comes is seen through. */
+  async #change(peace: AbortSignal): Promise<void> {
+    const random = seeded(this.#seed + 1);
+    while (!peace.aborted) {
+      const operation = nextOperation(this.#world, random);
+      const name = nameOf(operation);
+      const from = uptime();
+      const late = AbortSignal.any([AbortSignal.timeout(2 * CONVERGE_MS)]);
+      await this.#client.settle(operation, this.#world.apps.get(name), late);
+      this.#world = acknowledged(this.#world, operation);
+      this.#deeds.push({from, to: uptime(), app: name});
+      this.#changes += 1;
+      this.#tell(`          ${operation.kind} ${name}${operation.kind === 'delete' ? '' : ` (${operation.app.replicas} of version ${operation.app.version})`}`);
+      await pause(random.between(...CHANGE_GAP_MS), undefined, {signal: peace}).catch(() => undefined);
+    }
+  }
+
+  async #converge(deadline: number): Promise<void> {
+    for (;;) {
+      const wrong = await this.#look().then((found) => discrepancies(this.#world.apps, found), (error: unknown) => [String(error)]);
+      if (wrong.length === 0) return;
+      if (performance.now() > deadline) {
+        for (const what of wrong) this.#violations.add(`not converged: ${what}`);
+        return;
+      }
+      await pause(200);
+    }
+  }
+
+  async #look(): Promise<Found> {
+    const {api} = this.#cluster;
+    const list = async <S extends z.ZodType>(path: string, item: S): Promise<readonly z.output<S>[]> => z.object({items: z.array(item)}).parse(await api.ask('GET', `${path}?limit=1000`)).items;
+    const [apps, containers, nodes, engines] = await Promise.all([list('/apps', App), list('/containers', Container), list('/nodes', Node), this.#cluster.containers()]);
+    return {
+      engines,
+      apps: apps.map(({name, spec, status}) => ({name, replicas: spec.replicas, version: Number(spec.env.VERSION), phase: status.phase, ready: status.replicas.ready})),
+      containers: containers.map(({name, spec, status}) => ({id: name, app: spec.app, node: spec.node, runtimeId: status.runtimeId})),
+      unready: new Map(nodes.filter(({status}) => status.phase !== 'ready' || !status.runtime.available).map(({name, status}) => [name, status.phase])),
+    };
+  }
+
+  #diaries(): readonly Diary[] {
+    return this.#cluster.members.flatMap(({name, machine}) => {
+      const dir = join(machine.dir, 'log');
+      return readdirSync(dir).map((file): Diary => {
+        const dot = file.lastIndexOf('.');
+        return {app: file.slice(0, dot), container: file.slice(dot + 1), node: name, lives: readLives(readFileSync(join(dir, file), 'utf8'))};
+      });
+    });
+  }
+}
+
+/** s since boot: the clock of the diaries. */
+function uptime(): number {
+  return Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]);
+}
