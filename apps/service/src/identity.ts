@@ -4,8 +4,8 @@
  * adopted it (law 12).
  */
 import {randomUUID} from 'node:crypto';
-import {open, readFile, rename} from 'node:fs/promises';
-import {join} from 'node:path';
+import {mkdir, open, readFile, rename} from 'node:fs/promises';
+import {dirname, join} from 'node:path';
 import {ClusterIdentityRecord, collections, isError} from '@hivemind/contracts';
 import {collection, commit, type Store} from '@hivemind/store';
 import {hostErrors} from './errors.ts';
@@ -66,6 +66,7 @@ async function read(path: string): Promise<ClusterIdentityRecord | undefined> {
 
 /** Whole or not at all. Services that share the data dir write the same. */
 async function write(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), {recursive: true, mode: 0o700});
   const draft = `${path}.${process.pid}.${randomUUID().slice(0, 8)}`;
   {
     await using file = await open(draft, 'w', 0o600);

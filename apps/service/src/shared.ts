@@ -3,10 +3,10 @@ import {randomUUID} from 'node:crypto';
 import {chmod, mkdir} from 'node:fs/promises';
 import {hostname} from 'node:os';
 import {setTimeout as pause} from 'node:timers/promises';
-import type {Bus} from '@hivemind/bus';
+import {connectNatsBus, type Bus} from '@hivemind/bus';
 import {isError} from '@hivemind/contracts';
 import {flushEvents, type ManagerContext} from '@hivemind/service';
-import type {Store} from '@hivemind/store';
+import {openRedisStore, type Store} from '@hivemind/store';
 import {clusterKeyFile, hasTrust, openClusterKey} from '@hivemind/trust';
 import type {Logger} from 'pino';
 import {Registry} from 'prom-client';
@@ -17,7 +17,7 @@ import {connectTrustedBus, hasBusTrust, type BusAccess} from './trusted-bus.ts';
 export interface SharedOptions {
   /** `nats://[user:password@|token@]host:port`, or `tls://`; several with commas between. */
   readonly bus: string;
-  /** `redis://[user:password@]host:port[/db]`, or `rediss://`. */
+  /** `redis://[user:password@]host:port[/db]`, `rediss://`, or `redis-sentinel://`, as the store takes it. */
   readonly store: string;
   /** Made when missing, mode 0700. */
   readonly dataDir: string;
@@ -68,12 +68,11 @@ export async function openShared(name: string, options: SharedOptions): Promise<
 }
 
 function checkUrls({bus, store}: SharedOptions): void {
-  if (!/^rediss?:\/\//.test(store)) throw hostErrors['not-shared'](`The store is "${store.split('@').at(-1)}": give redis://HOST:PORT. SQLite belongs to one process alone: that is hivemind up.`);
+  if (!/^rediss?(-sentinel)?:\/\//.test(store)) throw hostErrors['not-shared'](`The store is "${store.split('@').at(-1)}": give redis://HOST:PORT. SQLite belongs to one process alone: that is hivemind up.`);
   if (!bus.split(',').every((url) => /^(nats|tls):\/\//.test(url))) throw hostErrors['not-shared'](`The bus is "${bus.split('@').at(-1)}": give nats://HOST:PORT.`);
 }
 
-async function openStore({store: url, allowWeakPersistence}: SharedOptions): Promise<Store> {
-  const {openRedisStore} = await import('@hivemind/store');
+function openStore({store: url, allowWeakPersistence}: SharedOptions): Promise<Store> {
   return openRedisStore({url, ...(allowWeakPersistence === undefined ? {} : {allowWeakPersistence})});
 }
 
@@ -87,7 +86,6 @@ const serversOf = (bus: string): readonly string[] => bus.split(',').map((url) =
 async function openBus(name: string, {bus, logger}: SharedOptions, trusted: BusAccess['trusted'], undo: (() => unknown)[]): Promise<Bus> {
   const {username, password} = new URL(bus.split(',')[0] ?? '');
   if (username === '' && (await hasBusTrust(trusted.store))) return connectTrustedBus({name, servers: serversOf(bus), trusted, logger}, undo);
-  const {connectNatsBus} = await import('@hivemind/bus');
   const credentials = password !== '' ? {user: decodeURIComponent(username), pass: decodeURIComponent(password)} : username !== '' ? {token: decodeURIComponent(username)} : {};
   return connectNatsBus({servers: [...serversOf(bus)], name, logger, ...credentials});
 }
@@ -98,10 +96,15 @@ async function patiently<T>(attempt: () => Promise<T>, deadline: number, logger:
     try {
       return await attempt();
     } catch (error) {
-      const passing = isError(error, 'unavailable') || isError(error, 'disconnected');
+      const passing = isError(error, 'unavailable') || isError(error, 'disconnected') || isConnectionLost(error);
       if (!passing || Date.now() >= deadline) throw error;
       if (!told) logger.warn({err: error}, `${what} is not reached yet; it will be tried again`);
       await pause(RETRY_MS);
     }
   }
+}
+
+/** Cut off by a server that is only coming up, or too busy for a handshake. */
+function isConnectionLost(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ECONNRESET' || error.code === 'ETIMEDOUT');
 }

@@ -1,5 +1,5 @@
 /** The bus in operator mode, as a control service connects to it: it holds the account's key, and makes its own credentials. */
-import type {Bus, BusLogger} from '@hivemind/bus';
+import {connectNatsBus, type Bus, type BusLogger} from '@hivemind/bus';
 import {collections} from '@hivemind/contracts';
 import type {Store} from '@hivemind/store';
 import {openClusterTrust, serviceCredentials} from '@hivemind/trust';
@@ -24,7 +24,7 @@ export async function hasBusTrust(store: Store): Promise<boolean> {
  */
 export async function connectTrustedBus({name, servers, trusted: {store, cluster, clusterKey}, logger}: BusAccess, undo: (() => unknown)[]): Promise<Bus> {
   const {authority, bus: trust} = await openClusterTrust({store, cluster, clusterKey: await clusterKey(), now: Date.now()});
-  const [{connectNatsBus}, credentials] = await Promise.all([import('@hivemind/bus'), serviceCredentials(trust, {name})]);
+  const credentials = await serviceCredentials(trust, {name});
   undo.push(() => credentials.stop());
   return connectNatsBus({
     servers: [...servers], name, logger, credentials,

@@ -1,7 +1,7 @@
 /** `hivemind service NAME` from source as a process, to be killed. It ends with this process, however that ends. */
 import {spawn, type ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
-import {join, resolve} from 'node:path';
+import {resolve} from 'node:path';
 
 const main = resolve(import.meta.dirname, '../../cli/src/main.ts');
 

@@ -1,15 +1,19 @@
 /** A cluster of services on real servers, for tests: each with a connection to store and bus of its own. */
+import {readFileSync} from 'node:fs';
+import {networkInterfaces} from 'node:os';
 import {join} from 'node:path';
 import {startAgent, type Agent} from '@hivemind/agent';
 import {connectNatsBus, type Bus} from '@hivemind/bus';
 import {createFakeRuntime, FakeEngine} from '@hivemind/container/testing';
 import {App} from '@hivemind/contracts';
 import {removeTempDir, startNats, startRedis, tempDir, waitFor, type NatsServer, type RedisServer} from '@hivemind/testkit';
-import {readFileSync} from 'node:fs';
 import {pino, type Logger} from 'pino';
 import {serviceNames, startService, type RunningService, type ServiceOptions} from '../src/index.ts';
 
 export const logger: Logger = pino({level: process.env.HIVEMIND_TEST_LOG ?? 'silent'});
+
+/** An address of this machine that is not loopback: what goes there stays within it. */
+export const outerAddress = Object.values(networkInterfaces()).flatMap((all) => all ?? []).find(({family, internal}) => family === 'IPv4' && !internal)?.address ?? '';
 
 export interface Reply {
   readonly status: number;
@@ -22,7 +26,7 @@ export class TestCluster {
   readonly dataDir = join(tempDir('services'), 'data');
   readonly engine = new FakeEngine(Date.now);
   readonly services = new Set<RunningService>();
-  nats!: NatsServer;
+  nats!: Pick<NatsServer, 'url' | 'stop'>;
   redis!: RedisServer;
   readonly #agents: {readonly agent: Agent; readonly bus: Bus}[] = [];
 
@@ -39,8 +43,13 @@ export class TestCluster {
   /** One of each that is not there yet. */
   async startAll(): Promise<void> {
     const running = new Set([...this.services].map(({name}) => name));
-    // The first of all decides which cluster it is.
-    await Promise.all(serviceNames.filter((name) => !running.has(name)).map((name) => this.start(name)));
+    await this.startEach(serviceNames.filter((name) => !running.has(name)));
+  }
+
+  /** Side by side. Where one fails the others are known, so that they are stopped. */
+  async startEach(names: readonly string[], options: Partial<ServiceOptions> = {}): Promise<void> {
+    const started = await Promise.allSettled(names.map((name) => this.start(name, options)));
+    for (const each of started) if (each.status === 'rejected') throw each.reason;
   }
 
   async stopService(service: RunningService): Promise<void> {
@@ -92,7 +101,8 @@ export class TestCluster {
     }
     await Promise.all([...this.services].map((service) => service.stop()));
     this.services.clear();
-    await Promise.all([this.nats.stop(), this.redis.stop()]);
+    // Not there where the start of a test failed.
+    await Promise.all([this.nats as typeof this.nats | undefined, this.redis as typeof this.redis | undefined].map((server) => server?.stop()));
     await removeTempDir(this.dataDir);
   }
 }

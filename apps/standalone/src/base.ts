@@ -3,7 +3,7 @@ import {randomUUID} from 'node:crypto';
 import {existsSync} from 'node:fs';
 import {join} from 'node:path';
 import {createEmbeddedBus, type Bus} from '@hivemind/bus';
-import {adminToken, tokenHash} from '@hivemind/gateway';
+import {adminToken, sharedTokenHash, tokenHash} from '@hivemind/gateway';
 import {flushEvents, type ManagerContext} from '@hivemind/service';
 import {openSqliteStore, type Store} from '@hivemind/store';
 import {Registry} from 'prom-client';
@@ -78,7 +78,7 @@ async function clusterKeyOf(dataDir: string, store: Store): Promise<Buffer> {
 }
 
 async function sharedBase({dataDir, logger}: BaseOptions, shared: NonNullable<StandaloneOptions['shared']>, undo: Undo): Promise<Base> {
-  const [{openShared}, {sharedTokenHash}] = await Promise.all([import('@hivemind/service-host'), import('@hivemind/gateway')]);
+  const {openShared} = await import('@hivemind/service-host');
   const {context, close} = await openShared('up', {...shared, dataDir, logger});
   undo.push(close);
   return {context, adminTokenHash: await sharedTokenHash({dataDir, store: context.store, logger, now: context.now}), busDriver: 'nats', sharesStore: true};

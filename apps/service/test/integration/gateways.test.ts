@@ -1,5 +1,4 @@
 /** What a gateway passes on, and to whom. */
-import {networkInterfaces} from 'node:os';
 import {readFileSync, statSync} from 'node:fs';
 import {get} from 'node:http';
 import {request, type RequestOptions} from 'node:https';
@@ -11,33 +10,31 @@ import {WebSocket} from 'ws';
 import {z} from 'zod';
 import {catalogue} from '../../src/catalogue.ts';
 import type {RunningService} from '../../src/index.ts';
-import {TestCluster} from '../services.ts';
+import {outerAddress, TestCluster} from '../services.ts';
 
 const cluster = new TestCluster();
-/** An address of this machine that is not loopback: what goes there stays within it. */
-const outer = Object.values(networkInterfaces()).flatMap((all) => all ?? []).find(({family, internal}) => family === 'IPv4' && !internal)?.address ?? '';
 let gateway: RunningService;
 let second: RunningService;
 let container: string;
 
 beforeAll(async () => {
+  // The second gateway has a data dir of its own, as on another machine: the key is given to it.
+  process.env.HIVEMIND_CLUSTER_KEY_FILE = join(cluster.dataDir, 'cluster.key');
   await cluster.startServers();
   gateway = await cluster.start('gateway');
-  await Promise.all(Object.keys(catalogue).map((name) => cluster.start(name, name === 'container' ? {listen: `${outer}:0`} : {})));
-  second = await cluster.start('gateway', {dataDir: join(cluster.dataDir, 'second'), listen: `${outer}:0`, ...sharedKey()});
+  await cluster.start('container', {listen: `${outerAddress}:0`});
+  await cluster.startEach(Object.keys(catalogue).filter((name) => name !== 'container'));
+  second = await cluster.start('gateway', {dataDir: join(cluster.dataDir, 'second'), listen: `${outerAddress}:0`});
   await cluster.startAgent('n1');
   await cluster.call('POST', '/apps', {name: 'web', spec: {image: 'busybox', command: ['sh', '-c', 'echo hello; sleep 3600']}});
   await cluster.untilReady('web', 1);
   const {json} = await cluster.call('GET', '/containers?app=web');
   container = z.object({items: z.array(z.object({name: z.string()}))}).parse(json).items[0]!.name;
 }, 60_000);
-afterAll(() => cluster.stop());
-
-function sharedKey(): object {
-  process.env.HIVEMIND_CLUSTER_KEY_FILE = join(cluster.dataDir, 'cluster.key');
-  return {};
-}
-afterAll(() => void delete process.env.HIVEMIND_CLUSTER_KEY_FILE);
+afterAll(async () => {
+  delete process.env.HIVEMIND_CLUSTER_KEY_FILE;
+  await cluster.stop();
+});
 
 const ca = (): string => readFileSync(join(cluster.dataDir, 'ca.crt'), 'utf8');
 

@@ -9,7 +9,7 @@ const Items = z.object({items: z.array(z.object({name: z.string()}))});
 beforeAll(async () => {
   await cluster.startServers();
   await cluster.startAll();
-  await Promise.all(serviceNames.map((name) => cluster.start(name)));
+  await cluster.startEach(serviceNames);
   await cluster.startAgent('n1');
 }, 60_000);
 afterAll(() => cluster.stop());
