@@ -24,6 +24,8 @@ export async function clusterImages({say}) {
   for (const target of ['machine', 'hivemind']) {
     await buildImage({tag: `hivemind-dev/${target}`, target, dir: root, file: 'deploy/Dockerfile', args: {NODE_IMAGE: bases.NODE_IMAGE, BUNDLE: 'host'}});
   }
+  // Each build leaves the one before it without a name.
+  await runQuietly('docker', ['image', 'prune', '--force', '--filter', 'label=io.hivemind.built=here'], {deadlineMs});
   return bases;
 }
 
