@@ -89,7 +89,8 @@ export const assignmentChanged = defineMessage({subject: 'assignment.{node}.chan
 /** agent → app: the whole list. `revision` is the store's when it was read (law 12); `version` the record's own. */
 export const getAssignment = defineRequest({
   subject: 'assignment.{node}.get',
-  request: z.object({session: z.number().int()}),
+  /** `known`: `id@generation` of bodies that the agent has; they are left out of the answer. */
+  request: z.object({session: z.number().int(), known: z.array(z.string()).max(1000).optional()}),
   reply: z.object({
     cluster: z.string(),
     revision: RevisionSchema,

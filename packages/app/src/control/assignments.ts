@@ -18,7 +18,7 @@ export async function serveAssignments(context: ManagerContext): Promise<readonl
   const {bus, store, cluster} = context;
   const queue = {queue: 'app'};
   return Promise.all([
-    serve(bus, subjects.getAssignment, {}, async ({session}, {tokens: {node}}) => {
+    serve(bus, subjects.getAssignment, {}, async ({session, known = []}, {tokens: {node}}) => {
       await checkSession(store, node, session);
       // Read first: what is read after it is at least as new (law 12).
       const revision = await store.revision();
@@ -26,7 +26,9 @@ export async function serveAssignments(context: ManagerContext): Promise<readonl
       const [stored, held] = await store.getMany([{collection: assignments.name, key: node}, {collection: adoption.name, key: ADOPTION_KEY}]);
       const assignment = stored && assignments.decode(stored);
       const listed = assignment?.value.containers ?? [];
-      return {cluster, revision, version: assignment?.version ?? 0, containers: listed, bodies: await firstBodies(store, listed), hold: held !== undefined && adoption.decode(held).value.held};
+      const has = new Set(known);
+      const news = listed.filter(({id, generation}) => !has.has(`${id}@${generation}`));
+      return {cluster, revision, version: assignment?.version ?? 0, containers: listed, bodies: await firstBodies(store, news), hold: held !== undefined && adoption.decode(held).value.held};
     }, queue),
     serve(bus, subjects.getContainers, {}, async ({ids}, {tokens: {node}}) => {
       const found = await many(store, containers, ids);

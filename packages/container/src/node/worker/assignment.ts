@@ -32,6 +32,8 @@ const CachedAssignment = z.object({
 });
 
 const PAGE = 50;
+/** Bodies that the control plane is told not to send again. */
+const MOST_KNOWN = 1000;
 
 export class AssignmentSource {
   readonly #bus: Bus;
@@ -74,7 +76,8 @@ export class AssignmentSource {
     const session = this.#session.current();
     if (session === undefined) throw workerErrors['not-registered']('The node has no session.');
     const tokens = {node: this.#node};
-    const reply = await call(this.#bus, subjects.getAssignment, tokens, {session}).catch((error: unknown) => {
+    const known = [...this.#records.values()].slice(0, MOST_KNOWN).map(({id, generation}) => `${id}@${generation}`);
+    const reply = await call(this.#bus, subjects.getAssignment, tokens, {session, known}).catch((error: unknown) => {
       if (isError(error, 'session-expired')) this.#session.expired(session);
       throw error;
     });
