@@ -81,11 +81,13 @@ const serversOf = (bus: string): readonly string[] => bus.split(',').map((url) =
 
 /**
  * With the credentials of the URL; else, where the cluster has a bus in operator mode, with those that a service makes itself.
+ * An emptied store does not say whether it has one; a bus that speaks TLS to those who bring no credentials is one.
  * @throws `cluster-key-missing`, `cluster-key-mismatch` 503
  */
 async function openBus(name: string, {bus, logger}: SharedOptions, trusted: BusAccess['trusted'], undo: (() => unknown)[]): Promise<Bus> {
   const {username, password} = new URL(bus.split(',')[0] ?? '');
-  if (username === '' && (await hasBusTrust(trusted.store))) return connectTrustedBus({name, servers: serversOf(bus), trusted, logger}, undo);
+  const isOwn = username === '' && (bus.startsWith('tls:') || (await hasBusTrust(trusted.store)));
+  if (isOwn) return connectTrustedBus({name, servers: serversOf(bus), trusted, logger}, undo);
   const credentials = password !== '' ? {user: decodeURIComponent(username), pass: decodeURIComponent(password)} : username !== '' ? {token: decodeURIComponent(username)} : {};
   return connectNatsBus({servers: [...serversOf(bus)], name, logger, ...credentials});
 }
