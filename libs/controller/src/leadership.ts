@@ -20,7 +20,7 @@ export interface LeadershipOptions {
   /** Who this is, for people to read; it is made unique by the lease's id. */
   readonly holder: string;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
-  /** Default 15,000. */
+  /** Default 4,000: a leader that was killed is missed for so long; one that stalls for less stays. */
   readonly ttlMs?: number;
   /** Pause (ms) between attempts; a candidate also tries when the leader's record goes. Default: a third of the ttl, at most 1,000. */
   readonly retryMs?: number;
@@ -62,7 +62,7 @@ class Candidate {
   constructor(options: LeadershipOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#ttlMs = options.ttlMs ?? 15_000;
+    this.#ttlMs = options.ttlMs ?? 4_000;
     this.#retryMs = options.retryMs ?? Math.min(1_000, this.#ttlMs / 3);
   }
 
