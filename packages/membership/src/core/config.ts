@@ -52,7 +52,7 @@ export const defaultConfig: ProtocolConfig = {
   gossipInterval: 100,
   gossipFanout: 3,
   gossipToDeadFor: 30_000,
-  pushPullInterval: 120_000,
+  pushPullInterval: 60_000,
   reviveInterval: 10_000,
   reclaimAfter: 10_000,
   forgetAfter: 24 * 3_600_000,

@@ -18,6 +18,8 @@ interface Probe {
   readonly sentAt: number;
   /** When this stage is over. */
   deadline: number;
+  /** ms by which it may still be put off for this member's own lateness. */
+  patience: number;
   /** Asked only whether it is back: its silence means nothing. */
   readonly idle: boolean;
   /** Undefined: the direct stage. */
@@ -90,13 +92,16 @@ export class Prober {
 
   /** This member stood still: what it did not hear meanwhile proves nothing. */
   woke(ms: number, grace: number): void {
-    const {config, t} = this.#context;
+    const {config} = this.#context;
     if (ms >= config.probeInterval) {
       this.#probes = [];
       this.#errands = [];
     }
-    for (const probe of this.#probes) probe.deadline += ms + grace;
-    if (this.#nextProbe !== Infinity) this.#nextProbe = t + grace;
+    for (const probe of this.#probes) {
+      const by = Math.min(ms + grace, probe.patience);
+      probe.patience -= by;
+      probe.deadline += by;
+    }
   }
 
   answer(ping: Ping, from: Address): void {
@@ -170,18 +175,25 @@ export class Prober {
 
   #ping(id: number, idle: boolean, accuse = false): void {
     const {table, config, health, self, t} = this.#context;
-    if (this.#probes.some((probe) => probe.id === id)) return;
-    // Three round trips: a member on another continent is not asked for by helpers each time.
-    const patience = Math.max(config.probeTimeout, Math.min(3 * (table.rtt(id) ?? 0), 5 * config.probeTimeout));
-    const seq = this.#nextSeq();
-    this.#probes.push({id, seq, sentAt: t, deadline: t + patience * health.factor, idle, helpers: undefined, nacks: 0});
     const name = table.roster.name(id);
-    const messages: PacketMessage[] = [{type: 'ping', seq, target: name}];
+    const {address} = table.profile(id);
     // Buddy notification: who is accused hears it first, and can refute it.
-    if (accuse || idle || (config.lifeguard && table.state(id) !== ALIVE)) {
-      messages.push({type: table.state(id) === DEAD ? 'dead' : 'suspect', incarnation: table.incarnation(id), name, from: self.name});
+    const accusation: PacketMessage | undefined =
+      accuse || idle || (config.lifeguard && table.state(id) !== ALIVE)
+        ? {type: table.state(id) === DEAD ? 'dead' : 'suspect', incarnation: table.incarnation(id), name, from: self.name}
+        : undefined;
+    if (this.#probes.some((probe) => probe.id === id)) {
+      if (accusation) this.#context.out.send({to: address, messages: [accusation]});
+      return;
     }
-    sendWithNews(this.#context, table.profile(id).address, messages, !idle);
+    // Three round trips: a member on another continent is not asked for by helpers each time.
+    const wait = Math.max(config.probeTimeout, Math.min(3 * (table.rtt(id) ?? 0), 5 * config.probeTimeout));
+    const seq = this.#nextSeq();
+    const patience = 2 * (config.probeTimeout + config.indirectTimeout);
+    this.#probes.push({id, seq, sentAt: t, deadline: t + wait * health.factor, patience, idle, helpers: undefined, nacks: 0});
+    const messages: PacketMessage[] = [{type: 'ping', seq, target: name}];
+    if (accusation) messages.push(accusation);
+    sendWithNews(this.#context, address, messages, !idle);
   }
 
   #advance(t: number): void {

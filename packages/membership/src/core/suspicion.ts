@@ -22,6 +22,8 @@ export interface Suspicion {
   /** When the suspect is asked, unless it has been: confirmation would have come by then, were it dead. */
   askAt: number;
   deadline: number;
+  /** ms by which it may still be postponed: a member that is always late must get somewhere too. */
+  patience: number;
 }
 
 /** The suspicions in hand, by row. */
@@ -53,7 +55,7 @@ export class Suspicions {
   }
 
   open(id: number, accuser: string, wanted: number, bounds: {readonly min: number; readonly max: number}, now: number): void {
-    const suspicion: Suspicion = {id, start: now, ...bounds, wanted, accusers: [accuser], askAt: 0, deadline: 0};
+    const suspicion: Suspicion = {id, start: now, ...bounds, wanted, accusers: [accuser], askAt: 0, deadline: 0, patience: bounds.max};
     this.#open.set(id, suspicion);
     this.#settle(suspicion);
   }
@@ -93,7 +95,9 @@ export class Suspicions {
   /** This member stood still: what it missed in that time does not count against others. */
   postpone(ms: number): void {
     for (const suspicion of this.#open.values()) {
-      suspicion.start += ms;
+      const by = Math.min(ms, suspicion.patience);
+      suspicion.patience -= by;
+      suspicion.start += by;
       this.#settle(suspicion);
     }
   }
