@@ -39,6 +39,8 @@ export default async function bundle({entry, outfile, logLevel = 'warning'}) {
 const unused = [
   {package: 'dockerode', path: /^\.\/(session|buildkit)$/, what: 'BuildKit sessions'},
   {package: 'docker-modem', path: /^ssh2$/, what: 'Docker engines over ssh://'},
+  // A gateway's connections to services are Node's own.
+  {package: '@fastify/reply-from', path: /^undici$/, what: 'connections by undici'},
 ];
 
 const leaveOut = {

@@ -56,7 +56,7 @@ export async function startGatewayService({context, listen, advertise, tls = 'au
     // Before it answers: a service that is asked looks its key up there.
     const {port} = new URL(await gateway.listen());
     const url = urlOf(advertised(listen, Number(port), advertise), secure);
-    const registration = registerInstance({store, logger, record: {service: 'gateway', instance, url, version, startedAt: new Date(now()).toISOString(), signingKey: signer.publicKey}});
+    const registration = registerInstance({store, logger: context.logger, record: {service: 'gateway', instance, url, version, startedAt: new Date(now()).toISOString(), signingKey: signer.publicKey}});
     undo.push(() => registration.stop());
     await registration.registered;
     logger.info({url}, 'the gateway is ready');

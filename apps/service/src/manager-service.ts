@@ -58,7 +58,7 @@ export async function startManagerService({name, create, context, listen, advert
     await manager.start();
     waiting.clear();
     const url = urlOf(advertised(listen, port, advertise), credentials !== undefined);
-    const registration = registerInstance({store, logger, record: {service: name, instance, url, version, startedAt: new Date(now()).toISOString()}});
+    const registration = registerInstance({store, logger: context.logger, record: {service: name, instance, url, version, startedAt: new Date(now()).toISOString()}});
     undo.push(async () => {
       await registration.stop();
       await new Promise((resolve) => setTimeout(resolve, LEAVE_MS));
