@@ -5,11 +5,11 @@ import type {TlsMode} from '@hivemind/gateway';
 import {catalogue, isManagerName} from './catalogue.ts';
 import {hostErrors} from './errors.ts';
 import type {RunningService} from './manager-service.ts';
-import {openShared, type SharedOptions} from './shared.ts';
+import {openShared, type SharedOptions} from './foundation.ts';
 
 export {hostErrors} from './errors.ts';
 export {sharedIdentity, type SharedIdentityOptions} from './identity.ts';
-export {openShared, type Shared, type SharedOptions} from './shared.ts';
+export {openShared, type Shared, type SharedOptions} from './foundation.ts';
 export type {RunningService} from './manager-service.ts';
 
 export interface ServiceOptions extends SharedOptions {

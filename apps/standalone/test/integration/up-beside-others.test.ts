@@ -12,7 +12,7 @@ let token: string;
 const running: Standalone[] = [];
 const engine = new FakeEngine(Date.now);
 
-beforeEach(() => (dir = tempDir('shared')));
+beforeEach(() => (dir = tempDir('beside')));
 afterEach(async () => {
   for (const standalone of running.splice(0)) await standalone.stop();
   engine.containers.clear();
