@@ -27,6 +27,11 @@ local function head(collection, key)
 end
 `;
 
+// What was emptied while it was in use is not written to as if nothing had been there: who comes back is admitted anew.
+const KNOWN = READING + String.raw`
+if not epoch() then return redis.error_reply('FORGOT the server was emptied') end
+`;
+
 const WRITING = String.raw`
 local changes, first, N = {}, revision(), nil
 N = first
@@ -113,6 +118,7 @@ const texts = {
 local run, fresh, seenEpoch, seenN = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local meta = call('HMGET', P .. 'meta', 'epoch', 'run')
 if not meta[1] then
+  if seenN > 0 then beginEpoch(seenN + 1000000, fresh) end
   call('HSET', P .. 'meta', 'epoch', fresh, 'floor', revision(), 'run', run, 'reaped', now())
 elseif meta[2] ~= run or (meta[1] == seenEpoch and revision() < seenN) then
   beginEpoch(revision() + 1000000, fresh)
@@ -126,7 +132,7 @@ return {epoch(), revision()}`,
    * {collection, key, version}…, {op, collection, key, value, lease}…. Answers the epoch and for each transaction n, or a
    * refusal.
    */
-  transact: READING + WRITING + String.raw`
+  transact: KNOWN + WRITING + String.raw`
 local function transact(at)
   local comparisons, writes = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local from = at + 4
@@ -169,7 +175,7 @@ finish(tonumber(ARGV[1]))
 return {epoch(), results}`,
 
   /** ARGV: id, ms. */
-  grantLease: READING + LEASES + String.raw`
+  grantLease: KNOWN + LEASES + String.raw`
 local at = now()
 if call('EXISTS', P .. 'leases') == 0 then call('HSET', P .. 'meta', 'reaped', at) end
 call('ZADD', P .. 'leases', at + ARGV[2], ARGV[1])
@@ -177,20 +183,20 @@ call('HSET', P .. 'ttl', ARGV[1], ARGV[2])
 return 1`,
 
   /** ARGV: id. A lease ends when it is reaped, not before. */
-  keepAlive: READING + LEASES + String.raw`
+  keepAlive: KNOWN + LEASES + String.raw`
 local ttl = call('HGET', P .. 'ttl', ARGV[1])
 if not ttl then return 0 end
 call('ZADD', P .. 'leases', now() + ttl, ARGV[1])
 return 1`,
 
   /** ARGV: retain, id. */
-  revokeLease: READING + WRITING + ENDING_LEASES + String.raw`
+  revokeLease: KNOWN + WRITING + ENDING_LEASES + String.raw`
 endLease(N + 1, ARGV[2])
 finish(tonumber(ARGV[1]))
 return 1`,
 
   /** ARGV: retain, ms without a look that mean nobody could keep a lease alive. Answers ms to the next deadline, or -1. */
-  reap: READING + WRITING + LEASES + ENDING_LEASES + String.raw`
+  reap: KNOWN + WRITING + LEASES + ENDING_LEASES + String.raw`
 if call('EXISTS', P .. 'leases') == 0 then return -1 end
 local at, n = now(), N + 1
 local last = tonumber(call('HGET', P .. 'meta', 'reaped') or at)
@@ -202,7 +208,7 @@ local next = call('ZRANGE', P .. 'leases', 0, 0, 'WITHSCORES')
 return next[2] and math.max(0, next[2] - at) or -1`,
 
   /** ARGV: retain, election, value, lease. Answers the packed record of who leads, or nothing when the lease has ended. */
-  campaign: READING + WRITING + String.raw`
+  campaign: KNOWN + WRITING + String.raw`
 local current = head('elections', ARGV[2])
 if current then return current.packed end
 if not call('ZSCORE', P .. 'leases', ARGV[4]) then return false end
@@ -211,34 +217,34 @@ finish(tonumber(ARGV[1]))
 return call('HGET', P .. 'r:elections', ARGV[2])`,
 
   /** ARGV: n. */
-  compact: READING + WRITING + String.raw`
+  compact: KNOWN + WRITING + String.raw`
 raiseFloor(math.min(tonumber(ARGV[1]), N))
 return 1`,
 
   /** ARGV: id. */
-  renewEpoch: READING + EPOCHS + String.raw`
+  renewEpoch: KNOWN + EPOCHS + String.raw`
 beginEpoch(revision() + 1, ARGV[1])
 return {ARGV[1], revision()}`,
 
   /** ARGV: collection, key, and so on. */
-  getMany: String.raw`
+  getMany: KNOWN + String.raw`
 local found = {}
 for at = 1, #ARGV, 2 do found[#found + 1] = redis.call('HGET', KEYS[1] .. 'r:' .. ARGV[at], ARGV[at + 1]) end
 return found`,
 
   /** ARGV: collection, lower and upper bound, limit. */
-  list: READING + String.raw`
+  list: KNOWN + String.raw`
 local keys = call('ZRANGE', P .. 'i:' .. ARGV[1], ARGV[2], ARGV[3], 'BYLEX', 'LIMIT', 0, ARGV[4])
 return {epoch(), revision(), keys, #keys > 0 and call('HMGET', P .. 'r:' .. ARGV[1], unpack(keys)) or {}}`,
 
   /** ARGV: after which n, most entries. */
-  readLog: READING + String.raw`
+  readLog: KNOWN + String.raw`
 return {epoch(), revision(), call('HGET', P .. 'meta', 'floor'), call('XRANGE', P .. 'log', '(' .. ARGV[1] .. '-0', '+', 'COUNT', ARGV[2])}`,
 
-  state: READING + String.raw`
+  state: KNOWN + String.raw`
 return {epoch(), revision(), call('HGET', P .. 'meta', 'floor')}`,
 
-  collections: String.raw`
+  collections: KNOWN + String.raw`
 return redis.call('ZRANGE', KEYS[1] .. 'c', 0, -1)`,
 } as const;
 

@@ -101,8 +101,8 @@ export class RedisSession {
       if (this.#mayFailOver && REPLICATED.has(script)) await this.#replicated();
       return answer;
     } catch (error) {
-      // Another server has been promoted: whoever connects again finds it.
-      if (/^(READONLY|UNBLOCKED|LOADING|NOREPLICAS)/.test(messageOf(error))) this.abandon();
+      // Another server has been promoted, or this one was emptied: whoever connects again finds out.
+      if (/^(FORGOT|READONLY|UNBLOCKED|LOADING|NOREPLICAS)/.test(messageOf(error))) this.abandon();
       throw toStoreError(error);
     } finally {
       this.#underWay -= 1;
