@@ -107,10 +107,10 @@ export class Machine {
   /** Boots it, and its engine if that ran when the power went. Its network starts from nothing. */
   async powerOn(): Promise<void> {
     if (this.isOn) return;
+    this.#switch.plugIn(this.name, this.#number, this.#namespace);
     rmSync(this.runDir, {recursive: true, force: true});
     mkdirSync(this.runDir, {recursive: true});
     makeGroup(this.#group);
-    this.#switch.plugIn(this.name, this.#number, this.#namespace);
     const boot = 'mount --bind "$0" /run && echo "$1" > /proc/sys/kernel/hostname && echo booted && exec sleep infinity';
     const enter = `exec setpriv --pdeathsig KILL nsenter --net=/run/netns/${this.#namespace} unshare --mount --uts --propagation slave`;
     const init = spawn('sh', ['-c', `${joinGroup(this.#group)} && ${enter} sh -c '${boot}' "$0" "$1"`, this.runDir, this.name], {

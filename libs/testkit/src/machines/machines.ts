@@ -33,17 +33,19 @@ export async function machines(count: number, {engines = false}: MachinesOptions
   const network = claimNetwork(dir);
   const atExit = () => releaseNetwork(network.name);
   process.once('exit', atExit);
+  let lan: Switch | undefined;
   let stopped: Promise<void> | undefined;
   const stop = () =>
     (stopped ??= (async () => {
+      lan?.close();
       releaseNetwork(network.name);
       process.off('exit', atExit);
       await removeTempDir(dir);
     })());
   try {
-    const lan = new Switch(network);
+    const plugged = (lan = new Switch(network));
     const hosts = Array.from({length: count}, (_, index) => {
-      const machine = new Machine(network, lan, index + 1, dir, typeof engines === 'object' ? engines : {});
+      const machine = new Machine(network, plugged, index + 1, dir, typeof engines === 'object' ? engines : {});
       mkdirSync(machine.dir);
       return machine;
     });
@@ -56,7 +58,7 @@ export async function machines(count: number, {engines = false}: MachinesOptions
       const names = await Promise.all(hosts.map(({engine}) => (image ? assembleBusyboxImage(engine.docker, image) : busyboxImage(engine.docker))));
       return names[0] ?? '';
     };
-    return {hosts, address: lan.address, loadImage, stop, [Symbol.asyncDispose]: stop};
+    return {hosts, address: plugged.address, loadImage, stop, [Symbol.asyncDispose]: stop};
   } catch (error) {
     await stop();
     throw error;

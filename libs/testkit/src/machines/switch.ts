@@ -28,6 +28,7 @@ export class Switch {
   readonly #network: Network;
   /** By port. */
   readonly #faults = new Map<string, Fault[]>();
+  #closed = false;
 
   constructor(network: Network) {
     this.#network = network;
@@ -47,8 +48,14 @@ export class Switch {
     return `${this.#network.prefix}.${number}`;
   }
 
+  /** Nothing is plugged in any more: what is booted after the network went would be left behind. */
+  close(): void {
+    this.#closed = true;
+  }
+
   /** Plugs a fresh network namespace in: `eth0` there, `port` here. Its hardware address never changes. */
   plugIn(port: string, number: number, namespace: string): void {
+    if (this.#closed) throw new Error(`${port} cannot be powered on: the machines were stopped`);
     const address = this.addressOf(number);
     const mac = ['02', '00', ...address.split('.').map((part) => Number(part).toString(16).padStart(2, '0'))].join(':');
     ip([`netns add ${namespace}`]);

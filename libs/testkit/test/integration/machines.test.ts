@@ -206,8 +206,11 @@ describe('what machines leave behind', () => {
     const pids = cluster.hosts.flatMap((host) => host.pids());
     await first.pause();
     expect(traces(networkOf(cluster))).not.toEqual([]);
+    const [, second] = cluster.hosts as [Machine, Machine];
+    await second.powerOff();
     await cluster.stop();
     await cluster.stop();
+    await expect(second.powerOn()).rejects.toThrow('the machines were stopped');
     expect([pids.filter(running), traces(networkOf(cluster)), existsSync(first.dir)]).toEqual([[], [], false]);
   });
 
