@@ -7,7 +7,7 @@ import {startJoinedAgent, type Agent, type JoinedAgentOptions} from '@hivemind/a
 import {createFakeRuntime} from '@hivemind/container/testing';
 import {createGateway, tokenHash, type Gateway} from '@hivemind/gateway';
 import type {Manager, ManagerContext} from '@hivemind/service';
-import type {Store} from '@hivemind/store';
+import {openSqliteStore, type Store} from '@hivemind/store';
 import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import {openClusterTrust} from '@hivemind/trust';
 import {startTrustedNats, type TrustedNats} from '@hivemind/trust/testing';
@@ -32,7 +32,6 @@ describe('a machine that joined', () => {
 
   beforeAll(async () => {
     dataDir = tempDir('joined');
-    const {openSqliteStore} = await import('@hivemind/store');
     store = await openSqliteStore({path: `${dataDir}/store.db`});
     const clusterKey = randomBytes(32);
     nats = await startTrustedNats({tls: true, trust: await openClusterTrust({store, clusterKey, cluster, now: Date.now()})});
