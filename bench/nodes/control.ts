@@ -15,7 +15,7 @@ import {Registry} from 'prom-client';
 
 const [servers = '', redis = '', cluster = '', dataDir = ''] = process.argv.slice(2);
 const logger = pino({level: process.env['LOG'] ?? 'error'}, pino.destination(2));
-const bus = await connectNatsBus({servers, logger});
+const bus = await connectNatsBus({servers, name: 'bench-control', logger});
 const store = await openRedisStore({url: redis});
 const context: ManagerContext = {bus, store, logger, metrics: new Registry(), cluster, dataDir, instance: 'bench', now: Date.now, uid: randomUUID, random: Math.random};
 const managers = [createNodeManager, createAppManager, createDeploymentManager, createSchedulerManager, createContainerManager, createStorageManager, createSecurityManager].map((create) => create(context));

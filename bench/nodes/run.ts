@@ -66,7 +66,7 @@ const tell = (what: string, value: string, met = true): void => {
 try {
   const {child, url} = await startControl(nats.url, redis.url, join(scratch, 'control'));
   control = child;
-  const bus = await connectNatsBus({servers: nats.url, logger});
+  const bus = await connectNatsBus({servers: nats.url, name: 'bench-machines', logger});
   const registering = await timed(async () => {
     for (let next = 0; next < nodes; next += AT_ONCE) {
       const names = Array.from({length: Math.min(AT_ONCE, nodes - next)}, (_, index) => `n${next + index}`);
