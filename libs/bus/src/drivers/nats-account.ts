@@ -3,6 +3,7 @@ import type {ConnectionOptions} from 'nats';
 import {z} from 'zod';
 import {busErrors} from '../errors.ts';
 import type {CredentialSource} from './nats.ts';
+import {jwtAuthenticator} from './nats-authenticator.ts';
 import {translate} from './nats-errors.ts';
 import {checkedTls} from './nats-tls.ts';
 
@@ -22,10 +23,10 @@ const PUSH_MS = 5_000;
  * @throws `disconnected`, `timeout`, `not-permitted`
  */
 export async function pushAccount({servers, tls, credentials, jwt}: PushAccountOptions): Promise<void> {
-  const {connect, jwtAuthenticator} = await import('nats');
+  const {connect} = await import('nats');
   const where = `NATS at ${String(servers)}`;
   try {
-    const connection = await connect({servers, reconnect: false, timeout: PUSH_MS, ...checkedTls(tls, servers), authenticator: jwtAuthenticator(credentials.jwt, Buffer.from(credentials.seed))});
+    const connection = await connect({servers, reconnect: false, timeout: PUSH_MS, ...checkedTls(tls, servers), authenticator: jwtAuthenticator(() => credentials)});
     try {
       const answer = Answer.parse(JSON.parse((await connection.request('$SYS.REQ.CLAIMS.UPDATE', jwt, {timeout: PUSH_MS})).string()));
       if (answer.data?.code !== 200) throw busErrors['not-permitted'](`${where} refuses the account's claims: ${answer.error?.description ?? 'it does not say why'}.`);

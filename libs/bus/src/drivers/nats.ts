@@ -14,6 +14,7 @@ import {busErrors} from '../errors.ts';
 import {LateTransport} from '../late-transport.ts';
 import type {Bus} from '../bus.ts';
 import type {Carrier, Delivery, Envelope, Headers, Transport} from '../transport.ts';
+import {jwtAuthenticator} from './nats-authenticator.ts';
 import {translate} from './nats-errors.ts';
 import {checkedTls} from './nats-tls.ts';
 
@@ -66,7 +67,7 @@ async function connectTransport(options: NatsBusOptions): Promise<NatsTransport>
   const connect = async (name: string): Promise<NatsConnection> => {
     const tuned = {maxReconnectAttempts: -1, reconnectTimeWait: 250, reconnectJitter: 100, pingInterval: 10_000, maxPingOut: 2, noAsyncTraces: true};
     try {
-      return await library.connect({...tuned, ...passed, ...checkedTls(tls, options.servers), ...(credentials ? authentication(library, credentials) : {}), name});
+      return await library.connect({...tuned, ...passed, ...checkedTls(tls, options.servers), ...(credentials ? authentication(credentials) : {}), name});
     } catch (error) {
       throw translate(error, `NATS at ${String(options.servers)}`);
     }
@@ -84,9 +85,8 @@ async function connectTransport(options: NatsBusOptions): Promise<NatsTransport>
 }
 
 /** Refused credentials are no reason to give up: the next try may have newer ones. */
-function authentication({jwtAuthenticator}: Pick<typeof nats, 'jwtAuthenticator'>, credentials: CredentialSource): Partial<ConnectionOptions> {
-  const seed = (): Uint8Array => Buffer.from(credentials.current().seed);
-  return {authenticator: jwtAuthenticator(() => credentials.current().jwt, seed), ignoreAuthErrorAbort: true};
+function authentication(credentials: CredentialSource): Partial<ConnectionOptions> {
+  return {authenticator: jwtAuthenticator(() => credentials.current()), ignoreAuthErrorAbort: true};
 }
 
 interface NatsTransportOptions {

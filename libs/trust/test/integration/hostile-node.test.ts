@@ -156,7 +156,7 @@ describe.each([{tls: true}, {tls: false}])('a bus in operator mode, TLS: $tls', 
     await nats.server.terminate();
     await nats.server.start();
     await expect(reissued(now)).rejects.toThrow(/authorization violation/i);
-    await waitFor(() => call(nodeB, subjects.getAssignment, b, {session: 1}).catch(() => undefined), {what: 'B to be connected again'});
+    await waitFor(() => call(nodeB, subjects.getAssignment, b, {session: 1}).catch(() => undefined), {what: 'B to be connected again', deadlineMs: 30_000});
   });
 
   /** With a JWT from before the revocation. */
