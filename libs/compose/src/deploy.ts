@@ -13,15 +13,16 @@ type ConstraintInput = NonNullable<Placement['constraints']>[number];
 export function readReplicas(service: Service, scope: Scope): number | undefined {
   const replicas = service.deploy?.replicas;
   const {scale} = service;
+  if (service.deploy?.mode === 'global' && (replicas ?? scale ?? undefined) !== undefined) scope.at('deploy', 'mode').error('is global, one container a machine, so that there is no number of replicas: take out replicas and scale, or the mode');
   if (typeof scale === 'number' && replicas !== undefined && scale !== replicas) scope.at('scale').error(`is ${scale}, but deploy.replicas is ${replicas}: keep one of them`);
   return replicas ?? scale ?? undefined;
 }
 
-/** `job` runs to its end; everything else is kept running. `global` has no meaning on one machine but one replica. */
-export function readMode(deploy: Deploy | null | undefined, scope: Scope): 'job' | undefined {
+/** `job` runs to its end; everything else is kept running, `global` once a machine. */
+export function readMode(deploy: Deploy | null | undefined, scope: Scope): 'job' | 'global' | undefined {
   const mode = deploy?.mode;
-  const place = scope.at('deploy', 'mode');
-  if (mode === 'global' || mode === 'global-job') place.unsupported('one container a node is not kept yet: the number of replicas counts');
+  if (mode === 'global-job') scope.at('deploy', 'mode').unsupported('a job runs as often as replicas says, wherever there is room, not once a machine');
+  if (mode === 'global') return 'global';
   return mode === 'replicated-job' || mode === 'global-job' ? 'job' : undefined;
 }
 

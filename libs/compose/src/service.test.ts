@@ -34,6 +34,7 @@ describe('a service as an app', () => {
     ['replicas', 'deploy: {replicas: 3}', {replicas: 3}],
     ['replicas as text', 'deploy: {replicas: "3"}', {replicas: 3}],
     ['scale', 'scale: 2', {replicas: 2}],
+    ['one a machine', 'deploy: {mode: global}', {mode: 'global'}],
     ['legacy limits', 'cpus: 0.5\nmem_limit: 64m\nmem_reservation: 32mb\npids_limit: 100', {resources: {cpuLimit: 0.5, memoryLimit: '64Mi', memory: '32Mi', pids: 100}}],
     ['no limit', 'pids_limit: -1\nmem_limit: 0', {}],
     [
@@ -141,7 +142,7 @@ services:
     devices: ["/dev/fuse:/dev/fuse"]
     network_mode: host
     build: {context: ., ssh: [default]}
-    deploy: {mode: global, endpoint_mode: vip, update_config: {delay: 10s, failure_action: continue}, resources: {reservations: {devices: [{capabilities: [gpu]}]}}}
+    deploy: {mode: global-job, endpoint_mode: vip, update_config: {delay: 10s, failure_action: continue}, resources: {reservations: {devices: [{capabilities: [gpu]}]}}}
     volumes: ["data:/d:nocopy"]
     ports: [{target: 80, mode: host}]
     container_name: My+Web
