@@ -17,8 +17,11 @@ function values(argv: readonly string[]): FlagValues {
   }
 }
 
+/** With or without the word of that command, by which people find the process. */
+const words = process.argv.slice(process.argv[2] === 'membership' ? 3 : 2);
+
 try {
-  const given = values(process.argv.slice(2));
+  const given = values(words);
   const dataDir = resolve(typeof given['data-dir'] === 'string' ? given['data-dir'] : process.env.HIVEMIND_DATA_DIR || join(homedir(), '.hivemind'));
   await runSidecar({values: given, dataDir, cwd: process.cwd(), level: process.env.HIVEMIND_LOG_LEVEL, print: (text) => void process.stdout.write(text)});
 } catch (error) {

@@ -1,4 +1,5 @@
 /** One sidecar in the foreground: from its flags to the exit status. */
+import {existsSync} from 'node:fs';
 import {isError} from '@hivemind/contracts/define-errors';
 import {pino} from 'pino';
 import {blamedFlag, flagErrors, type FlagValues, readFlags} from './flags.ts';
@@ -26,7 +27,9 @@ export async function runSidecar({values, dataDir, cwd, level = 'info', print}: 
   const sidecar = await started(() => startSidecar({...options, logger, ...(bus === undefined ? {} : {connectBus: async () => (await import('./connect-bus.ts')).connectBus(bus, options.name, logger)})}));
   const metrics = sidecar.metrics === undefined ? '' : `, metrics http://${sidecar.metrics}/metrics`;
   print(`Member ${options.name} listens at ${addressText(sidecar.address)}, socket ${sidecar.socket}${metrics}\n`);
-  await Promise.race([asked, sidecar.left]);
+  const orphaned = orphanedAt(sidecar.socket);
+  await Promise.race([asked, sidecar.left, orphaned.promise]);
+  orphaned.stop();
   await sidecar.stop();
 }
 
@@ -37,6 +40,16 @@ async function started(start: () => Promise<Sidecar>): Promise<Sidecar> {
     const flag = isError(error) ? blamedFlag(error) : undefined;
     throw flag === undefined || !isError(error) ? error : flagErrors['wrong-usage'](`--${flag}: ${error.message}`, {cause: error});
   }
+}
+
+/** How often to look whether the socket is still there, ms. */
+const LOOK_EVERY_MS = 5_000;
+
+/** Resolves when the socket's file is gone, with the machine's data dir: nobody can reach this process any more, so it ends. */
+function orphanedAt(socket: string): {readonly promise: Promise<void>; stop(): void} {
+  const {promise, resolve} = Promise.withResolvers<void>();
+  const timer = setInterval(() => void (existsSync(socket) || resolve()), LOOK_EVERY_MS);
+  return {promise, stop: () => clearInterval(timer)};
 }
 
 /** Resolves at the first signal to stop. At the second, nothing is waited for any more. */

@@ -13,7 +13,10 @@ import type {Logger} from 'pino';
 import {type BusConnection, seekBus} from './bus-connection.ts';
 import type {HostPort} from './address.ts';
 import {sidecarErrors} from './errors.ts';
-import type {Statistics} from './grpc/messages.ts';
+import {boottime} from './fence/boottime.ts';
+import {connectEngine} from './fence/engine.ts';
+import {Fence} from './fence/fence.ts';
+import type {Description, Statistics} from './grpc/messages.ts';
 import {serveSocket} from './grpc/server.ts';
 import {parseKeyFile} from './key-file.ts';
 import {createKeys} from './keys.ts';
@@ -24,6 +27,7 @@ import {membershipTenant} from './membership/tenant.ts';
 import {serveMetrics} from './metrics.ts';
 import {addressText} from './report.ts';
 import {keepTenants, type Tenants} from './tenants.ts';
+import {version} from './version.ts';
 
 export interface SidecarOptions {
   /** Of the machine, the only one in the ring. */
@@ -99,11 +103,16 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
   const membership = membershipTenant({member, settings: () => settingsOf(options, keys.current()), logger: logger.child({tenant: 'membership'})});
   const leader = new LeaderWatch({member, now: () => performance.now(), random: Math.random, setTimer});
   undo.push(() => leader.stop());
+  const fence = new Fence({file: fileOf(options, 'fence.json'), boottime, connectEngine, setTimer, logger: logger.child({tenant: 'fence'})});
+  undo.push(() => fence.stop());
 
   const socket = await serveSocket({
     path: options.socket, member, keys,
     leader: () => leader.view(),
     statistics: () => statisticsOf(member, parts),
+    describe: () => descriptionOf(options),
+    renew: (lease) => fence.renew(lease),
+    hearLeader: (heard) => leader.heardOnBus(heard),
     async leave() {
       await member.ask('leave');
       membership.farewell = false;
@@ -111,6 +120,7 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
     },
   });
   undo.push(() => socket.close());
+  await fence.start();
   const tenants = (parts.tenants = keepTenants([membership], {logger, setTimer, now: () => performance.now()}));
   undo.push(() => tenants.stop());
   const address = await membership.listening.catch((error: unknown) => {
@@ -135,8 +145,17 @@ function settingsOf({name, bind, advertise, join: seeds = [], zone, tags, agentV
     join: seeds.filter(({host}) => isIP(host) !== 0),
     keys: keys.length > 0 ? keys : undefined,
     metadata: Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== undefined)),
-    dataDir: dataDir === undefined ? undefined : join(resolve(dataDir), 'sidecar'),
+    dataDir: fileOf({dataDir}),
   };
+}
+
+/** In what it keeps; undefined: it keeps nothing. */
+function fileOf({dataDir}: Pick<SidecarOptions, 'dataDir'>, name = ''): string | undefined {
+  return dataDir === undefined ? undefined : join(resolve(dataDir), 'sidecar', name);
+}
+
+function descriptionOf({name, bind, advertise, keyFile = ''}: SidecarOptions): Description {
+  return {name, version, pid: process.pid, bind: addressText(bind), advertise: advertise === undefined ? '' : addressText(advertise), keyFile};
 }
 
 async function readKeys({keyFile, logger}: SidecarOptions): Promise<readonly Uint8Array[]> {

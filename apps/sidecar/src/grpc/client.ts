@@ -2,10 +2,11 @@
 import {resolve} from 'node:path';
 import {Client, credentials, type ServiceError} from '@grpc/grpc-js';
 import {sidecarErrors} from '../errors.ts';
-import {type Member, MembershipService, type Statistics, type LeaderReply, type WatchReply} from './messages.ts';
+import type {Lease} from '../fence/lease-file.ts';
+import {type Description, type HeardLeader, type Member, MembershipService, SidecarService, type Statistics, type LeaderReply, type WatchReply} from './messages.ts';
 import {fromStatus} from './status.ts';
 
-export type {LeaderReply, Member, Statistics, WatchReply};
+export type {Description, HeardLeader, LeaderReply, Lease, Member, Statistics, WatchReply};
 
 const DEADLINE_MS = 10_000;
 
@@ -25,9 +26,16 @@ export interface SidecarClient extends Disposable {
   statistics(): Promise<Statistics>;
   /** An empty name: nobody is known to lead. */
   leader(): Promise<LeaderReply>;
+  /** Who serves this socket. */
+  describe(): Promise<Description>;
+  /** Each second: see docs/fencing.md. `heardAtMs` 0: no heartbeat was answered yet. */
+  renew(lease: Lease): Promise<void>;
+  /** What the bus says of who leads. */
+  hearLeader(leader: HeardLeader): Promise<void>;
 }
 
-type Service = typeof MembershipService;
+const methods = {...MembershipService, ...SidecarService};
+type Service = typeof methods;
 type Unary = Exclude<keyof Service, 'watch'>;
 type RequestOf<M extends keyof Service> = Parameters<Service[M]['requestSerialize']>[0];
 type ReplyOf<M extends keyof Service> = ReturnType<Service[M]['responseDeserialize']>;
@@ -38,7 +46,7 @@ export function connectSidecar(socket: string): SidecarClient {
   // No HTTP proxy stands before a socket.
   const client = new Client(`unix:${path}`, credentials.createInsecure(), {'grpc.enable_http_proxy': 0, 'grpc.enable_channelz': 0});
   const call = <M extends Unary>(name: M, request: RequestOf<M>): Promise<ReplyOf<M>> => {
-    const {path: method, requestSerialize, responseDeserialize} = MembershipService[name] as unknown as {path: string; requestSerialize(value: RequestOf<M>): Buffer; responseDeserialize(bytes: Buffer): ReplyOf<M>};
+    const {path: method, requestSerialize, responseDeserialize} = methods[name] as unknown as {path: string; requestSerialize(value: RequestOf<M>): Buffer; responseDeserialize(bytes: Buffer): ReplyOf<M>};
     return new Promise((settle, reject) => {
       client.makeUnaryRequest(method, requestSerialize, responseDeserialize, request, {deadline: Date.now() + DEADLINE_MS}, (error, reply) => {
         if (error || reply === undefined) reject(error ? asThrown(error, path) : new Error('no reply'));
@@ -58,6 +66,9 @@ export function connectSidecar(socket: string): SidecarClient {
     removeKey: (fingerprint) => fingerprints(call('removeKey', {fingerprint})),
     statistics: () => call('getStatistics', {}),
     leader: () => call('getLeader', {}),
+    describe: () => call('describe', {}),
+    renew: async (lease) => void (await call('renew', lease)),
+    hearLeader: async (leader) => void (await call('hearLeader', leader)),
     [Symbol.dispose]: () => client.close(),
   };
 }

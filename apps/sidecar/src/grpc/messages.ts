@@ -1,4 +1,4 @@
-/** `proto/membership.proto` as tables. A test holds one to the other. */
+/** `proto/` as tables. A test holds one to the other. */
 import {bytes, type Decoded, double, field, flag, mapOf, type MessageType, messageType, nested, oneOf, optional, repeated, text, unsigned} from './protobuf.ts';
 
 export const Member = messageType({
@@ -57,6 +57,27 @@ export const LeaderReply = messageType({
 });
 export type LeaderReply = Decoded<typeof LeaderReply>;
 
+export const Description = messageType({
+  name: field(1, text),
+  version: field(2, text),
+  pid: field(3, unsigned),
+  bind: field(4, text),
+  advertise: field(5, text),
+  keyFile: field(6, text),
+});
+export type Description = Decoded<typeof Description>;
+const LeaseMessage = messageType({cluster: field(1, text), engine: field(2, text), bootId: field(3, text), heardAtMs: field(4, unsigned)});
+const HeardLeader = messageType({
+  name: field(1, text),
+  node: field(2, text),
+  since: field(3, text),
+  epoch: field(4, text),
+  revision: field(5, unsigned),
+  renewal: field(6, unsigned),
+  leaseMs: field(7, unsigned),
+});
+export type HeardLeader = Decoded<typeof HeardLeader>;
+
 interface Method<Request, Reply> {
   readonly path: string;
   readonly requestStream: false;
@@ -67,9 +88,9 @@ interface Method<Request, Reply> {
   readonly responseDeserialize: (bytes: Buffer) => Reply;
 }
 
-function method<Request, Reply>(name: string, request: MessageType<Request>, reply: MessageType<Reply>, responseStream = false): Method<Request, Reply> {
+function method<Request, Reply>(name: string, request: MessageType<Request>, reply: MessageType<Reply>, responseStream = false, service = 'membership.v1.Membership'): Method<Request, Reply> {
   return {
-    path: `/hivemind.membership.v1.Membership/${name}`,
+    path: `/hivemind.${service}/${name}`,
     requestStream: false,
     responseStream,
     requestSerialize: request.encode,
@@ -79,7 +100,7 @@ function method<Request, Reply>(name: string, request: MessageType<Request>, rep
   };
 }
 
-/** The service as @grpc/grpc-js takes it. */
+/** The services as @grpc/grpc-js takes them. */
 export const MembershipService = {
   listMembers: method('ListMembers', Empty, MemberList),
   watch: method('Watch', Empty, WatchReply, true),
@@ -91,4 +112,12 @@ export const MembershipService = {
   removeKey: method('RemoveKey', KeyRequest, KeyList),
   getStatistics: method('GetStatistics', Empty, Statistics),
   getLeader: method('GetLeader', Empty, LeaderReply),
+};
+
+const ofSidecar = <Request, Reply>(name: string, request: MessageType<Request>, reply: MessageType<Reply>) => method(name, request, reply, false, 'sidecar.v1.Sidecar');
+
+export const SidecarService = {
+  describe: ofSidecar('Describe', Empty, Description),
+  renew: ofSidecar('Renew', LeaseMessage, Empty),
+  hearLeader: ofSidecar('HearLeader', HeardLeader, Empty),
 };

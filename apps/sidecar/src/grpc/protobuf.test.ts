@@ -1,11 +1,12 @@
 import {join} from 'node:path';
 import {loadSync} from '@grpc/proto-loader';
 import fc from 'fast-check';
-import {MembershipService} from './messages.ts';
+import {MembershipService, SidecarService} from './messages.ts';
 import {field, messageType, text} from './protobuf.ts';
 
-const proto = loadSync(join(import.meta.dirname, '../../proto/membership.proto'), {keepCase: false, longs: Number, enums: String, defaults: true, arrays: true, objects: true, bytes: Buffer});
-const reference = proto['hivemind.membership.v1.Membership'] as unknown as Record<string, {path: string; responseStream: boolean; requestSerialize(value: object): Buffer; requestDeserialize(bytes: Buffer): object; responseSerialize(value: object): Buffer; responseDeserialize(bytes: Buffer): object}>;
+const proto = loadSync(['membership', 'sidecar'].map((name) => join(import.meta.dirname, `../../proto/${name}.proto`)), {keepCase: false, longs: Number, enums: String, defaults: true, arrays: true, objects: true, bytes: Buffer});
+const services = {...MembershipService, ...SidecarService};
+const reference = {...proto['hivemind.membership.v1.Membership'], ...proto['hivemind.sidecar.v1.Sidecar']} as unknown as Record<string, {path: string; responseStream: boolean; requestSerialize(value: object): Buffer; requestDeserialize(bytes: Buffer): object; responseSerialize(value: object): Buffer; responseDeserialize(bytes: Buffer): object}>;
 
 const count = fc.oneof(fc.nat(), fc.maxSafeInteger().map(Math.abs));
 const uint32 = fc.integer({min: 0, max: 0xffffffff});
@@ -26,7 +27,7 @@ const theirList = (value: {members: readonly {state: string}[]}) => ({...value, 
 const same = <T>(value: T): T => value;
 
 interface Case {
-  readonly method: keyof typeof MembershipService;
+  readonly method: keyof typeof services;
   readonly side: 'request' | 'response';
   readonly values: fc.Arbitrary<object>;
   readonly theirs?: (value: never) => object;
@@ -43,16 +44,19 @@ const cases: readonly Case[] = [
   {method: 'listKeys', side: 'response', values: fc.record({fingerprints: fc.array(name)})},
   {method: 'getStatistics', side: 'response', values: fc.record({health: uint32, members: counts, packetsIn: count, packetsOut: count, bytesIn: count, bytesOut: count, dropped: counts, probes: count, probeFailures: count, pushPulls: count, metricsAddress: name, restarts: counts, residentMemory: count, bus: name})},
   {method: 'getLeader', side: 'response', values: fc.record({name, node: name, since: name, epoch: name, revision: count, provisional: fc.boolean()})},
+  {method: 'describe', side: 'response', values: fc.record({name, version: name, pid: uint32, bind: name, advertise: name, keyFile: name})},
+  {method: 'renew', side: 'request', values: fc.record({cluster: name, engine: name, bootId: name, heardAtMs: count})},
+  {method: 'hearLeader', side: 'request', values: fc.record({name, node: name, since: name, epoch: name, revision: count, renewal: count, leaseMs: count})},
 ];
 
 describe('the messages of the socket', () => {
-  it('are all of membership.proto, by the same names and paths', () => {
+  it('are all of proto/, by the same names and paths', () => {
     const shape = (methods: Record<string, {path: string; responseStream: boolean}>) => Object.fromEntries(Object.entries(methods).map(([, {path, responseStream}]) => [path, responseStream]));
-    expect(shape(MembershipService)).toEqual(shape(reference));
+    expect(shape(services)).toEqual(shape(reference));
   });
 
   it.each(cases)('$method $side: read and written as another library does', ({method, side, values, theirs = same}) => {
-    const ours = MembershipService[method];
+    const ours = services[method];
     const other = reference[method[0]!.toUpperCase() + method.slice(1)]!;
     const encode = (side === 'request' ? ours.requestSerialize : ours.responseSerialize) as (value: object) => Buffer;
     const decode = side === 'request' ? ours.requestDeserialize : ours.responseDeserialize;

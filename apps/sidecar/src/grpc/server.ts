@@ -7,7 +7,9 @@ import {parseAddress} from '../address.ts';
 import {sidecarErrors} from '../errors.ts';
 import type {RemoteMember} from '../membership/remote-member.ts';
 import type {Keys} from '../keys.ts';
-import {type LeaderReply, type Member, MembershipService, type Statistics, type WatchReply} from './messages.ts';
+import type {AnnouncedLeader} from '../leader.ts';
+import type {Lease} from '../fence/lease-file.ts';
+import {type Description, type HeardLeader, type LeaderReply, type Member, MembershipService, SidecarService, type Statistics, type WatchReply} from './messages.ts';
 import {claimSocketPath} from './socket.ts';
 import {toStatus} from './status.ts';
 
@@ -17,6 +19,9 @@ export interface SocketOptions {
   readonly keys: Keys;
   readonly leader: () => Promise<Leader | undefined>;
   readonly statistics: () => Promise<Statistics>;
+  readonly describe: () => Description;
+  readonly renew: (lease: Lease) => void;
+  readonly hearLeader: (leader: AnnouncedLeader) => void;
   /** Tells the ring; the process ends after the answer. */
   readonly leave: () => Promise<void>;
 }
@@ -35,6 +40,7 @@ export async function serveSocket(options: SocketOptions): Promise<SocketServer>
   const path = await claimSocketPath(options.path);
   const server = new Server({'grpc.enable_channelz': 0, 'grpc.max_receive_message_length': 256 * 1024});
   server.addService(MembershipService, handlers(options));
+  server.addService(SidecarService, agentHandlers(options));
   // For its owner alone from the first moment on.
   const before = process.umask(0o177);
   try {
@@ -61,6 +67,20 @@ function handlers({member, keys, leader, statistics, leave}: SocketOptions) {
     removeKey: unary(({fingerprint}: {fingerprint: string}) => fingerprints(keys.remove(fingerprint))),
     getStatistics: unary(statistics),
     getLeader: unary(async () => leaderMessage(await leader())),
+  };
+}
+
+function agentHandlers({describe, renew, hearLeader}: SocketOptions) {
+  return {
+    describe: unary(async () => describe()),
+    renew: unary(async (lease: Lease) => {
+      renew(lease);
+      return {};
+    }),
+    hearLeader: unary(async ({name, node, since, epoch, revision, renewal, leaseMs}: HeardLeader) => {
+      hearLeader({name, ...(node === '' ? {} : {node}), since, revision: {epoch, n: revision}, renewal, leaseMs});
+      return {};
+    }),
   };
 }
 

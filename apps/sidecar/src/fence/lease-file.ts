@@ -1,0 +1,36 @@
+/** The lease as a file, so that a sidecar that is started again counts on. Of the machine's present start alone. */
+import {mkdir, readFile, rename, writeFile} from 'node:fs/promises';
+import {dirname} from 'node:path';
+
+export interface Lease {
+  /** The cluster's id, as its containers are labelled. */
+  readonly cluster: string;
+  /** The engine's address, as DOCKER_HOST. */
+  readonly engine: string;
+  readonly bootId: string;
+  /** By `boottime`: when the last heartbeat that was answered was sent. */
+  readonly heardAtMs: number;
+}
+
+/** undefined: there is none that can be read. */
+export async function readLease(path: string): Promise<Lease | undefined> {
+  try {
+    return leaseOf(JSON.parse(await readFile(path, 'utf8')));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whole or not at all. Not synced: what a power cut takes is of a start of the machine that is over. */
+export async function writeLease(path: string, lease: Lease): Promise<void> {
+  await mkdir(dirname(path), {recursive: true, mode: 0o700});
+  await writeFile(`${path}.new`, JSON.stringify(lease), {mode: 0o600});
+  await rename(`${path}.new`, path);
+}
+
+function leaseOf(value: unknown): Lease | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const {cluster, engine, bootId, heardAtMs} = value as Record<string, unknown>;
+  if (typeof cluster !== 'string' || typeof engine !== 'string' || typeof bootId !== 'string' || typeof heardAtMs !== 'number') return undefined;
+  return {cluster, engine, bootId, heardAtMs};
+}
