@@ -2,10 +2,11 @@
  * The control side of a cluster for tests: Redis, a nats-server in operator mode where machines reach it, and the managers
  * and a gateway, in one process or each in its own.
  */
-import {spawn} from 'node:child_process';
+import {execFile, spawn} from 'node:child_process';
 import {randomUUID} from 'node:crypto';
 import {cpSync, mkdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {join, resolve} from 'node:path';
+import {promisify} from 'node:util';
 import {collections} from '@hivemind/contracts';
 import {collection, openRedisStore} from '@hivemind/store';
 import {freePort, removeTempDir, startNats, startRedis, tempDir, type NatsServer, type RedisServer} from '@hivemind/testkit';
@@ -43,6 +44,8 @@ export interface ControlPlane {
   dumpStore(): {restore(): void};
   /** While Redis is down: it starts with nothing. */
   emptyStore(): void;
+  /** While Redis runs: it has nothing from one moment to the next. */
+  flushStore(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -89,6 +92,7 @@ export async function startControlPlane({address, services: layout = 'together'}
           },
         };
       },
+      flushStore: async () => void (await promisify(execFile)('redis-cli', ['-p', `${redis.port}`, 'FLUSHALL'])),
       emptyStore: () => rmSync(log, {recursive: true, force: true}),
     };
   } catch (error) {

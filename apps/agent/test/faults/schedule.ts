@@ -50,8 +50,8 @@ export function scheduleFaults(seed: number, durationMs: number, setting: Settin
   for (let atMs = random.between(...GAP_MS); atMs < durationMs; atMs += random.between(...GAP_MS)) {
     const fault = drawFault(random, setting);
     const longest = LONGEST_MS[fault.kind];
-    const forMs = random.between(Math.ceil(longest / 10), longest);
-    if (atMs + forMs > durationMs || (busyUntil.get(targetOf(fault)) ?? 0) > atMs) continue;
+    const forMs = Math.min(random.between(Math.ceil(longest / 10), longest), durationMs - atMs);
+    if ((busyUntil.get(targetOf(fault)) ?? 0) > atMs) continue;
     busyUntil.set(targetOf(fault), atMs + forMs);
     scheduled.push({atMs, forMs, fault});
   }

@@ -31,9 +31,12 @@ async function gone(...names: string[]): Promise<void> {
 /** What the engines run is what the control plane lists, and nothing else is there. */
 async function untilOne(name: string, replicas: number): Promise<readonly EngineContainer[]> {
   await cluster.untilRunning(name, replicas, 60_000);
-  const found = await cluster.untilContainers(name, replicas, 60_000);
-  expect(found.map(({id, node}) => `${id} ${node}`)).toEqual((await cluster.records(name)).map(({name: id, spec}) => `${id} ${spec.node}`).toSorted());
-  return found;
+  return waitFor(async () => {
+    const [found, listed] = [await cluster.containers(name), (await cluster.records(name)).map(({name: id, spec}) => `${id} ${spec.node}`).toSorted()];
+    const there = found.map(({id, node}) => `${id} ${node}`);
+    if (found.length === replicas && found.every(({running}) => running) && listed.join() === there.join()) return found;
+    throw new Error(`listed ${listed.join()}, there ${found.map(({id, node, state}) => `${id} ${node} ${state}`).join()}`);
+  }, {what: `${replicas} containers of ${name}, listed and running`, deadlineMs: 60_000});
 }
 
 describe('a machine whose power goes', () => {
@@ -174,6 +177,36 @@ describe('a store that knows less than the machines', () => {
     const kept = [...lives(await untilOne('late', 3)), ...lives(await untilOne('early', 5))];
     expect(kept).toEqual([...lives(late), ...lives(scaled)]);
     expect(kept).toEqual(expect.arrayContaining(lives(early)));
+  }, 90_000);
+});
+
+describe('a store that knows nothing any more', () => {
+  afterAll(() => gone('known'));
+
+  async function adopted(before: readonly EngineContainer[]): Promise<void> {
+    await waitFor(async () => (await cluster.api.call('GET', '/apps/known')).status === 404, {what: 'the app to be forgotten'});
+    await cluster.untilReady(cluster.members);
+    await waitFor(async () => {
+      const {status, body} = await cluster.api.call('POST', '/cluster/adopt', {});
+      if ((await cluster.records('known')).length === before.length) return true;
+      throw new Error(`${status} ${JSON.stringify(body)}`);
+    }, {what: 'adoption', deadlineMs: 30_000});
+    expect(lives(await untilOne('known', before.length))).toEqual(lives(before));
+  }
+
+  it('is told by the machines what runs, and nothing of it is touched', async () => {
+    const before = await runs('known', {replicas: 3});
+    await Promise.all([cluster.control.kill(), cluster.control.redis.kill()]);
+    cluster.control.emptyStore();
+    await cluster.control.redis.start();
+    await cluster.control.start();
+    await adopted(before);
+  }, 90_000);
+
+  it('may have been emptied under the managers, too', async () => {
+    const before = await cluster.containers('known');
+    await cluster.control.flushStore();
+    await adopted(before);
   }, 90_000);
 });
 
