@@ -7,6 +7,7 @@ import {trimEvents} from './event-trimmer.ts';
 import {Reconciler} from './reconciler.ts';
 import {Silence} from './silence.ts';
 import type {ClusterView} from './view.ts';
+import {wakeNodes} from './wake-nodes.ts';
 
 /** A net under lost wake-ups, ms. */
 const RESYNC_MS = 60_000;
@@ -37,6 +38,8 @@ export async function lead(context: ManagerContext, view: ClusterView, fence: Fe
   const stopListening = listen(view, (key) => controller.wake(key), unplaced);
   controller.start();
   trimEvents(context, signal);
+  // A store that was put back may know less than the machines were told: each is to look at once what it runs beyond (law 12).
+  wakeNodes(context, view.nodes.list().map(({key}) => key), fence.revision);
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), {once: true});
