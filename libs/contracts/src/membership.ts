@@ -52,6 +52,9 @@ export type MembershipReport = z.infer<typeof membershipReport.message>;
 /** membership → sidecar: a report was missed, so send a full one. */
 export const reportWhole = defineMessage({subject: 'membership.{node}.whole', message: z.object({})});
 
+/** membership → sidecar: `host:port` of living members that its report does not know, for it to join. */
+export const meetMembers = defineMessage({subject: 'membership.{node}.meet', message: z.object({addresses: z.array(z.string()).min(1).max(8)})});
+
 /** From a sidecar, at each change that it sees. For whoever wants to look again; what counts is decided from the reports. */
 export const membershipChanged = defineMessage({
   subject: 'membership.{node}.changed',

@@ -2,10 +2,10 @@
  * Which end of a machine's subjects the machine is at. What its credentials on the bus permit is derived from this: a new
  * subject with `{node}` that is missing here does not compile.
  */
-import {membershipChanged, membershipReport, reportWhole} from './membership.ts';
+import {leaderChanged, meetMembers, membershipChanged, membershipReport, reportWhole} from './membership.ts';
 import * as subjects from './subjects.ts';
 
-const all = {...subjects, membershipChanged, membershipReport, reportWhole};
+const all = {...subjects, membershipChanged, membershipReport, reportWhole, meetMembers};
 type Subjects = typeof all;
 /** The definitions whose subject names a machine. */
 export type NodeSubject = {[K in keyof Subjects]: Subjects[K] extends {readonly subject: `${string}{node}${string}`} ? K : never}[keyof Subjects];
@@ -34,12 +34,17 @@ export const nodeSubjects: Readonly<Record<NodeSubject, 'served' | 'called'>> = 
   membershipReport: 'called',
   membershipChanged: 'called',
   reportWhole: 'served',
+  meetMembers: 'served',
 };
+
+/** Told to everybody: each machine may hear it. */
+const heardByAll = [leaderChanged];
 
 /** The machine's end of each subject, with its kind: all that a bus needs to know of who may do what. */
 export function subjectsOfNodes(): readonly {readonly end: 'served' | 'called'; readonly kind: 'message' | 'request' | 'stream'; readonly subject: string}[] {
-  return Object.entries(nodeSubjects).map(([name, end]) => {
+  const own = Object.entries(nodeSubjects).map(([name, end]) => {
     const {kind, subject} = all[name as NodeSubject];
     return {end, kind, subject};
   });
+  return [...own, ...heardByAll.map(({kind, subject}) => ({end: 'served' as const, kind, subject}))];
 }

@@ -1,12 +1,12 @@
 /** What only the leader does: it says that it leads, and writes what counts of the reports. */
 import {emit} from '@hivemind/bus';
-import {type LeaderRecord, leaderChanged} from '@hivemind/contracts';
+import {type LeaderRecord, leaderChanged, meetMembers} from '@hivemind/contracts';
 import {createController} from '@hivemind/controller';
 import type {ManagerContext} from '@hivemind/service';
 import {commit, type Fence} from '@hivemind/store';
 import type {Reports} from './reports.ts';
 import {electorate, leaderRecords, members, type Tables} from './tables.ts';
-import {changesOf, heardFromMost, tally} from './tally.ts';
+import {changesOf, heardFromMost, introductions, tally} from './tally.ts';
 
 /** One election for the cluster's leader. */
 export const ELECTION = 'leader';
@@ -64,7 +64,7 @@ async function renew({context}: Leading, record: LeaderRecord, signal: AbortSign
   }
 }
 
-/** Makes the records say what the reports amount to. */
+/** Makes the records say what the reports amount to, and machines that do not know each other meet. */
 async function count({context, tables, reports, monotonic}: Leading, fence: Fence): Promise<void> {
   const views = reports.fresh(monotonic());
   const voters = electorate(tables);
@@ -82,6 +82,9 @@ async function count({context, tables, reports, monotonic}: Leading, fence: Fenc
   }
   for (const {name, state} of put) {
     if (records.get(name)?.state !== state) context.logger.info({member: name, state, votes: standings.get(name)?.votes}, 'a member changed');
+  }
+  for (const [node, addresses] of introductions(views, standings)) {
+    await emit(context.bus, meetMembers, {node}, {addresses: [...addresses]}).catch((err: unknown) => context.logger.debug({err, node}, 'a machine could not be told of others; it is when the ring is counted next'));
   }
 }
 

@@ -1,5 +1,5 @@
 import {createEmbeddedBus, emit, listen, type Bus} from '@hivemind/bus';
-import {collections, Leader, type LeaderChanged, leaderChanged, type MemberSighting, membershipReport, NodeLeaseRecord, NodeRecord, reportWhole} from '@hivemind/contracts';
+import {collections, Leader, type LeaderChanged, leaderChanged, meetMembers, type MemberSighting, membershipReport, NodeLeaseRecord, NodeRecord, reportWhole} from '@hivemind/contracts';
 import {createHttp, type HttpServer, type Manager} from '@hivemind/service';
 import {collection, openSqliteStore, type Store, storeErrors} from '@hivemind/store';
 import {waitFor} from '@hivemind/testkit';
@@ -96,6 +96,17 @@ describe('the membership manager', () => {
     await emit(bus, membershipReport, {node: 'a'}, {boot: 'x', seq: 5, full: false, members: [sighting('a')], gone: []});
     await waitFor(() => asked.includes('a'), {what: 'the whole to be wanted'});
     expect(await items('/members')).toEqual([]);
+  });
+
+  it('lets machines meet that joined at the same time', async () => {
+    for (const name of ['a', 'b']) await machine(name);
+    await manager.start();
+    const met = new Map<string, readonly string[]>();
+    await listen(bus, meetMembers, {}, ({addresses}, {tokens: {node}}) => void met.set(node, addresses));
+    await report('a', [sighting('a', 'alive', {address: '10.0.0.1:7946'})]);
+    await report('b', [sighting('b', 'alive', {address: '10.0.0.2:7946'})]);
+    await waitFor(() => met.size === 2, {what: 'both to be told'});
+    expect(Object.fromEntries(met)).toEqual({a: ['10.0.0.2:7946'], b: ['10.0.0.1:7946']});
   });
 
   it('drops what is no report, and goes on', async () => {

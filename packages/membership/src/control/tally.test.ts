@@ -1,6 +1,6 @@
 import type {MemberRecord, MemberSighting, MemberState} from '@hivemind/contracts';
 import type {View} from './reports.ts';
-import {changesOf, type Electorate, heardFromMost, SHOWN_MS, tally} from './tally.ts';
+import {changesOf, type Electorate, heardFromMost, introductions, SHOWN_MS, tally} from './tally.ts';
 
 const sighting = (name: string, state: MemberState, fields: Partial<MemberSighting> = {}): MemberSighting => ({name, state, address: `10.0.0.1:7946`, incarnation: 1, since: 0, tags: {}, ...fields});
 /** `n1: 'a+ b-'`: n1 sees a alive and b dead; `?` suspect, `/` left. */
@@ -96,5 +96,23 @@ describe('what is written', () => {
     expect(changes(all('a+'), [written!, dead]).remove).toEqual(['d']);
     expect(changes(all('a+'), [written!, dead], now + SHOWN_MS).remove).toEqual(['d', 'e']);
     expect(changes({a: 'a+'}, [written!, dead], now + SHOWN_MS).remove).toEqual([]);
+  });
+});
+
+describe('machines whose rings never met', () => {
+  const met = (texts: Readonly<Record<string, string>>) => {
+    const seen = views(texts);
+    return Object.fromEntries(introductions(seen, tally(seen, machines(...Object.keys(texts)), () => undefined)));
+  };
+
+  it('are told of each other, and no more once they know each other', () => {
+    expect(met({a: 'a+', b: 'b+'})).toEqual({a: ['10.0.0.1:7946'], b: ['10.0.0.1:7946']});
+    expect(met({a: 'a+ b+', b: 'a+ b+'})).toEqual({});
+  });
+
+  it('who is known as dead, or counts as dead, is nobody to meet; and nobody is told of all', () => {
+    expect(met({a: 'a+ b-', b: 'a+ b+'})).toEqual({});
+    expect(met({a: 'a+ c-', b: 'b+ a+ c-', d: 'd+ a+ b+'})).toEqual({a: expect.any(Array), b: expect.any(Array)});
+    expect(met({a: 'a+', b: 'b+ c+ d+ e+ f+ g+ h+'}).a).toHaveLength(5);
   });
 });

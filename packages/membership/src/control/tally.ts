@@ -45,6 +45,19 @@ export function heardFromMost(views: ReadonlyMap<string, View>, electorate: Elec
   return 2 * [...voters].filter((voter) => views.has(voter)).length > voters.size;
 }
 
+/** Addresses told at once to a sidecar that does not know others. */
+const MOST_INTRODUCED = 5;
+
+/**
+ * Living members that a sidecar does not know at all: their rings never met, as those of machines that joined at the same time.
+ * By the sidecar's node; a ring that knows it as dead finds it by itself.
+ */
+export function introductions(views: ReadonlyMap<string, View>, standings: ReadonlyMap<string, Standing>): ReadonlyMap<string, readonly string[]> {
+  const alive = [...standings].filter(([, {state}]) => state === 'alive');
+  const unknown = [...views].map(([node, view]) => [node, alive.filter(([name]) => name !== node && !view.has(name)).slice(0, MOST_INTRODUCED).map(([, {sighting}]) => sighting.address)] as const);
+  return new Map(unknown.filter(([, addresses]) => addresses.length > 0));
+}
+
 function votersOf(views: ReadonlyMap<string, View>, {ready, machines}: Electorate): ReadonlySet<string> {
   return machines ? ready : new Set(views.keys());
 }
