@@ -1,5 +1,6 @@
 /** `hivemind membership`: the sidecar of this machine in the foreground, and tools that ask one through its socket. */
 import {existsSync} from 'node:fs';
+import {getCompileCacheDir} from 'node:module';
 import {dirname, join} from 'node:path';
 import type {Command} from 'commander';
 import {type FlagValues, readFlags, type SidecarFlag, sidecarFlags} from '@hivemind/sidecar/flags';
@@ -32,14 +33,16 @@ export function register(parent: Command, host: Host): void {
 }
 
 /**
- * Where a release has the sidecar as a program of its own beside this one, this process becomes it, under the same pid: it
- * lives as long as the machine, and has no use for the rest of the command.
+ * The sidecar is a program of its own, beside this one in a release and in a checkout. This process becomes it, under the same
+ * pid: it lives as long as the machine, and has no use for the rest of the command. What was compiled is kept for the next
+ * start, also for its threads, which in a checkout spares it the compiler; two heaps of malloc are enough for what little it does.
  */
 function becomeLean(values: FlagValues, dataDir: string, {env}: Terminal): void {
   const own = dirname(process.argv[1] ?? '');
-  const program = [own, dirname(own)].map((dir) => join(dir, 'sidecar.js')).find(existsSync);
+  const program = [join(own, 'sidecar.js'), join(dirname(own), 'sidecar.js'), join(own, '../../sidecar/src/main.ts')].find(existsSync);
   if (program === undefined || process.execve === undefined) return;
   const words = Object.entries(values).flatMap(([name, value]) => [value ?? []].flat().map((one) => `--${name}=${String(one)}`));
   const known = Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
-  process.execve(process.execPath, [process.execPath, program, ...words, `--data-dir=${dataDir}`], known);
+  const lean = {NODE_COMPILE_CACHE: getCompileCacheDir() ?? join(dataDir, 'compiled'), MALLOC_ARENA_MAX: '2'};
+  process.execve(process.execPath, [process.execPath, '--disable-warning=ExperimentalWarning', program, ...words, `--data-dir=${dataDir}`], {...lean, ...known});
 }
