@@ -70,11 +70,17 @@ for (const manifest of files.filter((path) => /^(libs|packages|apps)\/[^/]+\/pac
 }
 
 /** What nothing leads to: neither a package's door, a program, a test, nor a file that one of these leads to. */
+/** It says so itself, with the command, where it begins. */
+function runByHand(path: string): boolean {
+  const opening = /^\/\*\*[^]*?\*\//.exec(sources.find((source) => source.path === path)?.text ?? '')?.[0] ?? '';
+  return opening.includes('Run by hand') && opening.includes(`node ${path}`);
+}
+
 function deadFiles(): string[] {
   const byPath = new Map(sources.map((source) => [source.path, source]));
   const scripts = readFileSync(join(root, 'package.json'), 'utf8');
   const isProgram = (path: string) =>
-    /\/src\/main\.ts$|\/main\.ts$|^apps\/[^/]+\/bin\/|\/bench\/|^bench\/|^scripts\/build\/launcher\.mjs$|\.test\.ts$/.test(path) || scripts.includes(path) || path === 'scripts/build.mjs' || path === 'scripts/engine.mjs';
+    /\/src\/main\.ts$|\/main\.ts$|^apps\/[^/]+\/bin\/|\/bench\/|^bench\/|^scripts\/build\/launcher\.mjs$|\.test\.ts$/.test(path) || scripts.includes(path) || runByHand(path) || path === 'scripts/build.mjs' || path === 'scripts/engine.mjs';
   const reached = new Set<string>();
   const queue = [...doors.values(), ...sources.map(({path}) => path).filter(isProgram)];
   for (let path = queue.pop(); path !== undefined; path = queue.pop()) {

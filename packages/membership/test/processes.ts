@@ -1,7 +1,7 @@
 /** Children that talk in lines of JSON, ended by pid whatever happens. */
 import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
 import {createInterface} from 'node:readline';
 import {waitFor} from '@hivemind/testkit';
 import {z} from 'zod';
@@ -60,7 +60,7 @@ export async function killAll(): Promise<void> {
 
 /** Members in a process of their own, listening. */
 export async function memberProcess(options: {name: string; bind: Address; join?: readonly Address[]; key?: string; count?: number; suspicionMultiplier?: number}): Promise<{child: Child; address: Address}> {
-  const child = new Child(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'member-process.ts'), JSON.stringify(options)]);
+  const child = new Child(process.execPath, ['--disable-warning=ExperimentalWarning', fileURLToPath(new URL('./member-process.ts', import.meta.url)), JSON.stringify(options)]);
   const {address} = z.object({address: z.object({host: z.string(), port: z.number()})}).parse(await child.line(`${options.name} to listen`, (line) => 'address' in line, 60_000));
   return {child, address};
 }
