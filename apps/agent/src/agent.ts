@@ -14,6 +14,8 @@ import type {NodeReport} from '@hivemind/contracts';
 import type {Runtime} from '@hivemind/runtime';
 import {createStorage} from '@hivemind/storage/node';
 import type {Logger} from 'pino';
+import {endSidecar} from './sidecar/end.ts';
+import type {RingOptions} from './sidecar/index.ts';
 import {version} from './version.ts';
 
 export interface AgentOptions {
@@ -29,6 +31,8 @@ export interface AgentOptions {
   readonly runtime?: 'docker' | Runtime;
   /** As DOCKER_HOST; the engine's default when absent. */
   readonly dockerHost?: string;
+  /** Absent: this machine is in no ring, and has no sidecar. */
+  readonly ring?: RingOptions;
   /** The cluster's id where it is known; else the last one known, else what the control plane says. */
   readonly cluster?: string;
   readonly clock?: Clock;
@@ -60,6 +64,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   await registration.start();
   const cluster = await knownCluster(options, dataDir, registration);
+  const beside = await sidecarBeside({...options, dataDir}, {name, cluster, clock, logger, registration});
   const owned = typeof options.runtime !== 'object';
   const runtime = typeof options.runtime === 'object' ? options.runtime : await createDockerRuntime({host: options.dockerHost, cluster, node: name, logger, now: () => clock.now()});
 
@@ -91,10 +96,30 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     async stop() {
       await Promise.all([served.stop(), storage.stop()]);
       await worker.stop();
+      await beside?.stop();
       await registration.stop();
       if (owned) await runtime.close();
     },
   };
+}
+
+/** As the runtime has it where no other is named. */
+const DEFAULT_ENGINE = '/var/run/docker.sock';
+
+/** Loaded only where there is a ring. A machine that is in none any more keeps no sidecar of one. */
+async function sidecarBeside({bus, dataDir, ring, address, runtime, dockerHost = DEFAULT_ENGINE}: AgentOptions, {name, cluster, clock, logger, registration}: {readonly name: string; readonly cluster: string; readonly clock: Clock; readonly logger: Logger; readonly registration: Registration}): Promise<{stop(): Promise<void>} | undefined> {
+  if (ring === undefined) {
+    await endSidecar(dataDir);
+    return undefined;
+  }
+  try {
+    const {startBeside} = await import('./sidecar/index.ts');
+    const {address: reached} = await machineFacts({dataDir, ...(address === undefined ? {} : {address})});
+    return await startBeside({bus, name, cluster, address: reached, dataDir, ring, engine: typeof runtime === 'object' ? undefined : dockerHost, session: registration, clock, logger});
+  } catch (err) {
+    logger.error({err}, 'the sidecar cannot be seen to: this machine is in no ring, and its agent alone guards what must never run twice');
+    return undefined;
+  }
 }
 
 /** The id decides which of the engine's containers are ours: without it the agent waits for the control plane. */

@@ -1,18 +1,22 @@
 /** An agent on a machine of its own: it joins once, and is the same node ever after, also while the control plane is away. */
 import {connectNatsBus} from '@hivemind/bus';
+import {isError} from '@hivemind/contracts';
 import {type AgentOptions, type Agent, startAgent} from './agent.ts';
+import {endSidecar} from './sidecar/end.ts';
 import {defaultNodeName, openMembership} from '@hivemind/node/node';
 import {nodeInbox} from '@hivemind/trust/node';
 
-export interface JoinedAgentOptions extends Omit<AgentOptions, 'bus' | 'cluster'> {
+export interface JoinedAgentOptions extends Omit<AgentOptions, 'bus' | 'cluster' | 'ring'> {
   /** `https://HOST:PORT` of a gateway; needed with `token` at the first start. */
   readonly gateway?: string;
   /** What `hivemind node join-token` printed. */
   readonly token?: string;
+  /** Of the ring, UDP and TCP; default 7946. */
+  readonly gossipPort?: number;
 }
 
 /** @throws what `openMembership` throws */
-export async function startJoinedAgent({gateway, token, ...options}: JoinedAgentOptions): Promise<Agent> {
+export async function startJoinedAgent({gateway, token, gossipPort, ...options}: JoinedAgentOptions): Promise<Agent> {
   const {dataDir, logger, clock, name} = options;
   const credentials = await openMembership({
     dataDir, logger,
@@ -20,8 +24,8 @@ export async function startJoinedAgent({gateway, token, ...options}: JoinedAgent
     ...(gateway === undefined ? {} : {gateway}),
     ...(token === undefined ? {} : {token}),
     ...(clock ? {clock} : {}),
-  });
-  const {name: node, membership: {cluster, labels, busUrls, ca}} = credentials.identity;
+  }).catch((error: unknown) => leftBehind(error, dataDir));
+  const {name: node, membership: {cluster, labels, busUrls, ca, gossipKey, gossipSeeds: seeds}} = credentials.identity;
   const bus = await connectNatsBus({
     servers: busUrls, name: `node ${node}`, credentials, logger,
     inboxPrefix: nodeInbox(node),
@@ -34,10 +38,17 @@ export async function startJoinedAgent({gateway, token, ...options}: JoinedAgent
     await bus.close();
   };
   try {
-    const agent = await startAgent({...options, bus, cluster, name: node, labels: {...labels, ...options.labels}});
+    const ring = {gossipKey, seeds, ...(gossipPort === undefined ? {} : {port: gossipPort})};
+    const agent = await startAgent({...options, bus, ring, cluster, name: node, labels: {...labels, ...options.labels}});
     return {name: agent.name, stop: () => agent.stop().finally(end)};
   } catch (error) {
     await end();
     throw error;
   }
+}
+
+/** A machine that was removed is in no ring either. */
+async function leftBehind(error: unknown, dataDir: string): Promise<never> {
+  if (isError(error, 'node-removed')) await endSidecar(dataDir);
+  throw error;
 }

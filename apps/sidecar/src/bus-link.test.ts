@@ -1,6 +1,6 @@
 import {type Bus, createEmbeddedBus, emit, listen} from '@hivemind/bus';
 import {lossy} from '@hivemind/bus/testing';
-import {leaderChanged, type MembershipReport, membershipReport, reportWhole} from '@hivemind/contracts';
+import {leaderChanged, meetMembers, type MembershipReport, membershipReport, reportWhole} from '@hivemind/contracts';
 import {FakeClock} from '@hivemind/controller/testing';
 import type {MemberInfo} from '@hivemind/membership/model';
 import {waitFor} from '@hivemind/testkit';
@@ -34,14 +34,15 @@ describe('a sidecar on the bus', () => {
   let ring: MemberInfo[];
   let listener: MemberListener | undefined;
   let leaders: string[];
+  let met: string[];
   let stop: () => Promise<void>;
   let reports: MembershipReport[];
 
   const start = async (on: Bus) => {
     clock = new FakeClock();
-    [ring, leaders, reports] = [[info('a')], [], []];
+    [ring, leaders, reports, met] = [[info('a')], [], [], []];
     await listen(bus, membershipReport, {}, (report) => void reports.push(report));
-    const member = {name: 'a', ask: (async () => ring) as never, listen: (given: MemberListener) => ((listener = given), given.whole(ring), () => undefined)};
+    const member = {name: 'a', members: async () => ring, listen: (given: MemberListener) => ((listener = given), given.whole(ring), () => undefined), meet: async (addresses: readonly string[]) => met.push(...addresses)};
     const link = await linkToBus({bus: on, member, leader: {heardOnBus: ({name}) => void leaders.push(name)}, boot: 'b1', setTimer: (callback, ms) => clock.setTimer(callback, ms), logger: quiet});
     stop = () => link.stop();
   };
@@ -64,16 +65,18 @@ describe('a sidecar on the bus', () => {
     expect(reports.map(({seq, full, members}) => [seq, full, members.map(({name}) => name)])).toEqual([[1, true, ['a']], [2, false, ['b', 'c']], [3, false, []]]);
   });
 
-  it('reports the whole when it is asked, and passes on who leads', async () => {
+  it('reports the whole when it is asked, passes on who leads, and joins whom it is told of', async () => {
     await start((bus = createEmbeddedBus()));
     await clock.advance(50);
     await emit(bus, reportWhole, {node: 'a'}, {});
     await emit(bus, reportWhole, {node: 'another'}, {});
+    await emit(bus, meetMembers, {node: 'a'}, {addresses: ['10.0.0.2:7946']});
     await emit(bus, leaderChanged, {}, {name: 'm1', since: '', revision: {epoch: 'e', n: 1}, renewal: 0, leaseMs: 1});
     await clock.advance(0);
     await clock.advance(50);
     expect(reports.map(({seq, full}) => [seq, full])).toEqual([[1, true], [2, true]]);
     expect(leaders).toEqual(['m1']);
+    expect(met).toEqual(['10.0.0.2:7946']);
   });
 
   it('reports the whole once a report could not be sent', async () => {

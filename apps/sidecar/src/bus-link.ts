@@ -1,13 +1,13 @@
 /**
- * The sidecar on the bus: it tells each change, reports how it sees the ring, and hears who leads. Without the bus everything
+ * The machine's member of the ring on the bus, by its agent or, where the sidecar is told of a bus, by itself: it tells each change, reports how it sees the ring, and hears who leads. Without the bus everything
  * else goes on; when it is back the whole is reported.
  */
 import {type Bus, emit, listen, type Subscription} from '@hivemind/bus';
-import {leaderChanged, membershipChanged, membershipReport, REPORT_MEMBERS, reportWhole} from '@hivemind/contracts';
+import {leaderChanged, meetMembers, membershipChanged, membershipReport, REPORT_MEMBERS, reportWhole} from '@hivemind/contracts';
 import type {MemberInfo} from '@hivemind/membership/model';
 import type {Logger} from 'pino';
 import type {LeaderWatch} from './leader-watch.ts';
-import type {RemoteMember} from './membership/remote-member.ts';
+import type {MemberListener} from './membership/remote-member.ts';
 import {reportsOf, sightingOf, type Told} from './report.ts';
 
 /** Changes of so long (ms) are told in one report: a death is known to many at once. */
@@ -15,11 +15,21 @@ const GATHER_MS = 50;
 /** A report is due so often (ms), changes or not. */
 const REPORT_EVERY_MS = 10_000;
 
+/** The machine's member of the ring, in this process or behind the sidecar's socket. */
+export interface LinkedMember {
+  readonly name: string;
+  members(): Promise<readonly MemberInfo[]>;
+  /** First the whole, then each change. Answers how to stop. */
+  listen(listener: MemberListener): () => void;
+  /** Joins those, `host:port` each. What it rejects with is of no consequence: it is told again. */
+  meet(addresses: readonly string[]): Promise<unknown>;
+}
+
 export interface BusLinkOptions {
   readonly bus: Bus;
-  readonly member: Pick<RemoteMember, 'name' | 'ask' | 'listen'>;
+  readonly member: LinkedMember;
   readonly leader: Pick<LeaderWatch, 'heardOnBus'>;
-  /** Unique to this start. */
+  /** Unique to this link: its reports are counted from 1. */
   readonly boot: string;
   readonly setTimer: (callback: () => void, ms: number) => () => void;
   readonly logger: Pick<Logger, 'debug' | 'warn'>;
@@ -55,6 +65,7 @@ class BusLink {
     this.#subscriptions.push(
       await listen(bus, leaderChanged, {}, (message) => leader.heardOnBus(message)),
       await listen(bus, reportWhole, this.#node, () => this.#whole()),
+      await listen(bus, meetMembers, this.#node, ({addresses}) => void member.meet(addresses).catch((err: unknown) => this.#options.logger.debug({err, addresses}, 'the ring could not be joined there'))),
     );
     this.#stops.push(
       bus.onStatus((status) => {
@@ -123,7 +134,7 @@ class BusLink {
     // A wish for the whole that comes meanwhile is not undone by this report.
     this.#told = before ?? new Map();
     const marker = this.#told;
-    const {messages, told} = reportsOf(before, await member.ask('members'), this.#seq + 1, REPORT_MEMBERS);
+    const {messages, told} = reportsOf(before, await member.members(), this.#seq + 1, REPORT_MEMBERS);
     for (const message of messages) {
       this.#seq = message.seq;
       await emit(bus, membershipReport, this.#node, {boot, ...message, members: [...message.members], gone: [...message.gone]});

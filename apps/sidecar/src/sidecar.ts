@@ -11,7 +11,8 @@ import {isError} from '@hivemind/contracts/define-errors';
 import type {Address} from '@hivemind/membership/model';
 import type {Logger} from 'pino';
 import {type BusConnection, seekBus} from './bus-connection.ts';
-import type {HostPort} from './address.ts';
+import {type HostPort, parseAddress} from './address.ts';
+import type {LinkedMember} from './bus-link.ts';
 import {sidecarErrors} from './errors.ts';
 import {boottime} from './fence/boottime.ts';
 import {connectEngine} from './fence/engine.ts';
@@ -131,11 +132,20 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
   undo.push(joinByName({names: (options.join ?? []).filter(({host}) => isIP(host) === 0), member, setTimer, logger}));
   parts.metrics = await startMetrics(options, member, parts, undo);
   if (options.connectBus) {
-    const bus = (parts.bus = seekBus({connect: options.connectBus, setTimer, logger, onBus: async (connected) => (await import('./bus-link.ts')).linkToBus({bus: connected, member, leader, boot: randomUUID(), setTimer, logger})}));
+    const bus = (parts.bus = seekBus({connect: options.connectBus, setTimer, logger, onBus: async (connected) => (await import('./bus-link.ts')).linkToBus({bus: connected, member: linked(member), leader, boot: randomUUID(), setTimer, logger})}));
     undo.push(() => bus.stop());
   }
   logger.info({name, address: addressText(address), socket: socket.path, metrics: parts.metrics}, 'the sidecar is up');
   return {address, socket: socket.path, metrics: parts.metrics, left: left.promise};
+}
+
+function linked(member: RemoteMember): LinkedMember {
+  return {
+    name: member.name,
+    members: () => member.ask('members'),
+    listen: (listener) => member.listen(listener),
+    meet: (addresses) => member.ask('join', addresses.flatMap((address) => parseAddress(address) ?? [])),
+  };
 }
 
 function settingsOf({name, bind, advertise, join: seeds = [], zone, tags, agentVersion, api, dataDir}: SidecarOptions, keys: readonly Uint8Array[]) {

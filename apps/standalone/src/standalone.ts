@@ -5,6 +5,7 @@
 import {chmod, mkdir} from 'node:fs/promises';
 import {resolve} from 'node:path';
 import type * as AgentModule from '@hivemind/agent';
+import type {RingOptions} from '@hivemind/agent';
 import {createGateway, DEFAULT_LISTEN, transportFor, type TlsMode} from '@hivemind/gateway';
 import type {Runtime} from '@hivemind/runtime';
 import {isWildcard, parseListen, type ListenAddress, type ManagerContext, type TlsOptions} from '@hivemind/service';
@@ -31,6 +32,8 @@ export interface StandaloneOptions {
   readonly advertise?: string | undefined;
   /** Of that nats-server; default 4222. */
   readonly busPort?: number | undefined;
+  /** Of this machine's sidecar, which it has where it takes further machines; default 7946. */
+  readonly gossipPort?: number | undefined;
   /** Store and bus that other processes use as well, in place of its own: see `SharedOptions` of the service host. */
   readonly shared?: {readonly bus: string; readonly store: string; readonly allowWeakPersistence?: boolean};
   readonly logger: Logger;
@@ -116,16 +119,26 @@ async function earlierLives({noAgent, runtime = 'auto', dockerHost}: StandaloneO
  * Starts the agent without waiting for its engine: whether the machine can run containers is the node's to say. Answers how
  * to stop it.
  */
-async function agentBesides(module: Promise<typeof AgentModule>, options: StandaloneOptions, {bus, cluster, logger}: ManagerContext): Promise<() => Promise<void>> {
+async function agentBesides(module: Promise<typeof AgentModule>, options: StandaloneOptions, context: ManagerContext): Promise<() => Promise<void>> {
   const {runtime = 'auto', dockerHost, nodeName, dataDir, advertise = '127.0.0.1'} = options;
-  const {startAgent} = await module;
+  const {bus, cluster, logger} = context;
+  const [{startAgent}, ring] = await Promise.all([module, ringOf(options, context)]);
   const starting = startAgent({
     bus, cluster, dataDir, logger,
     runtime: runtime === 'auto' ? 'docker' : runtime,
     address: advertise,
+    ...(ring === undefined ? {} : {ring}),
     ...(dockerHost === undefined ? {} : {dockerHost}),
     ...(nodeName === undefined ? {} : {name: nodeName}),
   });
   starting.catch((err: unknown) => logger.error({err}, 'the agent could not be started'));
   return async () => (await starting).stop();
+}
+
+/** The ring of the machines that are to come: as any of them is told when it joins. */
+async function ringOf({advertise, gossipPort}: StandaloneOptions, {store, cluster, clusterKey, now}: ManagerContext): Promise<RingOptions | undefined> {
+  if (advertise === undefined || clusterKey === undefined) return undefined;
+  const {openClusterTrust} = await import('@hivemind/trust');
+  const {gossipKey} = await openClusterTrust({store, clusterKey: await clusterKey(), cluster, now: now()});
+  return {gossipKey, seeds: [], ...(gossipPort === undefined ? {} : {port: gossipPort})};
 }

@@ -4,7 +4,7 @@ import {DnsLabel} from '@hivemind/contracts';
 import type {Command} from 'commander';
 import {z} from 'zod';
 import {openLog, signalled} from '../foreground.ts';
-import {type Host, leaf, noArgs} from './define.ts';
+import {type Host, leaf, noArgs, wholeNumber} from './define.ts';
 
 export function register(parent: Command, host: Host): void {
   leaf(parent, host, {
@@ -15,6 +15,7 @@ export function register(parent: Command, host: Host): void {
       ['--join <url>', 'where a gateway of the cluster is (default: HIVEMIND_JOIN); the token is given with --token, or in HIVEMIND_JOIN_TOKEN'],
       ['--name <name>', 'of the node (default: the machine\'s host name)'],
       ['--advertise <ip>', 'where its published ports are reached (default: its first address)'],
+      ['--gossip-port <port>', 'where its sidecar speaks with those of other machines, UDP and TCP (default: 7946)'],
       ['--runtime <name>', 'auto or docker (default: auto)'],
       ['--docker-host <url>', 'the engine, as in unix:///var/run/docker.sock (default: DOCKER_HOST, else that)'],
     ],
@@ -23,6 +24,7 @@ export function register(parent: Command, host: Host): void {
       join: z.string().optional(),
       name: DnsLabel.optional(),
       advertise: z.string().refine((text) => isIP(text) !== 0, 'is not an IP address').optional(),
+      gossipPort: wholeNumber.refine((port) => port > 0 && port < 65_536, 'is not a port').optional(),
       runtime: z.enum(['auto', 'docker'], 'is not a runtime of this release; use auto or docker').default('auto'),
       dockerHost: z.string().optional(),
     }),
@@ -41,6 +43,7 @@ export function register(parent: Command, host: Host): void {
           ...(token === undefined ? {} : {token}),
           ...(options.name === undefined ? {} : {name: options.name}),
           ...(options.advertise === undefined ? {} : {address: options.advertise}),
+          ...(options.gossipPort === undefined ? {} : {gossipPort: options.gossipPort}),
           ...(dockerHost === undefined ? {} : {dockerHost}),
         });
         out.write(`This machine is node ${agent.name}\n`);

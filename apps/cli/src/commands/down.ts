@@ -27,6 +27,8 @@ export function register(parent: Command, host: Host): void {
       // A server of another data dir is none of ours.
       if (running !== undefined && (cluster === undefined || cluster === running.cluster)) return downThroughServer(session, running.adoption.held, timeout);
       const {downThroughEngine} = await import('../offline/down.ts');
+      const {endSidecar} = await import('@hivemind/agent');
+      await endSidecar(session.dataDir);
       return downThroughEngine(session, {cluster, dockerHost: dockerHost ?? (session.terminal.env.DOCKER_HOST || undefined)});
     },
   });

@@ -22,6 +22,7 @@ export function register(parent: Command, host: Host): void {
       ['--no-agent', 'run no containers on this machine'],
       ['--advertise <ip>', 'take further machines: the address of this one, where a nats-server is started for them'],
       ['--bus-port <port>', 'of that nats-server (default: 4222)'],
+      ['--gossip-port <port>', 'with --advertise: where this machine\'s sidecar speaks with others (default: 7946)'],
       ['--bus <url>', 'NATS that runs already, as in nats://10.0.0.5:4222; with --store'],
       ['--store <url>', 'Redis, as in redis://10.0.0.5:6379; with --bus'],
       ['--allow-weak-persistence', 'take a Redis that may lose what it acknowledged'],
@@ -36,6 +37,7 @@ export function register(parent: Command, host: Host): void {
       tls: z.enum(['auto', 'off'], 'is neither auto nor off').default('auto'),
       advertise: z.string().refine((text) => isIP(text) !== 0, 'is not an IP address').optional(),
       busPort: wholeNumber.optional(),
+      gossipPort: wholeNumber.refine((port) => port > 0 && port < 65_536, 'is not a port').optional(),
       bus: z.string().optional(),
       store: z.string().optional(),
       allowWeakPersistence: z.boolean().optional(),
@@ -57,6 +59,7 @@ export function register(parent: Command, host: Host): void {
           tls: options.tls,
           advertise: options.advertise,
           busPort: options.busPort,
+          gossipPort: options.gossipPort,
           ...(options.bus === undefined || options.store === undefined ? {} : {shared: {bus: options.bus, store: options.store, allowWeakPersistence: options.allowWeakPersistence === true}}),
         });
         greet(terminal, standalone.url, dataDir, logFile);
