@@ -98,9 +98,14 @@ export class Member {
     this.machine.heal();
   }
 
-  /** The machine's sidecars: processes on it that are told `membership`. They outlive the agent that started them. */
+  /** The machine's sidecars: they outlive the agent that started them. */
   sidecarPids(): readonly number[] {
-    return this.machine.pids().filter((pid) => commandLine(pid).includes('membership'));
+    return this.pidsOf((words) => words.some((word) => word === 'membership' || word.endsWith('sidecar/src/main.ts')));
+  }
+
+  /** Processes on the machine, by their command line. */
+  pidsOf(matches: (words: readonly string[]) => boolean): readonly number[] {
+    return this.machine.pids().filter((pid) => matches(commandLine(pid)));
   }
 
   /** Those of the cluster, whatever their state. */

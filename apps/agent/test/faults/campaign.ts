@@ -11,7 +11,7 @@ import {type Deed, type Diary, lostVolumes, overlaps, readLives, unexplainedEnds
 import {inflict} from './inflict.ts';
 import {acknowledged, emptyWorld, LOG_DIR, nameOf, nextOperation, type World} from './model.ts';
 import {seeded} from './random.ts';
-import {faultText, scheduleFaults, type ScheduledFault, type Setting} from './schedule.ts';
+import {faultText, scheduleFaults, type ScheduledFault, type Setting, targetOf} from './schedule.ts';
 import {discrepancies, type Found} from './verdict.ts';
 
 export interface CampaignOptions {
@@ -35,6 +35,8 @@ export interface Outcome {
 /** Between two changes, ms. */
 const CHANGE_GAP_MS = [200, 2_500] as const;
 const CONVERGE_MS = 90_000;
+/** A change that is not taken for so long (ms) never will be. */
+const LATE_MS = 180_000;
 const DISK_MB = 16;
 
 export async function runCampaign({seed, durationMs, services, tell = () => undefined}: CampaignOptions): Promise<Outcome> {
@@ -76,7 +78,8 @@ class Campaign {
     const peace = new AbortController();
     const changing = this.#change(peace.signal);
     const began = performance.now();
-    await Promise.all([pause(durationMs), ...faults.map((scheduled) => this.#fault(scheduled, began))]);
+    await this.#inflict(faults, began);
+    await pause(Math.max(0, began + durationMs - performance.now()));
     const from = performance.now();
     await this.#cluster.mend();
     peace.abort();
@@ -89,8 +92,25 @@ class Campaign {
     return {violations: [...this.#violations, ...overlaps(singles), ...lostVolumes(diaries), ...ends], faults, changes: this.#changes, convergedMs};
   }
 
-  async #fault(scheduled: ScheduledFault, began: number): Promise<void> {
-    await pause(Math.max(0, began + scheduled.atMs - performance.now()));
+  /** Where one cannot be done, the others are given up. */
+  async #inflict(faults: readonly ScheduledFault[], began: number): Promise<void> {
+    const failed = new AbortController();
+    /** What a target is through with before its next fault: undoing one takes time, too. */
+    const busy = new Map<string, Promise<void>>();
+    const done = faults.map(async (scheduled) => {
+      await pause(Math.max(0, began + scheduled.atMs - performance.now()), undefined, {signal: failed.signal});
+      const target = targetOf(scheduled.fault);
+      const turn = (busy.get(target) ?? Promise.resolve()).then(() => this.#fault(scheduled));
+      busy.set(target, turn);
+      await turn;
+    });
+    await Promise.all(done.map((each) => each.catch((error: unknown) => {
+      failed.abort(error);
+      throw error;
+    })));
+  }
+
+  async #fault(scheduled: ScheduledFault): Promise<void> {
     this.#tell(faultText(scheduled));
     const from = uptime();
     const undo = await inflict(this.#cluster, scheduled.fault);
@@ -106,7 +126,7 @@ class Campaign {
       const operation = nextOperation(this.#world, random);
       const name = nameOf(operation);
       const from = uptime();
-      const late = AbortSignal.any([AbortSignal.timeout(2 * CONVERGE_MS)]);
+      const late = AbortSignal.timeout(LATE_MS);
       await this.#client.settle(operation, this.#world.apps.get(name), late);
       this.#world = acknowledged(this.#world, operation);
       this.#deeds.push({from, to: uptime(), app: name});

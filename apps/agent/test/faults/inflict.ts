@@ -49,6 +49,8 @@ async function befall(cluster: TestCluster, fault: MachineFault): Promise<() => 
       return () => member.powerOn();
     case 'restart-engine':
       await machine.engine.kill();
+      // Its containerd with it: the next engine would wait in vain for one that is left over and stuck. Shims live on.
+      for (const pid of member.pidsOf((words) => /(^|\/)containerd$/.test(words[0] ?? ''))) kill(pid);
       return () => machine.engine.start();
     case 'cut-off':
       member.cutOff(fault.from, fault.direction);

@@ -26,7 +26,13 @@ if (!Number.isInteger(seed) || !(minutes > 0)) {
 }
 const runs: readonly Regression[] = values.regressions ? regressions : [{seed, minutes, services: values.together ? 'together' : 'apart', found: ''}];
 let failed = 0;
-for (const run of runs) if (!(await passes(run))) failed += 1;
+for (const run of runs) {
+  const passed = await passes(run).catch((error: unknown) => {
+    say(`FAILED: seed ${run.seed} was not seen through: ${error instanceof Error ? error.stack : String(error)}`);
+    return false;
+  });
+  if (!passed) failed += 1;
+}
 process.exitCode = failed === 0 ? 0 : 1;
 
 async function passes({seed, minutes, services, found}: Regression): Promise<boolean> {
