@@ -47,7 +47,7 @@ export async function startBeside(options: BesideOptions): Promise<{stop(): Prom
     async stop() {
       stopTelling();
       await keeper.stop();
-      await link.then(({stop}) => stop(), () => undefined);
+      await link.then((linked) => linked.stop(), () => undefined);
       client[Symbol.dispose]();
     },
   };

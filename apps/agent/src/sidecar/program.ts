@@ -1,9 +1,8 @@
 /** The sidecar as a process of its own, in a group of its own: neither the agent's end nor its signals reach it. */
 import {type ChildProcess, spawn} from 'node:child_process';
-import {existsSync} from 'node:fs';
 import {open, rename, stat} from 'node:fs/promises';
-import {dirname, join} from 'node:path';
-import {fileURLToPath} from 'node:url';
+import {join} from 'node:path';
+import {leanEnvironment, sidecarNodeFlags, sidecarProgram} from '@hivemind/sidecar/program';
 import {type SidecarSettings, wordsOf} from './settings.ts';
 
 /** Bytes of its log after which it is begun anew, the old one beside it. */
@@ -21,19 +20,9 @@ export async function launchSidecar(settings: SidecarSettings): Promise<StartedP
   const {size} = await stat(path).catch(() => ({size: 0}));
   if (size > LOG_BYTES) await rename(path, `${path}.1`);
   await using log = await open(path, 'a', 0o600);
-  const child = spawn(process.execPath, [...programOf(), ...wordsOf(settings)], {detached: true, stdio: ['ignore', log.fd, log.fd], cwd: '/'});
+  const child = spawn(process.execPath, [...sidecarNodeFlags, sidecarProgram(process.argv[1] ?? ''), ...wordsOf(settings)], {detached: true, stdio: ['ignore', log.fd, log.fd], cwd: '/', env: leanEnvironment(process.env, settings.dataDir)});
   child.unref();
   return {pid: child.pid ?? 0, ended: endOf(child)};
-}
-
-/** The lean program where a release has it, or the command that is run now; from source its entry. */
-function programOf(): readonly string[] {
-  const source = fileURLToPath(new URL('../../../sidecar/src/main.ts', import.meta.url));
-  if (import.meta.url.endsWith('/sidecar/program.ts') && existsSync(source)) return [source];
-  const command = process.argv[1] ?? '';
-  const own = dirname(command);
-  const lean = [own, dirname(own)].map((dir) => join(dir, 'sidecar.js')).find(existsSync);
-  return [lean ?? command];
 }
 
 function endOf(child: ChildProcess): Promise<string> {

@@ -22,7 +22,7 @@ const deadlineMs = 40_000;
 
 async function described(dataDir: string): Promise<Description | undefined> {
   using client = connectSidecar(join(dataDir, 'sidecar.sock'));
-  return client.describe().catch(() => undefined);
+  return await client.describe().catch(() => undefined);
 }
 const sidecarOf = (dataDir: string, other = 0) => waitFor(async () => {
   const found = await described(dataDir);
