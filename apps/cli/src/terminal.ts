@@ -21,8 +21,10 @@ export interface Terminal {
   readonly home: string;
   /** ms since the epoch. */
   now(): number;
+  /** Another program takes this process over, under its pid; returns only where that fails. Tests have no process to give. */
+  become?(program: string, args: readonly string[], env: Readonly<Record<string, string>>): void;
 }
 
 export function processTerminal(): Terminal {
-  return {in: process.stdin, out: process.stdout, err: process.stderr, env: process.env, cwd: process.cwd(), home: homedir(), now: () => Date.now()};
+  return {in: process.stdin, out: process.stdout, err: process.stderr, env: process.env, cwd: process.cwd(), home: homedir(), now: () => Date.now(), become: (program, args, env) => process.execve?.(program, args, env)};
 }

@@ -6,6 +6,7 @@ export const sidecarErrors = defineErrors({
   'socket-invalid': {status: 422, title: 'The socket cannot be made'},
   'key-file-invalid': {status: 422, title: 'The key file cannot be read'},
   'sidecar-absent': {status: 503, title: 'No sidecar answers', retryable: true},
+  'sidecar-missing': {status: 500, title: 'The sidecar\'s program is missing'},
   'tenant-down': {status: 503, title: 'This part of the sidecar is being started again', retryable: true},
 });
 

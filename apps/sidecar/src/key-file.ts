@@ -1,4 +1,5 @@
 /** Gossip keys as a file: base64, one a line, the first one sends. Blank lines and lines that begin with # are passed over. */
+import {readFile, stat} from 'node:fs/promises';
 import {sidecarErrors} from './errors.ts';
 
 const sizes = new Set([16, 24, 32]);
@@ -16,6 +17,20 @@ export function parseKeyFile(text: string): readonly Uint8Array[] {
   }
   if (keys.length === 0) throw sidecarErrors['key-file-invalid']('it holds no key: write one key a line, as `head -c 32 /dev/urandom | base64` makes it');
   return keys;
+}
+
+/**
+ * The keys of a file, and its permissions (as in 0o600).
+ *
+ * @throws `key-file-invalid` 422 that names the file
+ */
+export async function readKeyFile(path: string): Promise<{readonly keys: readonly Uint8Array[]; readonly mode: number}> {
+  try {
+    const [text, {mode}] = await Promise.all([readFile(path, 'utf8'), stat(path)]);
+    return {keys: parseKeyFile(text), mode: mode & 0o777};
+  } catch (cause) {
+    throw sidecarErrors['key-file-invalid'](`${path}: ${(cause as Error).message}`, {cause});
+  }
 }
 
 export function formatKeyFile(keys: readonly Uint8Array[]): string {

@@ -3,7 +3,6 @@
  * its own, membership of the ring the first. This thread serves the socket, the metrics and the bus for them.
  */
 import {randomUUID} from 'node:crypto';
-import {readFile, stat} from 'node:fs/promises';
 import {isIP} from 'node:net';
 import {join, resolve} from 'node:path';
 import type {Bus} from '@hivemind/bus';
@@ -13,13 +12,12 @@ import type {Logger} from 'pino';
 import {type BusConnection, seekBus} from './bus-connection.ts';
 import {type HostPort, parseAddress} from './address.ts';
 import type {LinkedMember} from './bus-link.ts';
-import {sidecarErrors} from './errors.ts';
 import {boottime} from './fence/boottime.ts';
 import {connectEngine} from './fence/engine.ts';
 import {Fence} from './fence/fence.ts';
 import type {Description, Statistics} from './grpc/messages.ts';
 import {serveSocket} from './grpc/server.ts';
-import {parseKeyFile} from './key-file.ts';
+import {readKeyFile} from './key-file.ts';
 import {createKeys} from './keys.ts';
 import {LeaderWatch} from './leader-watch.ts';
 import {joinByName} from './membership/join-by-name.ts';
@@ -170,13 +168,9 @@ function descriptionOf({name, bind, advertise, keyFile = ''}: SidecarOptions): D
 
 async function readKeys({keyFile, logger}: SidecarOptions): Promise<readonly Uint8Array[]> {
   if (keyFile === undefined) return [];
-  try {
-    const [text, {mode}] = await Promise.all([readFile(keyFile, 'utf8'), stat(keyFile)]);
-    if ((mode & 0o077) !== 0) logger.warn({keyFile, mode: (mode & 0o777).toString(8)}, 'others than its owner may read the key file: chmod 600 it');
-    return parseKeyFile(text);
-  } catch (cause) {
-    throw sidecarErrors['key-file-invalid'](`${keyFile}: ${(cause as Error).message}`, {cause});
-  }
+  const {keys, mode} = await readKeyFile(keyFile);
+  if ((mode & 0o077) !== 0) logger.warn({keyFile, mode: mode.toString(8)}, 'others than its owner may read the key file: chmod 600 it');
+  return keys;
 }
 
 async function startMetrics({metrics = {host: '127.0.0.1', port: 0}}: SidecarOptions, member: RemoteMember, parts: {tenants?: Tenants; bus?: BusConnection}, undo: Undo): Promise<string | undefined> {

@@ -1,10 +1,9 @@
 /** `hivemind membership`: the sidecar of this machine in the foreground, and tools that ask one through its socket. */
-import {existsSync} from 'node:fs';
-import {getCompileCacheDir} from 'node:module';
-import {dirname, join} from 'node:path';
 import type {Command} from 'commander';
 import {type FlagValues, readFlags, type SidecarFlag, sidecarFlags} from '@hivemind/sidecar/flags';
+import {readKeyFile} from '@hivemind/sidecar/key-file';
 import {z} from 'zod';
+import {cliErrors} from '../errors.ts';
 import type {Terminal} from '../terminal.ts';
 import {type Host, leaf, noArgs} from './define.ts';
 import {registerTools} from './membership/tools.ts';
@@ -22,10 +21,10 @@ export function register(parent: Command, host: Host): void {
     options: z.record(z.string(), z.union([z.string(), z.array(z.string())]).optional()),
     async run({terminal, dataDir}, _args, options) {
       const values: FlagValues = Object.fromEntries(flags.map(({name}) => [name, options[name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())]]));
-      readFlags(values, {dataDir, cwd: terminal.cwd});
-      becomeLean(values, dataDir, terminal);
-      const {runSidecar} = await import('@hivemind/sidecar');
-      await runSidecar({values, dataDir, cwd: terminal.cwd, level: terminal.env.HIVEMIND_LOG_LEVEL, print: (text) => void terminal.out.write(text)});
+      const {keyFile} = readFlags(values, {dataDir, cwd: terminal.cwd});
+      // Wrong usage is said before another program is started with it.
+      if (keyFile !== undefined) await readKeyFile(keyFile).catch((error: Error) => Promise.reject(cliErrors['wrong-usage'](`--key-file: ${error.message}`)));
+      await becomeSidecar(values, dataDir, terminal);
     },
   });
   const membership = parent.commands.find((command) => command.name() === 'membership');
@@ -33,16 +32,12 @@ export function register(parent: Command, host: Host): void {
 }
 
 /**
- * The sidecar is a program of its own, beside this one in a release and in a checkout. This process becomes it, under the same
- * pid: it lives as long as the machine, and has no use for the rest of the command. What was compiled is kept for the next
- * start, also for its threads, which in a checkout spares it the compiler; two heaps of malloc are enough for what little it does.
+ * The sidecar is a program of its own. This process becomes it, under the same pid: it lives as long as the machine, and has no
+ * use for the rest of the command.
  */
-function becomeLean(values: FlagValues, dataDir: string, {env}: Terminal): void {
-  const own = dirname(process.argv[1] ?? '');
-  const program = [join(own, 'sidecar.js'), join(dirname(own), 'sidecar.js'), join(own, '../../sidecar/src/main.ts')].find(existsSync);
-  if (program === undefined || process.execve === undefined) return;
+async function becomeSidecar(values: FlagValues, dataDir: string, {env, become}: Terminal): Promise<void> {
+  const {leanEnvironment, sidecarNodeFlags, sidecarProgram} = await import('@hivemind/sidecar/program');
   const words = Object.entries(values).flatMap(([name, value]) => [value ?? []].flat().map((one) => `--${name}=${String(one)}`));
-  const known = Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
-  const lean = {NODE_COMPILE_CACHE: getCompileCacheDir() ?? join(dataDir, 'compiled'), MALLOC_ARENA_MAX: '2'};
-  process.execve(process.execPath, [process.execPath, '--disable-warning=ExperimentalWarning', program, ...words, `--data-dir=${dataDir}`], {...lean, ...known});
+  become?.(process.execPath, [process.execPath, ...sidecarNodeFlags, sidecarProgram(process.argv[1] ?? ''), ...words, `--data-dir=${dataDir}`], leanEnvironment(env, dataDir));
+  throw cliErrors.failed('one program cannot become another here: start sidecar.js with these flags');
 }
