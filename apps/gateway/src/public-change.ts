@@ -23,10 +23,10 @@ type Home = z.infer<typeof Home>;
 
 /** Collections whose records are resources: key is `namespace/name`, or `name`. */
 const resources: Readonly<Record<string, string>> = {
-  namespaces: 'Namespace', apps: 'App', configs: 'Config', secrets: 'Secret', volumes: 'Volume', nodes: 'Node', events: 'Event',
+  namespaces: 'Namespace', apps: 'App', configs: 'Config', secrets: 'Secret', volumes: 'Volume', nodes: 'Node', events: 'Event', members: 'Member',
 };
 /** Collections that are part of another resource's status: a change there is an update of it. */
-const parts: Readonly<Record<string, string>> = {'node-status': 'Node', 'node-leases': 'Node'};
+const parts: Readonly<Record<string, string>> = {'node-status': 'Node', 'node-leases': 'Node', 'node-verdicts': 'Node'};
 /** Collections whose records are resources themselves and part of their app's status. */
 const partsOfApps: Readonly<Record<string, string>> = {containers: 'Container', rollouts: 'Deployment'};
 
