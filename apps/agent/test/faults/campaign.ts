@@ -3,6 +3,7 @@ import {mkdirSync, readdirSync, readFileSync, symlinkSync} from 'node:fs';
 import {basename, join} from 'node:path';
 import {setTimeout as pause} from 'node:timers/promises';
 import {App, Container, Node} from '@hivemind/contracts';
+import {waitFor} from '@hivemind/testkit';
 import {z} from 'zod';
 import {startCluster, type TestCluster} from '../cluster.ts';
 import type {Member} from '../member.ts';
@@ -44,9 +45,9 @@ export async function runCampaign({seed, durationMs, services, tell = () => unde
   const [first, ...rest] = cluster.members.map(({name}) => name);
   const [service, ...others] = cluster.control.programs.keys();
   if (first === undefined || service === undefined) throw new TypeError('a cluster has machines and services');
-  const sidecars = cluster.members.every((member) => member.sidecarPids().length > 0);
-  const setting: Setting = {nodes: [first, ...rest], services: [service, ...others], sidecars, smallDisks: true};
-  const campaign = new Campaign(cluster, seed, sidecars ? 'stop' : 'keep', tell);
+  await waitFor(() => cluster.members.every((member) => member.sidecarPids().length > 0), {what: 'each machine to have its sidecar'});
+  const setting: Setting = {nodes: [first, ...rest], services: [service, ...others], sidecars: true, smallDisks: true};
+  const campaign = new Campaign(cluster, seed, tell);
   return await campaign.run(scheduleFaults(seed, durationMs, setting), durationMs);
 }
 
@@ -64,14 +65,15 @@ class Campaign {
   readonly #tell: (line: string) => void;
   readonly #violations = new Set<string>();
   readonly #deeds: Deed[] = [];
+  readonly #zero = uptime();
   #world: World = emptyWorld;
   #changes = 0;
 
-  constructor(cluster: TestCluster, seed: number, onIsolation: 'stop' | 'keep', tell: (line: string) => void) {
+  constructor(cluster: TestCluster, seed: number, tell: (line: string) => void) {
     this.#cluster = cluster;
     this.#seed = seed;
     this.#tell = tell;
-    this.#client = new Client({api: cluster.api, image: cluster.image, onIsolation, onViolation: (what) => void this.#violations.add(what)});
+    this.#client = new Client({api: cluster.api, image: cluster.image, onViolation: (what) => void this.#violations.add(what)});
   }
 
   async run(faults: readonly ScheduledFault[], durationMs: number): Promise<Outcome> {
@@ -88,7 +90,8 @@ class Campaign {
     const convergedMs = Math.round(performance.now() - from);
     const diaries = this.#diaries();
     const singles = diaries.filter(({app}) => app.startsWith('single'));
-    const ends = unexplainedEnds(diaries, this.#deeds, uptime());
+    const fenced = new Set(singles.map(({app}) => app));
+    const ends = unexplainedEnds(diaries, this.#deeds, this.#now(), fenced);
     return {violations: [...this.#violations, ...overlaps(singles), ...lostVolumes(diaries), ...ends], faults, changes: this.#changes, convergedMs};
   }
 
@@ -112,11 +115,11 @@ class Campaign {
 
   async #fault(scheduled: ScheduledFault): Promise<void> {
     this.#tell(faultText(scheduled));
-    const from = uptime();
+    const from = this.#now();
     const undo = await inflict(this.#cluster, scheduled.fault);
     await pause(scheduled.forMs);
     await undo();
-    this.#deeds.push({from, to: uptime(), fault: scheduled.fault});
+    this.#deeds.push({from, to: this.#now(), fault: scheduled.fault});
   }
 
   /** One change after another; the one that is under way when peace comes is seen through. */
@@ -125,11 +128,11 @@ class Campaign {
     while (!peace.aborted) {
       const operation = nextOperation(this.#world, random);
       const name = nameOf(operation);
-      const from = uptime();
+      const from = this.#now();
       const late = AbortSignal.timeout(LATE_MS);
       await this.#client.settle(operation, this.#world.apps.get(name), late);
       this.#world = acknowledged(this.#world, operation);
-      this.#deeds.push({from, to: uptime(), app: name});
+      this.#deeds.push({from, to: this.#now(), app: name});
       this.#changes += 1;
       this.#tell(`          ${operation.kind} ${name}${operation.kind === 'delete' ? '' : ` (${operation.app.replicas} of version ${operation.app.version})`}`);
       await pause(random.between(...CHANGE_GAP_MS), undefined, {signal: peace}).catch(() => undefined);
@@ -160,12 +163,17 @@ class Campaign {
     };
   }
 
+  /** s since the run began. */
+  #now(): number {
+    return uptime() - this.#zero;
+  }
+
   #diaries(): readonly Diary[] {
     return this.#cluster.members.flatMap(({name, machine}) => {
       const dir = join(machine.dir, 'log');
       return readdirSync(dir).map((file): Diary => {
         const dot = file.lastIndexOf('.');
-        return {app: file.slice(0, dot), container: file.slice(dot + 1), node: name, lives: readLives(readFileSync(join(dir, file), 'utf8'))};
+        return {app: file.slice(0, dot), container: file.slice(dot + 1), node: name, lives: readLives(readFileSync(join(dir, file), 'utf8'), this.#zero)};
       });
     });
   }

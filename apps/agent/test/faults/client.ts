@@ -8,7 +8,6 @@ import {lostChanges} from './verdict.ts';
 export interface ClientOptions {
   readonly api: Api;
   readonly image: string;
-  readonly onIsolation: 'stop' | 'keep';
   /** Whatever should never have been answered. */
   readonly onViolation: (what: string) => void;
 }
@@ -51,9 +50,9 @@ export class Client {
   }
 
   async #create(app: WantedApp): Promise<boolean> {
-    const {image, onIsolation} = this.#options;
+    const {image} = this.#options;
     // A second one of the name can only be an earlier attempt of this.
-    return this.#said('POST', '/apps', [201, 409], {name: app.name, spec: specOf(app, image, onIsolation)});
+    return this.#said('POST', '/apps', [201, 409], {name: app.name, spec: specOf(app, image)});
   }
 
   async #delete(name: string): Promise<boolean> {

@@ -54,8 +54,14 @@ describe('an end', () => {
     expect(unexplainedEnds([diaryOf], [cause], NOW)).toHaveLength(count);
   });
 
+  it('of what stops itself may be due to those who should hear its machine', () => {
+    const away: Deed = {from: 12, to: 19, fault: {kind: 'restart-store'}};
+    expect(unexplainedEnds([stopped], [away], NOW, new Set(['a']))).toEqual([]);
+    expect(unexplainedEnds([stopped], [away], NOW)).toHaveLength(1);
+  });
+
   it('is told with its container', () => {
-    expect(unexplainedEnds([stopped], [], NOW)).toEqual(['a: x on m1 was stopped at 20.5 for no reason']);
-    expect(unexplainedEnds([crashed], [], NOW)).toEqual(['a: x on m1 was started again at 20 for no reason']);
+    expect(unexplainedEnds([stopped], [], NOW)).toEqual(['a: x on m1 was stopped at 20.5 s for no reason']);
+    expect(unexplainedEnds([crashed], [], NOW)).toEqual(['a: x on m1 was started again at 20 s for no reason']);
   });
 });

@@ -29,13 +29,16 @@ export type Deed =
   /** `to`: when it was acknowledged. */
   | {readonly from: number; readonly to: number; readonly app: string};
 
-/** Lines as the container's script writes them; one that was cut short by a crash says nothing. */
-export function readLives(text: string): readonly Life[] {
+/**
+ * Lines as the container's script writes them; one that was cut short by a crash says nothing.
+ * @param zero when the run began, by the same clock
+ */
+export function readLives(text: string, zero = 0): readonly Life[] {
   const lives: Life[] = [];
   for (const line of text.split('\n')) {
     const [, word, time, state] = /^(start|beat|stop) (\d+\.\d+) ?(none|empty|full)?$/.exec(line) ?? [];
     if (word === undefined) continue;
-    const at = Number(time);
+    const at = Math.round((Number(time) - zero) * 100) / 100;
     const last = lives.at(-1);
     if (word === 'start') lives.push({from: at, to: at, stopped: false, volume: state === 'empty' || state === 'full' ? state : 'none'});
     else if (last) lives[lives.length - 1] = {...last, to: at, stopped: word === 'stop'};
@@ -70,18 +73,23 @@ const ending: ReadonlySet<Fault['kind']> = new Set(['power-off', 'restart-engine
 /** After them, what a machine runs may be wanted elsewhere by now. */
 const hiding: ReadonlySet<Fault['kind']> = new Set([...ending, 'kill-agent', 'freeze-agent', 'cut-off', 'fill-disk']);
 
-/** Lives that ended for no reason. @param now what still beats by then runs */
-export function unexplainedEnds(diaries: readonly Diary[], deeds: readonly Deed[], now: number): readonly string[] {
+/**
+ * Lives that ended for no reason.
+ * @param now what still beats by then runs
+ * @param fenced apps whose containers stop themselves where nobody hears their machine: also when it is who should hear that is away
+ */
+export function unexplainedEnds(diaries: readonly Diary[], deeds: readonly Deed[], now: number, fenced: ReadonlySet<string> = new Set()): readonly string[] {
   return diaries.flatMap(({app, node, container, lives}) => lives.flatMap((life, index) => {
     const next = lives[index + 1];
     if (next === undefined && !life.stopped && life.to >= now - SLACK) return [];
-    const kinds = next === undefined || life.stopped ? hiding : ending;
+    const kinds = next === undefined || life.stopped || fenced.has(app) ? hiding : ending;
     const explained = deeds.some((deed) => {
       if ('app' in deed) return deed.app === app && next === undefined && deed.from <= life.to + SLACK && deed.to >= life.from - CHANGE_LAG;
       // What a machine hid may be put right any time later; what ended its processes did so then.
       const inTime = deed.from <= (next?.from ?? life.to) + SLACK && (kinds === hiding ? deed.to >= life.from - SLACK : deed.to >= life.to - SLACK);
-      return 'node' in deed.fault && deed.fault.node === node && kinds.has(deed.fault.kind) && inTime;
+      if (!('node' in deed.fault)) return fenced.has(app) && inTime;
+      return deed.fault.node === node && (kinds.has(deed.fault.kind) || fenced.has(app)) && inTime;
     });
-    return explained ? [] : [`${app}: ${container} on ${node} ${next ? 'was started again' : life.stopped ? 'was stopped' : 'ended'} at ${life.to} for no reason`];
+    return explained ? [] : [`${app}: ${container} on ${node} ${next ? 'was started again' : life.stopped ? 'was stopped' : 'ended'} at ${life.to} s for no reason`];
   }));
 }

@@ -27,7 +27,7 @@ describe('the stream of changes', () => {
   });
 
   it('asks for specs that are valid', () => {
-    for (const kind of ['plain', 'single', 'stateful'] as const) expect(AppSpec.safeParse(specOf({name: 'x', kind, replicas: 1, version: 1}, 'busybox', 'keep')).error).toBeUndefined();
+    for (const kind of ['plain', 'single', 'stateful'] as const) expect(AppSpec.safeParse(specOf({name: 'x', kind, replicas: 1, version: 1}, 'busybox')).error).toBeUndefined();
   });
 });
 

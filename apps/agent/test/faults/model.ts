@@ -81,8 +81,7 @@ if [ -d /data ]; then STATE=full; [ -e /data/seen ] || STATE=empty; : > /data/se
 note start $STATE
 while :; do note beat; sleep 0.5 & wait $!; done`;
 
-/** @param onIsolation what becomes of a single one that is cut off: `stop` needs somebody on its machine who stops it */
-export function specOf({name, kind, replicas, version}: WantedApp, image: string, onIsolation: 'stop' | 'keep'): AppSpecInput {
+export function specOf({name, kind, replicas, version}: WantedApp, image: string): AppSpecInput {
   return {
     image, replicas,
     pull: {policy: 'never'},
@@ -91,6 +90,6 @@ export function specOf({name, kind, replicas, version}: WantedApp, image: string
     volumes: [{host: LOG_DIR, mount: '/log'}, ...(kind === 'stateful' ? [{name: `data-${name}`, mount: '/data'}] : [])],
     stop: {signal: 'SIGTERM', grace: '2s', drain: '0s'},
     update: {healthyFor: '500ms', autoRollback: false},
-    ...(kind === 'single' ? {singleton: true, fencing: {lease: '5s', onIsolation}} : {}),
+    ...(kind === 'single' ? {singleton: true, fencing: {lease: '5s', onIsolation: 'stop'}} : {}),
   };
 }

@@ -3,7 +3,7 @@ import {type ChildProcess, spawn} from 'node:child_process';
 import {randomBytes, randomUUID} from 'node:crypto';
 import {once} from 'node:events';
 import {join, resolve} from 'node:path';
-import {type Bus, connectNatsBus, createEmbeddedBus, emit, serve} from '@hivemind/bus';
+import {type Bus, connectNatsBus, createEmbeddedBus, serve} from '@hivemind/bus';
 import {createFakeRuntime} from '@hivemind/container/testing';
 import {collections, ContainerRecord, engineLabels, subjects} from '@hivemind/contracts';
 import {createMembershipManager} from '@hivemind/membership/control';
@@ -29,11 +29,11 @@ const sidecarOf = (dataDir: string, other = 0) => waitFor(async () => {
   return found && found.pid !== other ? found : undefined;
 }, {what: 'a sidecar to answer', deadlineMs});
 
-/** Whatever of it still runs, frozen or not. */
-async function endSidecarOf(dataDir: string, pid: number | undefined): Promise<void> {
-  const last = (await Promise.race([described(dataDir), new Promise<undefined>((done) => setTimeout(done, 500, undefined))]))?.pid;
-  for (const one of new Set([pid, last])) {
+/** With its agent gone: the one that is known, which may be frozen, then one that was started meanwhile. */
+async function endSidecarOf(dataDir: string, known: number | undefined): Promise<void> {
+  for (const pid of [() => known, async () => (await described(dataDir))?.pid]) {
     try {
+      const one = await pid();
       if (one !== undefined) process.kill(one, 'SIGKILL');
     } catch {
       // It has ended.
