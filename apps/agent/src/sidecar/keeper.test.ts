@@ -1,12 +1,13 @@
+import {defineErrors} from '@hivemind/contracts';
 import {FakeClock} from '@hivemind/controller/testing';
 import type {Description} from '@hivemind/sidecar/client';
-import {sidecarErrors} from '@hivemind/sidecar';
 import {version} from '@hivemind/sidecar/version';
 import {keepSidecar} from './keeper.ts';
 import type {SidecarSettings} from './settings.ts';
 
 const settings: SidecarSettings = {name: 'n1', bind: '10.0.0.1:7946', advertise: '', keyFile: '/k', seeds: [], socket: '/s', dataDir: '/d'};
-const absent = (cause: string) => sidecarErrors['sidecar-absent']('none', {cause: new Error(cause)});
+const clientErrors = defineErrors({'sidecar-absent': {status: 503, title: 'No sidecar answers'}});
+const absent = (cause: string) => clientErrors['sidecar-absent']('none', {cause: new Error(cause)});
 
 describe('the keeper of a sidecar', () => {
   let clock: FakeClock;
