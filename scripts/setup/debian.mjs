@@ -9,6 +9,7 @@ const packages = {
   'docker.io': {anyOf: ['/usr/sbin/dockerd', '/usr/bin/dockerd', '/usr/local/bin/dockerd'], why: 'the container engine'},
   iptables: {anyOf: ['/usr/sbin/iptables', '/sbin/iptables'], why: 'container networks and published ports'},
   iproute2: {anyOf: ['/usr/sbin/ip', '/sbin/ip', '/bin/ip'], why: 'network devices'},
+  nftables: {anyOf: ['/usr/sbin/nft', '/sbin/nft'], why: 'cutting machines off in tests'},
   'busybox-static': {anyOf: ['/usr/share/doc/busybox-static'], why: 'an image that needs no registry'},
   'ca-certificates': {anyOf: ['/etc/ssl/certs/ca-certificates.crt'], why: 'pulling images'},
   'redis-server': {anyOf: ['/usr/bin/redis-server', '/usr/local/bin/redis-server'], why: 'tests of the Redis store'},
@@ -19,7 +20,7 @@ const packages = {
 };
 
 export const packagesToStart = ['docker.io', 'iptables', 'busybox-static', 'ca-certificates'];
-export const packagesToTest = [...packagesToStart, 'iproute2', 'redis-server', 'nats-server', 'docker-registry'];
+export const packagesToTest = [...packagesToStart, 'iproute2', 'nftables', 'redis-server', 'nats-server', 'docker-registry'];
 
 /** Installs those of `names` that are missing. `yes` answers the question beforehand. */
 export async function installDebianPackages(names, {yes = false} = {}) {
