@@ -1,7 +1,7 @@
 /** Docker runtimes for tests, each of a cluster of its own, that leave nothing on the engine. */
 import {randomBytes} from 'node:crypto';
 import {Readable} from 'node:stream';
-import {busyboxImage} from '@hivemind/testkit';
+import {busyboxImage, waitFor} from '@hivemind/testkit';
 import {engineLabels} from '@hivemind/contracts';
 import type {Runtime} from '@hivemind/runtime';
 import pino from 'pino';
@@ -30,7 +30,8 @@ export async function testCluster(docker: Docker, socketPath?: string): Promise<
 async function removeAll(docker: Docker, label: string): Promise<void> {
   const filters = {label: [label]};
   for (const {Id} of await docker.listContainers({all: true, filters})) await docker.getContainer(Id).remove({force: true, v: true});
-  await docker.pruneNetworks({filters});
+  // The engine does one at a time, for all its clients.
+  await waitFor(() => docker.pruneNetworks({filters}), {what: 'unused networks to be removed'});
   for (const {Name} of (await docker.listVolumes({filters})).Volumes) await docker.getVolume(Name).remove();
 }
 

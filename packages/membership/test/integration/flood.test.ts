@@ -28,7 +28,8 @@ const send = (member: Member, bytes: Uint8Array): Promise<void> =>
   });
 
 /** What must not change. */
-const view = (member: Member): unknown => member.members().map(({name, address, state, incarnation, metadata}) => ({name, address, state, incarnation, metadata}));
+/** By name: the order in which a member lists others means nothing. */
+const view = (member: Member): unknown => new Map(member.members().map(({name, address, state, incarnation, metadata}) => [name, {address, state, incarnation, metadata}]));
 
 const lies = (name: string, incarnation: number) =>
   [

@@ -1,9 +1,13 @@
 /** The cluster's engine networks, made when a container first needs one and remembered, so that a start asks for none. */
+import {setTimeout as pause} from 'node:timers/promises';
 import {engineLabels} from '@hivemind/contracts';
 import {runtimeErrors} from '@hivemind/runtime';
 import {z} from 'zod';
 import {asking, type Engine} from './engine.ts';
 import {isStatus} from './errors.ts';
+
+const PRUNE_TRIES = 50;
+const PRUNE_RETRY_MS = 200;
 
 const Existing = z.object({Labels: z.record(z.string(), z.string()).nullish()});
 const Pruned = z.object({NetworksDeleted: z.array(z.string()).nullish()});
@@ -55,10 +59,20 @@ export class Networks {
   /** Those that no running container uses. A container that starts later makes its network again. */
   async prune(): Promise<void> {
     this.#known.clear();
-    const answer = await asking(this.#engine, 'Removing unused networks', () =>
-      this.#engine.docker.pruneNetworks({filters: {label: [`${engineLabels.cluster}=${this.#cluster}`]}}),
-    );
+    const answer = await asking(this.#engine, 'Removing unused networks', () => this.#pruneOnce());
     for (const name of Pruned.parse(answer).NetworksDeleted ?? []) this.#known.delete(name);
+  }
+
+  /** The engine does one at a time, for all its clients. */
+  async #pruneOnce(): Promise<unknown> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#engine.docker.pruneNetworks({filters: {label: [`${engineLabels.cluster}=${this.#cluster}`]}});
+      } catch (error) {
+        if (!isStatus(error, 409) || attempt === PRUNE_TRIES) throw error;
+        await pause(PRUNE_RETRY_MS);
+      }
+    }
   }
 
   async #make(name: string): Promise<void> {
