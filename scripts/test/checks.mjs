@@ -13,7 +13,7 @@ export async function runChecks({full, unit, paths}) {
   const scratch = mkdtempSync(join(tmpdir(), 'hivemind-checks-'));
   const integration = ['--testPathPatterns', paths.length > 0 ? paths.map((path) => `${path}.*/test/integration/`).join('|') : '/test/integration/'];
   const beside = ['--testPathIgnorePatterns', '/node_modules/', '/dist/', '/test/integration/', ...(full ? [] : ['\\.full\\.test\\.ts$'])];
-  const deadlineMs = (full ? 60 : 8) * minutes;
+  const deadlineMs = (full ? 60 : 12) * minutes;
   const whole = paths.length === 0 && !unit;
 
   const jobs = [
