@@ -16,7 +16,7 @@ import {createStorage} from '@hivemind/storage/node';
 import type {Logger} from 'pino';
 import {endSidecar} from './sidecar/end.ts';
 import type {RingOptions} from './sidecar/index.ts';
-import {version} from './version.ts';
+import {version} from '@hivemind/contracts/version';
 
 export interface AgentOptions {
   readonly bus: Bus;

@@ -5,7 +5,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {Command, hivemind} from '../test/command.ts';
 import {buildProgram} from './program.ts';
-import {version} from './version.ts';
+import {version} from '@hivemind/contracts/version';
 
 describe('usage', () => {
   it.each([

@@ -8,7 +8,7 @@ import {exampleText, type Host} from './commands/define.ts';
 import {WRONG_USAGE} from './errors.ts';
 import {printError} from './output/error-text.ts';
 import type {Terminal} from './terminal.ts';
-import {version} from './version.ts';
+import {version} from '@hivemind/contracts/version';
 
 /** A module, and the commands that it registers. */
 interface Branch {

@@ -5,7 +5,7 @@ import {createCallerSigner, registerInstance, type ListenAddress, type ManagerCo
 import {catalogue, type ManagerEntry} from './catalogue.ts';
 import type {RunningService} from './manager-service.ts';
 import {advertised, gatewayCredentials, renewServer, urlOf} from './transport.ts';
-import {version} from './version.ts';
+import {version} from '@hivemind/contracts/version';
 
 export interface GatewayServiceOptions {
   readonly context: ManagerContext;

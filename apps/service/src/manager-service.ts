@@ -2,7 +2,7 @@
 import type {TLSSocket} from 'node:tls';
 import {answerFresh, createHttp, honourIdempotencyKeys, listenOn, registerInstance, requireCaller, serviceErrors, stopHttp, type CreateManager, type HttpServer, type ListenAddress, type Manager, type ManagerContext} from '@hivemind/service';
 import {advertised, needsTls, openCredentials, renewServer, urlOf} from './transport.ts';
-import {version} from './version.ts';
+import {version} from '@hivemind/contracts/version';
 
 export interface ManagerServiceOptions {
   readonly name: string;

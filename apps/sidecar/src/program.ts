@@ -28,7 +28,6 @@ export const sidecarNodeFlags: readonly string[] = ['--disable-warning=Experimen
  * The environment it is started with. What was compiled is kept for the next start, also for its threads, which in a checkout
  * spares it the compiler; two heaps of malloc are enough for what little it does. Together that is half of its memory.
  */
-export function leanEnvironment(env: Readonly<Record<string, string | undefined>>, dataDir: string): Record<string, string> {
-  const given = Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
-  return {NODE_COMPILE_CACHE: getCompileCacheDir() ?? join(dataDir, 'compiled'), MALLOC_ARENA_MAX: '2', ...given};
+export function leanEnvironment(env: Readonly<Record<string, string | undefined>>, dataDir: string): Readonly<Record<string, string | undefined>> {
+  return {NODE_COMPILE_CACHE: getCompileCacheDir() ?? join(dataDir, 'compiled'), MALLOC_ARENA_MAX: '2', ...env};
 }

@@ -26,7 +26,7 @@ import {membershipTenant} from './membership/tenant.ts';
 import {serveMetrics} from './metrics.ts';
 import {addressText} from './report.ts';
 import {keepTenants, type Tenants} from './tenants.ts';
-import {version} from './version.ts';
+import {version} from '@hivemind/contracts/version';
 
 export interface SidecarOptions {
   /** Of the machine, the only one in the ring. */

@@ -12,7 +12,7 @@ import {isWildcard, parseListen, type ListenAddress, type ManagerContext, type T
 import {loadManagers} from '@hivemind/service-host/catalogue';
 import type {Logger} from 'pino';
 import {openBase, type Undo} from './base.ts';
-import {version} from './version.ts';
+import {version} from '@hivemind/contracts/version';
 
 export interface StandaloneOptions {
   /** Everything it keeps; mode 0700. One process at a time (`store-locked` names the other). */

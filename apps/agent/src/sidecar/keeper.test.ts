@@ -1,7 +1,7 @@
 import {defineErrors} from '@hivemind/contracts';
 import {FakeClock} from '@hivemind/controller/testing';
 import type {Description} from '@hivemind/sidecar/client';
-import {version} from '@hivemind/sidecar/version';
+import {version} from '@hivemind/contracts/version';
 import {keepSidecar} from './keeper.ts';
 import type {SidecarSettings} from './settings.ts';
 

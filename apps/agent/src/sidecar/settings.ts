@@ -4,7 +4,7 @@ import {isIP} from 'node:net';
 import {networkInterfaces} from 'node:os';
 import {join} from 'node:path';
 import type {Description} from '@hivemind/sidecar/client';
-import {version} from '@hivemind/sidecar/version';
+import {version} from '@hivemind/contracts/version';
 
 /** What the cluster tells a machine of its ring. */
 export interface RingOptions {

@@ -65,6 +65,5 @@ const LEAN = '--max-semi-space-size=1';
 /** This process becomes itself with less memory, under the same pid: it lives as long as the machine. Both can be said only before a start. */
 function becomeLean({env, become}: Terminal): void {
   if (become === undefined || process.execArgv.includes(LEAN)) return;
-  const given = Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
-  become(process.execPath, [process.execPath, ...process.execArgv, LEAN, ...process.argv.slice(1)], {MALLOC_ARENA_MAX: '2', ...given});
+  become(process.execPath, [process.execPath, ...process.execArgv, LEAN, ...process.argv.slice(1)], {MALLOC_ARENA_MAX: '2', ...env});
 }

@@ -3,7 +3,7 @@ import {isError} from '@hivemind/contracts';
 import type {Command} from 'commander';
 import {z} from 'zod';
 import {fields} from '../output/table.ts';
-import {version} from '../version.ts';
+import {version} from '@hivemind/contracts/version';
 import {type Host, leaf, noArgs, noOptions} from './define.ts';
 
 const Status = z.object({

@@ -1,2 +1,0 @@
-/** As reported to the control plane. */
-export const version = '0.1.0';
