@@ -89,6 +89,8 @@ export const MemberRecord = z.object({
   name: z.string(),
   ...memberFacts,
   state: MemberState,
+  /** Nobody sees it any more, but too few have reported that for `state` to say so. */
+  unseen: z.boolean().optional(),
   incarnation: z.number().int(),
   /** RFC 3339: when this came to count. */
   since: z.string(),

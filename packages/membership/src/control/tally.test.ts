@@ -27,6 +27,20 @@ describe('what counts', () => {
     expect(count({a: 'a+ d-', b: 'b+ d-', c: 'c+ d-'}, machines('a', 'b', 'c', 'd'))).toMatchObject({d: 'dead'});
   });
 
+  it('is one that who came back never heard of: the member died before, and no ring tells of the dead', () => {
+    expect(count({a: 'a+ c+', c: 'a+ b- c+'}, machines('a', 'c'), {b: 'alive'})).toMatchObject({b: 'dead'});
+    // Who knows nobody yet knows nothing of anybody.
+    expect(count({a: 'a+', c: 'b- c+'}, machines('a', 'c'), {b: 'alive'})).toMatchObject({b: 'alive'});
+  });
+
+  it('is open where nobody sees it and too few say so, whatever counted before', () => {
+    const of = (texts: Readonly<Record<string, string>>, ...ready: string[]) => tally(views(texts), machines(...ready), () => 'alive').get('b');
+    expect(of({c: 'b- c+'}, 'a', 'c')).toMatchObject({state: 'alive', unseen: true, votes: {dead: 1, silent: 1}});
+    expect(of({a: 'a+ b+', c: 'b- c+'}, 'a', 'c')).toMatchObject({state: 'alive', unseen: false});
+    expect(of({a: 'a+ b?', c: 'b- c+'}, 'a', 'c')).toMatchObject({state: 'suspect', unseen: false});
+    expect(of({a: 'a+ b-', c: 'b- c+'}, 'a', 'c')).toMatchObject({state: 'dead', unseen: false});
+  });
+
   it('of two machines waits for the lease of the one to lapse: each may be the one that is cut off', () => {
     expect(count({a: 'a+ b-', b: 'a- b+'}, machines('a', 'b'))).toEqual({a: 'alive', b: 'alive'});
     expect(count({a: 'a+ b-', b: 'a- b+'}, machines('a'))).toEqual({a: 'alive', b: 'dead'});
@@ -84,6 +98,13 @@ describe('what is written', () => {
 
   it('is a change of state with its time; who it is stays', () => {
     expect(changes(all('d-'), [written!], now + 60_000).put).toMatchObject([{name: 'd', state: 'dead', since: '2026-01-01T12:01:00.000Z', meta: {uid: 'u1', generation: 1, updatedAt: '2026-01-01T12:00:00.000Z'}}]);
+  });
+
+  it('says when nobody sees it any more, and when somebody does again', () => {
+    const [unseen] = changes({a: 'd- a+'}, [written!]).put;
+    expect(unseen).toMatchObject({name: 'd', state: 'alive', unseen: true, since: written!.since});
+    const [seen] = changes({a: 'd+ a+'}, [unseen!]).put.filter(({name}) => name === 'd');
+    expect(seen).toEqual(written);
   });
 
   it('is another address as another generation', () => {

@@ -1,9 +1,11 @@
 /**
  * What counts of the reports. Pure.
  *
- * The machines that are ready have a vote each; one that is silent, or does not know the member, votes for nothing. A death
- * counts when most of them report it, so neither a sidecar that is cut off and takes all others for dead, nor many that are
- * themselves gone, can bury a member. Where no machine was ever registered, a ring of sidecars alone, those that report vote.
+ * The machines that are ready have a vote each. A death counts when most of them report it, so neither a sidecar that is cut
+ * off and takes all others for dead, nor many that are themselves gone, can bury a member. Who is silent counts among them and
+ * votes for nothing. Who knows others and never heard of the member is not asked: a machine that came back after the member
+ * died will never learn of it, and would else keep it alive for ever. Where no machine was ever registered, a ring of sidecars
+ * alone, those that report vote.
  */
 import type {MemberRecord, MemberSighting, MemberState} from '@hivemind/contracts';
 import type {View} from './reports.ts';
@@ -20,6 +22,8 @@ export type Votes = Readonly<Record<MemberState | 'silent', number>>;
 /** How one member stands. */
 export interface Standing {
   readonly state: MemberState;
+  /** Somebody misses it and nobody sees it, but too many are silent for its death to count. */
+  readonly unseen: boolean;
   readonly votes: Votes;
   /** The newest of the sightings that agree with `state`. */
   readonly sighting: MemberSighting;
@@ -36,8 +40,14 @@ export function tally(views: ReadonlyMap<string, View>, electorate: Electorate, 
       else sightings.set(sighting.name, [sighting]);
     }
   }
-  return new Map([...sightings].map(([name, seen]) => [name, standingOf(seen, voters.size, earlier(name))]));
+  const asked = [...voters].filter((voter) => knowsOthers(voter, views.get(voter)));
+  return new Map([...sightings].map(([name, seen]) => {
+    const strangers = asked.filter((voter) => views.get(voter)?.has(name) !== true).length;
+    return [name, standingOf(seen, voters.size, strangers, earlier(name))];
+  }));
 }
+
+const knowsOthers = (voter: string, view: View | undefined): boolean => view !== undefined && [...view.keys()].some((name) => name !== voter);
 
 /** Whether most voters have told what they see: only then does it mean anything that none of them knows a member. */
 export function heardFromMost(views: ReadonlyMap<string, View>, electorate: Electorate): boolean {
@@ -62,15 +72,16 @@ function votersOf(views: ReadonlyMap<string, View>, {ready, machines}: Electorat
   return machines ? ready : new Set(views.keys());
 }
 
-function standingOf(seen: readonly MemberSighting[], voters: number, earlier: MemberState | undefined): Standing {
+function standingOf(seen: readonly MemberSighting[], voters: number, strangers: number, earlier: MemberState | undefined): Standing {
   const count = (state: MemberState): number => seen.filter((sighting) => sighting.state === state).length;
   const votes = {alive: count('alive'), suspect: count('suspect'), dead: count('dead'), left: count('left'), silent: voters - seen.length};
-  const state = verdict(votes, voters, earlier);
+  const state = verdict(votes, voters - strangers, earlier);
+  const unseen = votes.alive + votes.suspect === 0 && state !== 'dead' && state !== 'left';
   const agreeing = seen.filter((sighting) => sighting.state === state);
   const [first, ...rest] = agreeing.length > 0 ? agreeing : seen;
   // `seen` holds at least one: a member is known by its sightings.
   const sighting = rest.reduce((newest, next) => (isNewer(next, newest) ? next : newest), first!);
-  return {state, votes, sighting};
+  return {state, unseen, votes, sighting};
 }
 
 /** Between a majority that misses it and one that sees it, the earlier word stands. */
@@ -119,12 +130,12 @@ export function changesOf({records, standings, complete, now, uid}: RecordsNow):
   return {put, remove: forgotten.map(({name}) => name)};
 }
 
-function recordOf({state, sighting}: Standing, before: MemberRecord | undefined, time: string, uid: () => string): MemberRecord {
+function recordOf({state, unseen, sighting}: Standing, before: MemberRecord | undefined, time: string, uid: () => string): MemberRecord {
   const {name, address, zone, agentVersion, api, tags, incarnation} = sighting;
   const spec = {address, ...(zone === undefined ? {} : {zone}), ...(agentVersion === undefined ? {} : {agentVersion}), ...(api === undefined ? {} : {api}), tags};
   const changed = before !== undefined && JSON.stringify(specOf(before)) !== JSON.stringify(spec);
   return {
-    name, ...spec, state, incarnation,
+    name, ...spec, state, ...(unseen ? {unseen} : {}), incarnation,
     since: before?.state === state ? before.since : time,
     meta: {uid: before?.meta.uid ?? uid(), generation: (before?.meta.generation ?? 1) + (changed ? 1 : 0), createdAt: before?.meta.createdAt ?? time, updatedAt: changed || !before ? time : before.meta.updatedAt},
   };
@@ -135,5 +146,5 @@ function specOf({address, zone, agentVersion, api, tags}: MemberRecord): object 
 }
 
 function same(before: MemberRecord, after: MemberRecord): boolean {
-  return before.state === after.state && before.incarnation === after.incarnation && before.meta.generation === after.meta.generation;
+  return before.state === after.state && before.unseen === after.unseen && before.incarnation === after.incarnation && before.meta.generation === after.meta.generation;
 }

@@ -36,7 +36,7 @@ describe('the ruler', () => {
     }, {what: `${name} to be silent`});
     await clock.advance(20);
   };
-  const gossip = (name: string, state: MemberState) => members.in(harness.store).put(name, {name, address: '10.0.0.1:7946', tags: {}, state, incarnation: 1, since: '2026-01-01T00:00:00Z', meta: {uid: name, generation: 1, createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z'}});
+  const gossip = (name: string, state: MemberState, unseen?: true) => members.in(harness.store).put(name, {name, address: '10.0.0.1:7946', tags: {}, state, ...(unseen ? {unseen} : {}), incarnation: 1, since: '2026-01-01T00:00:00Z', meta: {uid: name, generation: 1, createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z'}});
 
   it('declares dead at once what gossip has lost too, and not before what gossip knows nothing of', async () => {
     await gossip('n1', 'dead');
@@ -60,6 +60,15 @@ describe('the ruler', () => {
     await shows('n1', 'dead');
     await harness.register('n1');
     await shows('n1', 'ready');
+  });
+
+  it('trusts the lease alone where gossip says no more than that nobody sees it', async () => {
+    await gossip('n1', 'alive', true);
+    await silence('n1');
+    await clock.advance(2_000);
+    await shows('n1', 'unreachable');
+    await clock.advance(4_000);
+    await shows('n1', 'dead');
   });
 
   it('a leader that is new declares nobody dead whom it has not had time to hear', async () => {

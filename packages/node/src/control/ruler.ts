@@ -3,7 +3,7 @@
  * hear anybody. It remembers nothing that the next leader would need: a new one gives every machine its full time anew.
  */
 import {type Clock, createController, systemClock} from '@hivemind/controller';
-import {BRAKE_KEY, durationMs, isError, type NodeBrake, type NodeVerdict} from '@hivemind/contracts';
+import {BRAKE_KEY, durationMs, isError, type MemberRecord, type NodeBrake, type NodeVerdict} from '@hivemind/contracts';
 import {recordEvent, type ManagerContext} from '@hivemind/service';
 import type {Compare, Fence, Write} from '@hivemind/store';
 import {type ObservedNode, rule} from '../core/rulings.ts';
@@ -130,12 +130,11 @@ export class Ruler {
     if (leased) this.#silent.delete(name);
     // Another session than the one that was silent: it was heard in between, though that was not seen.
     else if (before?.session !== session) this.#silent.set(name, {session, since: now});
-    const state = tables.members.get(name)?.value.state;
     return {
       name,
       verdict,
       silentSince: this.#silent.get(name)?.since,
-      gossip: state === 'alive' || state === 'suspect' ? 'alive' : state === 'dead' ? 'gone' : 'unknown',
+      gossip: gossipOf(tables.members.get(name)?.value),
       confirmedDead: verdict?.confirmedDead !== undefined && verdict.confirmedDead >= session,
       grace: grace && !this.#registered.has(name),
     };
@@ -182,6 +181,12 @@ export class Ruler {
     context.logger[type === 'warning' ? 'warn' : 'info']({kind, name, reason}, message);
     recordEvent(context, {namespace: 'default', kind, name, type, reason, message, ...(kind === 'Node' ? {node: name} : {})});
   }
+}
+
+/** Where nobody sees it and too few say so, gossip has no answer: what it said before is no sighting. */
+function gossipOf(member: Pick<MemberRecord, 'state' | 'unseen'> | undefined): ObservedNode['gossip'] {
+  if (member === undefined || member.state === 'left' || member.unseen === true) return 'unknown';
+  return member.state === 'dead' ? 'gone' : 'alive';
 }
 
 function earliest(a: number | undefined, b: number | undefined): number | undefined {
