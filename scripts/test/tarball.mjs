@@ -44,6 +44,8 @@ async function deployTheDemo(hivemind, cwd) {
     up.child.kill('SIGTERM');
     const [code] = await up.ended;
     if (code !== 0) throw new Error(`hivemind up ended with status ${code} on SIGTERM`);
+    // With nothing running it asks the engine itself, and removes the networks too.
+    await must(hivemind, ['down'], {cwd, env});
   } catch (error) {
     throw new Error(`${error.message}\nthe log of hivemind up:\n${up.log()}`, {cause: error});
   } finally {
