@@ -1,5 +1,5 @@
 /** `proto/` as tables. A test holds one to the other. */
-import {bytes, type Decoded, double, field, flag, mapOf, type MessageType, messageType, nested, oneOf, optional, repeated, text, unsigned} from './protobuf.ts';
+import {bytes, type Decoded, double, field, flag, mapOf, type MessageType, messageType, nested, oneOf, optional, repeated, text, unsigned} from '@hivemind/protobuf';
 
 export const Member = messageType({
   name: field(1, text),

@@ -2,7 +2,7 @@ import {join} from 'node:path';
 import {loadSync} from '@grpc/proto-loader';
 import fc from 'fast-check';
 import {MembershipService, SidecarService} from './messages.ts';
-import {field, messageType, text} from './protobuf.ts';
+import {field, messageType, text} from '@hivemind/protobuf';
 
 const proto = loadSync(['membership', 'sidecar'].map((name) => join(import.meta.dirname, `../../proto/${name}.proto`)), {keepCase: false, longs: Number, enums: String, defaults: true, arrays: true, objects: true, bytes: Buffer});
 const services = {...MembershipService, ...SidecarService};
