@@ -80,8 +80,15 @@ local function now()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+-- One that an election is won under keeps the deadline it had, if this clock may be believed: its holder stopped leading by
+-- its own clock, and one that missed that is refused by its fence. Only who comes back would wait for it.
 local function restartLeases(at)
-  for _, id in ipairs(call('ZRANGE', P .. 'leases', 0, -1)) do call('ZADD', P .. 'leases', at + call('HGET', P .. 'ttl', id), id) end
+  for _, id in ipairs(call('ZRANGE', P .. 'leases', 0, -1)) do
+    local deadline = at + call('HGET', P .. 'ttl', id)
+    local leads = #call('ZRANGEBYLEX', P .. 'l:' .. id, '[elections\0', '(elections\1', 'LIMIT', 0, 1) > 0
+    if leads then deadline = math.min(deadline, tonumber(call('ZSCORE', P .. 'leases', id))) end
+    call('ZADD', P .. 'leases', deadline, id)
+  end
   call('HSET', P .. 'meta', 'reaped', at)
 end
 `;

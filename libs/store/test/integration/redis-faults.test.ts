@@ -107,6 +107,25 @@ describe('a server', () => {
     expect((await store.get('a', 'x'))?.lease).toBe(lease.id);
   });
 
+  it.each([
+    ['was another one meanwhile', {run: 'another'}],
+    ['was looked at by nobody for a minute', {reaped: Date.now() - 60_000}],
+  ])('that %s has no leader of before: who leads next does not wait for one that stopped by its own clock', async (_, meta) => {
+    const {url} = await server();
+    const store = await open(url);
+    const client = admin(url);
+    const [leads, works] = [await store.grantLease(60_000), await store.grantLease(60_000)];
+    const {revision} = await store.campaign('app', 'one', leads.id);
+    await write(store, put('node-leases', 'n1', '1', works.id));
+    // In one step: both deadlines passed while nothing could be kept alive.
+    await client.multi().call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes').zadd('{hivemind}:leases', Date.now() - 56_000, leads.id, Date.now() - 56_000, works.id).hset('{hivemind}:meta', meta).exec();
+    await waitFor(async () => (await store.leader('app')) === undefined, {what: 'nobody to lead'});
+    await store.keepAlive(works.id);
+    const next = await store.grantLease(60_000);
+    expect((await store.campaign('app', 'two', next.id)).revision).toBeGreaterThan(revision);
+    expect(await store.transact({writes: [put('a', 'x', '1')], fence: {election: 'app', revision}})).toMatchObject({ok: false, reason: 'fenced'});
+  });
+
   it('that forgot what was seen begins a new epoch, and never gives a version out twice', async () => {
     const redis = await server();
     const store = await open(redis.url);
