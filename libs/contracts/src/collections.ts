@@ -7,6 +7,7 @@ import {AppRecord, AppRevision, ConfigRecord, EventRecord, HostPortRecord, Names
 import {AllocationRecord, AssignmentRecord, ContainerRecord, ContainerStatusRecord, StrangerRecord} from './container.ts';
 import {NodeBrake, NodeSettings, NodeVerdict} from './node-life.ts';
 import {LeaderRecord, MemberRecord} from './membership.ts';
+import {NetworkRecord, SubnetsRecord} from './network.ts';
 import {NodeLeaseRecord, NodeRecord, NodeStatusRecord, SecretRecord, VolumeRecord} from './node.ts';
 import {ClusterIdentityRecord, GatewayTokenRecord, ServiceInstanceRecord} from './service-instance.ts';
 import {BusRevocationsRecord, JoinTokenRecord, NodeIdentityRecord} from './join.ts';
@@ -47,6 +48,8 @@ export const collections = {
   nodeSettings: {name: 'node-settings', schema: NodeSettings, version: 1},
   members: {name: 'members', schema: MemberRecord, version: 1},
   leader: {name: 'leader', schema: LeaderRecord, version: 1},
+  networks: {name: 'networks', schema: NetworkRecord, version: 1},
+  subnets: {name: 'subnets', schema: SubnetsRecord, version: 1},
   volumes: {name: 'volumes', schema: VolumeRecord, version: 1},
   secrets: {name: 'secrets', schema: SecretRecord, version: 1},
   serviceInstances: {name: 'service-instances', schema: ServiceInstanceRecord, version: 1},

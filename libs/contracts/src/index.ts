@@ -7,6 +7,7 @@ export * from './app-spec.ts';
 export * from './app.ts';
 export * from './container.ts';
 export * from './membership.ts';
+export * from './network.ts';
 export * from './node.ts';
 export * from './node-life.ts';
 export * from './service-instance.ts';

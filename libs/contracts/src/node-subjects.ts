@@ -3,9 +3,10 @@
  * subject with `{node}` that is missing here does not compile.
  */
 import {leaderChanged, meetMembers, membershipChanged, membershipReport, reportWhole} from './membership.ts';
+import {getNetwork, getOverlay, networkChanged} from './network.ts';
 import * as subjects from './subjects.ts';
 
-const all = {...subjects, membershipChanged, membershipReport, reportWhole, meetMembers};
+const all = {...subjects, membershipChanged, membershipReport, reportWhole, meetMembers, getNetwork, getOverlay};
 type Subjects = typeof all;
 /** The definitions whose subject names a machine. */
 export type NodeSubject = {[K in keyof Subjects]: Subjects[K] extends {readonly subject: `${string}{node}${string}`} ? K : never}[keyof Subjects];
@@ -35,10 +36,12 @@ export const nodeSubjects: Readonly<Record<NodeSubject, 'served' | 'called'>> = 
   membershipChanged: 'called',
   reportWhole: 'served',
   meetMembers: 'served',
+  getNetwork: 'called',
+  getOverlay: 'served',
 };
 
 /** Told to everybody: each machine may hear it. */
-const heardByAll = [leaderChanged];
+const heardByAll = [leaderChanged, networkChanged];
 
 /** The machine's end of each subject, with its kind: all that a bus needs to know of who may do what. */
 export function subjectsOfNodes(): readonly {readonly end: 'served' | 'called'; readonly kind: 'message' | 'request' | 'stream'; readonly subject: string}[] {

@@ -1,0 +1,75 @@
+/** /networks: the cluster's network, who has which addresses, and how machines reach each other. */
+import {type Bus, call} from '@hivemind/bus';
+import {getOverlay, Ipam, isError, mergePatch, Network, NetworkBody, Overlay, type OverlayStatus, parseInput} from '@hivemind/contracts';
+import {type HttpServer, ifMatch, listQuery, listReply, manifest, sameName, withETag, withSpec} from '@hivemind/service';
+import {z} from 'zod';
+import {gatewayOf, parseCidr} from '../core/cidr.ts';
+import {capacityOf} from '../core/subnets.ts';
+import type {Settings} from './settings.ts';
+import {specOf, subnetsOf, type Tables} from './tables.ts';
+
+const tags = ['network'];
+const Params = z.object({name: z.string()});
+/** Machines asked at once. */
+const AT_ONCE = 64;
+
+export interface NetworkRoutes {
+  readonly bus: Bus;
+  readonly tables: Tables;
+  readonly settings: Settings;
+}
+
+export function networkRoutes(app: HttpServer, {bus, tables, settings}: NetworkRoutes): void {
+  app.get('/networks', {schema: {tags, summary: 'The network of the cluster', querystring: listQuery({item: Network, filters: [], namespaced: false})}}, async ({query}) =>
+    listReply([await settings.read('cluster')], query, tables.networks.revision));
+
+  // Words before names: `ipam` is no network.
+  app.get('/networks/ipam', {schema: {tags, summary: 'Which addresses each machine gives to its containers', response: {200: Ipam}}}, async () => {
+    const {cidr, nodePrefix} = specOf(tables);
+    const {leases} = subnetsOf(tables);
+    const items = Object.entries(leases).map(([node, lease]) => {
+      const range = parseCidr(lease.cidr);
+      return {node, subnet: lease.cidr, gateway: range === undefined ? '' : gatewayOf(range), since: lease.since};
+    }).toSorted((a, b) => (a.node < b.node ? -1 : 1));
+    const without = tables.nodes.list().map(({key}) => key).filter((node) => leases[node] === undefined).toSorted();
+    return {cidr, nodePrefix, total: capacityOf({cidr, nodePrefix}), used: items.length, items, without};
+  });
+
+  app.get('/networks/overlay', {schema: {tags, summary: 'How machines reach each other: loss, round trips, counters', response: {200: Overlay}}}, async () => {
+    const names = tables.nodes.list().map(({key}) => key).toSorted();
+    const items: OverlayStatus[] = [];
+    const silent: string[] = [];
+    const queue = [...names];
+    const askNext = async (): Promise<void> => {
+      for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
+        const answer = await call(bus, getOverlay, {node}, {}).catch(absent);
+        if (answer === undefined) silent.push(node);
+        else items.push(answer);
+      }
+    };
+    await Promise.all(Array.from({length: AT_ONCE}, askNext));
+    const byNode = (a: {readonly node: string}, b: {readonly node: string}): number => (a.node < b.node ? -1 : 1);
+    return {backend: specOf(tables).backend, items: items.toSorted(byNode), silent: silent.toSorted()};
+  });
+
+  app.get('/networks/:name', {schema: {tags, summary: 'The network, how packets are carried and which range it has', params: Params}}, async ({params}, reply) =>
+    withETag(reply, await settings.read(params.name)));
+
+  app.put('/networks/:name', {schema: {tags, summary: 'Set how packets are carried, and the range', params: Params, body: manifest(NetworkBody)}}, async (request, reply) => {
+    sameName(request.params.name, request.body);
+    return withETag(reply, await settings.write(request.body, ifMatch(request)));
+  });
+
+  app.patch('/networks/:name', {schema: {tags, summary: 'Change the network by JSON merge patch', params: Params, body: z.unknown()}}, async (request, reply) => {
+    const {name, labels, annotations, spec, meta} = await settings.read(request.params.name);
+    const body = parseInput(NetworkBody, mergePatch({name, labels, annotations, spec}, withSpec(request.body ?? {})), 'The network, as patched');
+    sameName(name, body);
+    return withETag(reply, await settings.write(body, ifMatch(request) ?? meta.version));
+  });
+}
+
+/** A machine that does not answer, or whose agent does not know the question, is silent. */
+function absent(error: unknown): undefined {
+  if (['no-responders', 'timeout', 'disconnected', 'invalid-reply'].some((code) => isError(error, code))) return undefined;
+  throw error;
+}

@@ -1,0 +1,35 @@
+/** The collections this manager owns, and the machines, which it reads. */
+import {CLUSTER_NETWORK, collections, NetworkSpec, type SubnetsRecord} from '@hivemind/contracts';
+import {collection, informer, type Store} from '@hivemind/store';
+import {noSubnets} from '../core/subnets.ts';
+
+export const networks = collection(collections.networks);
+export const subnets = collection(collections.subnets);
+export const nodes = collection(collections.nodes);
+/** Key of the addresses of version 4. */
+export const IPV4 = 'ipv4';
+
+export type Tables = ReturnType<typeof openTables>;
+
+export function openTables(store: Store, signal: AbortSignal, onError: (error: unknown) => void) {
+  const follow = {store, signal, onError};
+  return {
+    networks: informer({...follow, collection: networks}),
+    subnets: informer({...follow, collection: subnets}),
+    nodes: informer({...follow, collection: nodes}),
+  };
+}
+
+export async function whenReady(tables: Tables): Promise<void> {
+  await Promise.all(Object.values(tables).map((table) => table.ready()));
+}
+
+const defaults = NetworkSpec.parse({});
+
+export function specOf({networks: table}: Pick<Tables, 'networks'>): NetworkSpec {
+  return table.get(CLUSTER_NETWORK)?.value.spec ?? defaults;
+}
+
+export function subnetsOf({subnets: table}: Pick<Tables, 'subnets'>): SubnetsRecord {
+  return table.get(IPV4)?.value ?? noSubnets;
+}

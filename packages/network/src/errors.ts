@@ -1,0 +1,12 @@
+/** Errors of the network. */
+import {defineErrors} from '@hivemind/contracts';
+
+export const networkErrors = defineErrors({
+  'network-not-found': {status: 404, title: 'Network not found'},
+  'network-fixed': {status: 422, title: 'The network of the cluster cannot be made or removed'},
+  'node-unknown': {status: 404, title: 'The node is not registered'},
+  'subnets-exhausted': {status: 422, title: 'No addresses are left for another machine'},
+  'range-unusable': {status: 422, title: 'This range cannot be used for containers'},
+  'range-in-use': {status: 422, title: 'Machines hold addresses outside the range'},
+  'backend-unsupported': {status: 422, title: 'This way of carrying packets cannot be had'},
+});
