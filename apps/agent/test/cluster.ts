@@ -9,7 +9,7 @@ import type {Api} from './api.ts';
 import {startControlPlane, type ControlPlane, type ControlPlaneOptions} from './control-plane.ts';
 import {type EngineContainer, Member, type MemberOptions} from './member.ts';
 
-export interface ClusterOptions extends Pick<ControlPlaneOptions, 'services'> {
+export interface ClusterOptions extends Pick<ControlPlaneOptions, 'services' | 'hivemind'> {
   /** Default 3. */
   readonly machines?: number;
   readonly engines?: EngineOptions;
@@ -22,16 +22,16 @@ export interface ClusterOptions extends Pick<ControlPlaneOptions, 'services'> {
 const Items = <S extends z.ZodType>(item: S) => z.object({items: z.array(item)});
 const Token = z.object({token: z.string()});
 
-export async function startCluster({machines: count = 3, services = 'together', engines = {}, ...members}: ClusterOptions = {}): Promise<TestCluster> {
+export async function startCluster({machines: count = 3, services = 'together', engines = {}, ...shared}: ClusterOptions = {}): Promise<TestCluster> {
   const lan = await machines(count, {engines});
   let control: ControlPlane | undefined;
   try {
     const loaded = lan.loadImage();
     loaded.catch(() => undefined);
-    control = await startControlPlane({address: lan.address, services});
+    control = await startControlPlane({...shared, address: lan.address, services});
     const {token} = Token.parse(await control.api.ask('POST', '/nodes/join-tokens', {uses: count}));
     const image = await loaded;
-    const cluster = new TestCluster(lan, control, {image, token, ...members});
+    const cluster = new TestCluster(lan, control, {image, token, ...shared});
     await Promise.all(cluster.members.map((member) => member.begin()));
     await cluster.untilReady(cluster.members);
     return cluster;
@@ -49,7 +49,7 @@ export class TestCluster implements AsyncDisposable {
   readonly image: string;
   readonly #machines: Machines;
 
-  constructor(lan: Machines, control: ControlPlane, {image, ...options}: {readonly image: string} & Pick<MemberOptions, 'token' | 'diskMb' | 'onBoot'>) {
+  constructor(lan: Machines, control: ControlPlane, {image, ...options}: {readonly image: string} & Pick<MemberOptions, 'token' | 'diskMb' | 'onBoot' | 'hivemind'>) {
     this.#machines = lan;
     this.control = control;
     this.image = image;

@@ -14,8 +14,8 @@ import {clusterKeyFile, issueCertificate, natsServerConfig, openClusterKey, open
 import {Api} from './api.ts';
 import {Program, programEnv} from './program.ts';
 
-/** The `hivemind` command, from source. */
-export const hivemind = resolve(import.meta.dirname, '../../cli/src/main.ts');
+/** For Node: the `hivemind` command, from this source. */
+export const hivemind: readonly string[] = [resolve(import.meta.dirname, '../../cli/src/main.ts')];
 
 /** What there is to be started apart. */
 const services = ['app', 'container', 'deployment', 'gateway', 'health', 'membership', 'node', 'scheduler', 'security', 'storage'];
@@ -25,6 +25,8 @@ export interface ControlPlaneOptions {
   readonly address: string;
   /** `together`: one process, as small as it gets. `apart`: one each, so that each can be killed. */
   readonly services?: 'together' | 'apart';
+  /** For Node, at each start: the command as which a service, or a machine's agent, runs; default: this source's. */
+  readonly hivemind?: (program: string) => readonly string[];
 }
 
 export interface ControlPlane {
@@ -49,7 +51,7 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
-export async function startControlPlane({address, services: layout = 'together'}: ControlPlaneOptions): Promise<ControlPlane> {
+export async function startControlPlane({address, services: layout = 'together', hivemind: source = () => hivemind}: ControlPlaneOptions): Promise<ControlPlane> {
   const dir = tempDir('control');
   const dataDir = join(dir, 'data');
   mkdirSync(dataDir, {mode: 0o700});
@@ -68,7 +70,7 @@ export async function startControlPlane({address, services: layout = 'together'}
     const words = new Map(layout === 'together'
       ? [['all', ['up', '--no-agent', ...shared, ...gateway]]]
       : services.map((name): [string, string[]] => [name, ['service', name, ...shared, ...(name === 'gateway' ? gateway : [])]]));
-    const programs = new Map([...words].map(([name, args]) => [name, programOf(name, args, dir)]));
+    const programs = new Map([...words].map(([name, args]) => [name, programOf(name, () => [...source(name), ...args], dir)]));
     const each = (act: (program: Program) => Promise<void>) => Promise.all([...programs.values()].map(act));
     const kill = async (): Promise<void> => void (await each((program) => program.kill()));
     const api = new Api({
@@ -126,12 +128,12 @@ async function startTrustedNats(redis: RedisServer, dataDir: string, host: strin
   }
 }
 
-function programOf(name: string, args: readonly string[], dir: string): Program {
+function programOf(name: string, words: () => readonly string[], dir: string): Program {
   return new Program({
     name,
     log: join(dir, `${name}.log`),
     ready: /listens at \S+/,
     // The kernel ends it when this process dies, however that happens.
-    spawn: () => spawn('setpriv', ['--pdeathsig', 'KILL', '--', process.execPath, hivemind, ...args], {env: programEnv, stdio: ['ignore', 'pipe', 'pipe']}),
+    spawn: () => spawn('setpriv', ['--pdeathsig', 'KILL', '--', process.execPath, ...words()], {env: programEnv, stdio: ['ignore', 'pipe', 'pipe']}),
   });
 }

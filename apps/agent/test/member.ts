@@ -4,7 +4,7 @@ import {mkdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {engineLabels} from '@hivemind/contracts';
 import type {CutOff, Machine} from '@hivemind/testkit';
-import {hivemind, type ControlPlane} from './control-plane.ts';
+import {hivemind, type ControlPlane, type ControlPlaneOptions} from './control-plane.ts';
 import {Program, programEnv} from './program.ts';
 
 /** What a machine can be cut off from: the bus alone, the control side (gateways too), or everything, other machines included. */
@@ -32,6 +32,7 @@ export interface MemberOptions {
   readonly diskMb?: number;
   /** Run whenever the machine has booted, before its agent starts. */
   readonly onBoot?: (member: Member) => void;
+  readonly hivemind?: ControlPlaneOptions['hivemind'];
 }
 
 export class Member {
@@ -44,7 +45,7 @@ export class Member {
   readonly #diskMb: number | undefined;
   readonly #onBoot: (member: Member) => void;
 
-  constructor({machine, control, token, diskMb, onBoot = () => undefined}: MemberOptions) {
+  constructor({machine, control, token, diskMb, onBoot = () => undefined, hivemind: source = () => hivemind}: MemberOptions) {
     this.name = machine.name;
     this.machine = machine;
     this.#control = control;
@@ -56,7 +57,7 @@ export class Member {
       name: `agent ${machine.name}`,
       log: join(machine.dir, 'agent.log'),
       ready: /\S/,
-      spawn: () => machine.run(process.execPath, [hivemind, ...words], {env: programEnv, stdio: ['ignore', 'pipe', 'pipe']}),
+      spawn: () => machine.run(process.execPath, [...source(machine.name), ...words], {env: programEnv, stdio: ['ignore', 'pipe', 'pipe']}),
     });
   }
 
