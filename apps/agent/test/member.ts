@@ -22,6 +22,8 @@ export interface EngineContainer {
   /** 0 where it does not run. */
   readonly pid: number;
   readonly startedAt: string;
+  /** `NAME=value`. */
+  readonly env: readonly string[];
 }
 
 export interface MemberOptions {
@@ -115,9 +117,9 @@ export class Member {
     const label = [`${engineLabels.cluster}=${this.#control.cluster}`, ...(app === undefined ? [] : [`${engineLabels.app}=${app}`])];
     const listed = await docker.listContainers({all: true, filters: {label}});
     const inspected = await Promise.all(listed.map(({Id}) => docker.getContainer(Id).inspect().catch(missing)));
-    return inspected.flatMap((found) => (found === undefined ? [] : [found])).map(({Id, State, Config: {Labels}}) => ({
+    return inspected.flatMap((found) => (found === undefined ? [] : [found])).map(({Id, State, Config: {Labels, Env}}) => ({
       id: Labels[engineLabels.container] ?? '', app: Labels[engineLabels.app] ?? '', node: this.name,
-      runtimeId: Id, state: State.Status, running: State.Running, pid: State.Pid, startedAt: State.StartedAt,
+      runtimeId: Id, state: State.Status, running: State.Running, pid: State.Pid, startedAt: State.StartedAt, env: Env,
     }));
   }
 }

@@ -27,6 +27,8 @@ export class Program {
   readonly name: string;
   readonly #options: ProgramOptions;
   #child: ChildProcess | undefined;
+  #isAsked = false;
+  readonly #falls: string[] = [];
 
   constructor(options: ProgramOptions) {
     this.name = options.name;
@@ -42,6 +44,11 @@ export class Program {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  /** Each time that it ended by itself, with which code or signal. What kills its machine kills by SIGKILL, as nothing of its own does. */
+  get falls(): readonly string[] {
+    return this.#falls;
+  }
+
   /** All that it said so far. */
   log(): string {
     return existsSync(this.#options.log) ? readFileSync(this.#options.log, 'utf8') : '';
@@ -52,6 +59,10 @@ export class Program {
     if (this.isRunning) return;
     const child = this.#options.spawn();
     this.#child = child;
+    this.#isAsked = false;
+    child.once('exit', (code, signal) => {
+      if (!this.#isAsked && signal !== 'SIGKILL') this.#falls.push(`${code ?? signal}`);
+    });
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => appendFileSync(this.#options.log, chunk));
   }
 
@@ -80,6 +91,7 @@ export class Program {
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {
+    if (this.isRunning) this.#isAsked = true;
     this.#child?.kill(signal);
     // A frozen one takes no other signal than this.
     this.#child?.kill('SIGCONT');

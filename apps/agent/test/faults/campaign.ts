@@ -1,5 +1,5 @@
 /** One run of the fault suite: faults and changes side by side, then peace, and a look at what is left of what was promised. */
-import {mkdirSync, readdirSync, readFileSync, symlinkSync} from 'node:fs';
+import {cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync} from 'node:fs';
 import {basename, join} from 'node:path';
 import {setTimeout as pause} from 'node:timers/promises';
 import {App, Container, Node} from '@hivemind/contracts';
@@ -7,11 +7,13 @@ import {waitFor} from '@hivemind/testkit';
 import {z} from 'zod';
 import {startCluster, type TestCluster} from '../cluster.ts';
 import type {Member} from '../member.ts';
+import type {Program} from '../program.ts';
 import {Client} from './client.ts';
-import {type Deed, type Diary, lostVolumes, overlaps, readLives, unexplainedEnds} from './history.ts';
-import {inflict} from './inflict.ts';
-import {acknowledged, emptyWorld, LOG_DIR, nameOf, nextOperation, type World} from './model.ts';
+import {type Diary, lostVolumes, overlaps, readLives} from './history.ts';
+import {inflict, untilFit} from './inflict.ts';
+import {acknowledged, emptyWorld, endingOf, LOG_DIR, nameOf, nextOperation, type World} from './model.ts';
 import {seeded} from './random.ts';
+import {type Deed, unexplainedEnds} from './reasons.ts';
 import {faultText, scheduleFaults, type ScheduledFault, type Setting, targetOf} from './schedule.ts';
 import {discrepancies, type Found} from './verdict.ts';
 
@@ -22,6 +24,8 @@ export interface CampaignOptions {
   readonly services: 'together' | 'apart';
   /** Told what is done as it is done. */
   readonly tell?: (line: string) => void;
+  /** A directory for what everybody said and wrote, whatever comes out; default: it goes with the machines. */
+  readonly evidence?: string;
 }
 
 export interface Outcome {
@@ -35,12 +39,13 @@ export interface Outcome {
 
 /** Between two changes, ms. */
 const CHANGE_GAP_MS = [200, 2_500] as const;
-const CONVERGE_MS = 90_000;
+/** Nothing is promised of how soon: a busy computer may take its time. */
+const CONVERGE_MS = 180_000;
 /** A change that is not taken for so long (ms) never will be. */
 const LATE_MS = 180_000;
 const DISK_MB = 16;
 
-export async function runCampaign({seed, durationMs, services, tell = () => undefined}: CampaignOptions): Promise<Outcome> {
+export async function runCampaign({seed, durationMs, services, tell = () => undefined, evidence}: CampaignOptions): Promise<Outcome> {
   await using cluster = await startCluster({services, diskMb: DISK_MB, onBoot: giveLog});
   const [first, ...rest] = cluster.members.map(({name}) => name);
   const [service, ...others] = cluster.control.programs.keys();
@@ -48,7 +53,9 @@ export async function runCampaign({seed, durationMs, services, tell = () => unde
   await waitFor(() => cluster.members.every((member) => member.sidecarPids().length > 0), {what: 'each machine to have its sidecar'});
   const setting: Setting = {nodes: [first, ...rest], services: [service, ...others], sidecars: true, smallDisks: true};
   const campaign = new Campaign(cluster, seed, tell);
-  return await campaign.run(scheduleFaults(seed, durationMs, setting), durationMs);
+  const outcome = await campaign.run(scheduleFaults(seed, durationMs, setting), durationMs);
+  if (evidence !== undefined) campaign.keep(evidence);
+  return outcome;
 }
 
 /** Where its containers keep their diaries: on the disk, by a name that is the same on every machine. */
@@ -67,6 +74,7 @@ class Campaign {
   readonly #deeds: Deed[] = [];
   readonly #zero = uptime();
   #world: World = emptyWorld;
+  #record: object = {};
   #changes = 0;
 
   constructor(cluster: TestCluster, seed: number, tell: (line: string) => void) {
@@ -78,43 +86,63 @@ class Campaign {
 
   async run(faults: readonly ScheduledFault[], durationMs: number): Promise<Outcome> {
     const peace = new AbortController();
-    const changing = this.#change(peace.signal);
+    const over = new AbortController();
+    const changing = this.#change(peace.signal, over.signal);
     const began = performance.now();
-    await this.#inflict(faults, began);
-    await pause(Math.max(0, began + durationMs - performance.now()));
+    try {
+      await this.#inflict(faults, began);
+      await pause(Math.max(0, began + durationMs - performance.now()));
+      await this.#cluster.mend();
+    } catch (error) {
+      over.abort(error);
+      throw error;
+    } finally {
+      peace.abort();
+      await changing;
+    }
     const from = performance.now();
-    await this.#cluster.mend();
-    peace.abort();
-    await changing;
     await this.#converge(from + CONVERGE_MS);
     const convergedMs = Math.round(performance.now() - from);
+    const running = new Set((await this.#cluster.running()).map(({id}) => id));
     const diaries = this.#diaries();
-    const singles = diaries.filter(({app}) => app.startsWith('single'));
-    const fenced = new Set(singles.map(({app}) => app));
-    const ends = unexplainedEnds(diaries, this.#deeds, this.#now(), fenced);
-    return {violations: [...this.#violations, ...overlaps(singles), ...lostVolumes(diaries), ...ends], faults, changes: this.#changes, convergedMs};
+    this.#record = {diaries, deeds: this.#deeds, running: [...running]};
+    const falls = this.#programs().flatMap(({name, falls: own}) => own.map((how) => `${name} ended by itself: ${how}`));
+    return {violations: [...this.#violations, ...overlaps(diaries), ...lostVolumes(diaries), ...unexplainedEnds(diaries, this.#deeds, running), ...falls], faults, changes: this.#changes, convergedMs};
   }
 
-  /** Where one cannot be done, the others are given up. */
+  /** What there is to be read afterwards. */
+  keep(dir: string): void {
+    mkdirSync(dir, {recursive: true});
+    writeFileSync(join(dir, 'record.json'), JSON.stringify({seed: this.#seed, violations: [...this.#violations], ...this.#record}, undefined, 1));
+    for (const program of this.#programs()) writeFileSync(join(dir, `${program.name.replace(' ', '-')}.log`), program.log());
+    for (const {name, machine, dataDir} of this.#cluster.members) {
+      cpSync(join(machine.dir, 'log'), join(dir, `diaries-${name}`), {recursive: true});
+      cpSync(join(machine.dir, 'dockerd.log'), join(dir, `engine-${name}.log`));
+      cpSync(join(dataDir, 'sidecar'), join(dir, `sidecar-${name}`), {recursive: true, filter: (path) => !path.endsWith('.sock') && !path.endsWith('.key')});
+    }
+  }
+
+  #programs(): readonly Program[] {
+    return [...this.#cluster.control.programs.values(), ...this.#cluster.members.map(({agent}) => agent)];
+  }
+
+  /** What a target is through with before its next fault: undoing one takes time, too. */
   async #inflict(faults: readonly ScheduledFault[], began: number): Promise<void> {
-    const failed = new AbortController();
-    /** What a target is through with before its next fault: undoing one takes time, too. */
     const busy = new Map<string, Promise<void>>();
-    const done = faults.map(async (scheduled) => {
-      await pause(Math.max(0, began + scheduled.atMs - performance.now()), undefined, {signal: failed.signal});
+    await Promise.all(faults.map(async (scheduled) => {
+      await pause(Math.max(0, began + scheduled.atMs - performance.now()));
       const target = targetOf(scheduled.fault);
-      const turn = (busy.get(target) ?? Promise.resolve()).then(() => this.#fault(scheduled));
+      const turn = (busy.get(target) ?? Promise.resolve()).then(() => this.#fault(scheduled)).catch((error: unknown) => {
+        this.#violations.add(`${faultText(scheduled)} was not done, or not undone: ${String(error)}`);
+      });
       busy.set(target, turn);
       await turn;
-    });
-    await Promise.all(done.map((each) => each.catch((error: unknown) => {
-      failed.abort(error);
-      throw error;
-    })));
+    }));
   }
 
   async #fault(scheduled: ScheduledFault): Promise<void> {
     this.#tell(faultText(scheduled));
+    await untilFit(this.#cluster, scheduled.fault);
     const from = this.#now();
     const undo = await inflict(this.#cluster, scheduled.fault);
     await pause(scheduled.forMs);
@@ -123,16 +151,23 @@ class Campaign {
   }
 
   /** One change after another; the one that is under way when peace comes is seen through. */
-  async #change(peace: AbortSignal): Promise<void> {
+  async #change(peace: AbortSignal, over: AbortSignal): Promise<void> {
     const random = seeded(this.#seed + 1);
     while (!peace.aborted) {
       const operation = nextOperation(this.#world, random);
       const name = nameOf(operation);
       const from = this.#now();
-      const late = AbortSignal.timeout(LATE_MS);
-      await this.#client.settle(operation, this.#world.apps.get(name), late);
+      const before = this.#world.apps.get(name);
+      try {
+        await this.#client.settle(operation, before, AbortSignal.any([over, AbortSignal.timeout(LATE_MS)]));
+      } catch (error) {
+        // What became of it is not known, so nothing more can be said of the app.
+        this.#violations.add(`${operation.kind} ${name} was not taken within ${LATE_MS / 1000} s: ${String(error)}`);
+        return;
+      }
       this.#world = acknowledged(this.#world, operation);
-      this.#deeds.push({from, to: this.#now(), app: name});
+      const ends = endingOf(operation, before);
+      if (ends !== undefined) this.#deeds.push({from, to: this.#now(), app: name, ends});
       this.#changes += 1;
       this.#tell(`          ${operation.kind} ${name}${operation.kind === 'delete' ? '' : ` (${operation.app.replicas} of version ${operation.app.version})`}`);
       await pause(random.between(...CHANGE_GAP_MS), undefined, {signal: peace}).catch(() => undefined);

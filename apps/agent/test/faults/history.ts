@@ -1,9 +1,9 @@
 /**
- * What containers wrote of their own lives, and what in it must not be. Pure.
+ * What containers wrote of their own lives, and what in it must not be. Pure. Why lives ended: reasons.ts.
  *
  * A life begins with `start` and ends with `stop`, or silently after its last `beat`. Times are seconds of one clock.
  */
-import type {Fault} from './schedule.ts';
+import {type AppKind, kindOf} from './model.ts';
 
 export interface Life {
   readonly from: number;
@@ -13,21 +13,17 @@ export interface Life {
   readonly stopped: boolean;
   /** What it found in its volume; `none`: it has none. */
   readonly volume: 'none' | 'empty' | 'full';
+  /** Of its app. */
+  readonly version: number;
 }
 
 export interface Diary {
   readonly app: string;
   readonly node: string;
-  /** The engine's container: a start in place is another life of the same. */
+  /** Its id, which is its host's name: a start in place is another life of the same. */
   readonly container: string;
   readonly lives: readonly Life[];
 }
-
-/** Something that was done, to which an end may be put down. */
-export type Deed =
-  | {readonly from: number; readonly to: number; readonly fault: Fault}
-  /** `to`: when it was acknowledged. */
-  | {readonly from: number; readonly to: number; readonly app: string};
 
 /**
  * Lines as the container's script writes them; one that was cut short by a crash says nothing.
@@ -36,60 +32,33 @@ export type Deed =
 export function readLives(text: string, zero = 0): readonly Life[] {
   const lives: Life[] = [];
   for (const line of text.split('\n')) {
-    const [, word, time, state] = /^(start|beat|stop) (\d+\.\d+) ?(none|empty|full)?$/.exec(line) ?? [];
+    const [, word, time, state, version] = /^(start|beat|stop) (\d+\.\d+) ?(?:(none|empty|full) (\d+))?$/.exec(line) ?? [];
     if (word === undefined) continue;
     const at = Math.round((Number(time) - zero) * 100) / 100;
     const last = lives.at(-1);
-    if (word === 'start') lives.push({from: at, to: at, stopped: false, volume: state === 'empty' || state === 'full' ? state : 'none'});
+    if (word === 'start') lives.push({from: at, to: at, stopped: false, volume: state === 'empty' || state === 'full' ? state : 'none', version: Number(version ?? 0)});
     else if (last) lives[lives.length - 1] = {...last, to: at, stopped: word === 'stop'};
   }
   return lives;
 }
 
+/** There is one of it at a time: what must never run twice, and who has a volume to itself. */
+const alone: ReadonlySet<AppKind> = new Set(['single', 'stateful']);
+
 /** Two lives of an app that must never run twice, at one time. */
 export function overlaps(diaries: readonly Diary[]): readonly string[] {
-  const lives = diaries.flatMap(({app, node, container, lives: own}) => own.map((life) => ({...life, app, who: `${container} on ${node}`}))).toSorted((a, b) => a.from - b.from);
+  const lives = diaries.filter(({app}) => alone.has(kindOf(app))).flatMap(({app, node, container, lives: own}) => own.map((life) => ({...life, app, who: `${container} on ${node}`}))).toSorted((a, b) => a.from - b.from);
   return lives.flatMap((life, index) => lives.slice(index + 1).filter((later) => later.app === life.app && later.from < life.to)
     .map((later) => `${life.app} ran twice: ${life.who} from ${life.from} to ${life.to}, ${later.who} from ${later.from}`));
 }
 
-/** A start on an empty volume where there had been data. */
+/** A start on an empty volume where there had been data, or without the volume. */
 export function lostVolumes(diaries: readonly Diary[]): readonly string[] {
-  const starts = diaries.flatMap(({app, node, lives}) => lives.map(({from, volume}) => ({app, node, from, volume}))).toSorted((a, b) => a.from - b.from);
+  const starts = diaries.filter(({app}) => kindOf(app) === 'stateful').flatMap(({app, node, lives}) => lives.map(({from, volume}) => ({app, node, from, volume}))).toSorted((a, b) => a.from - b.from);
   const seen = new Set<string>();
   return starts.flatMap(({app, node, from, volume}) => {
-    const lost = volume === 'empty' && seen.has(app);
+    const lost = volume === 'none' || (volume === 'empty' && seen.has(app));
     seen.add(app);
-    return lost ? [`${app} started on an empty copy of its volume, on ${node} at ${from}`] : [];
+    return lost ? [`${app} started ${volume === 'none' ? 'without' : 'on an empty copy of'} its volume, on ${node} at ${from}`] : [];
   });
-}
-
-/** A change of an app may take so long (s) to reach its containers, while all sorts of things are broken. */
-const CHANGE_LAG = 60;
-/** Between the last beat and the end, and what clocks of 10 ms and a busy computer add, s. */
-const SLACK = 2;
-/** They end the processes of a machine, or all containers of its engine. */
-const ending: ReadonlySet<Fault['kind']> = new Set(['power-off', 'restart-engine']);
-/** After them, what a machine runs may be wanted elsewhere by now. */
-const hiding: ReadonlySet<Fault['kind']> = new Set([...ending, 'kill-agent', 'freeze-agent', 'cut-off', 'fill-disk']);
-
-/**
- * Lives that ended for no reason.
- * @param now what still beats by then runs
- * @param fenced apps whose containers stop themselves where nobody hears their machine: also when it is who should hear that is away
- */
-export function unexplainedEnds(diaries: readonly Diary[], deeds: readonly Deed[], now: number, fenced: ReadonlySet<string> = new Set()): readonly string[] {
-  return diaries.flatMap(({app, node, container, lives}) => lives.flatMap((life, index) => {
-    const next = lives[index + 1];
-    if (next === undefined && !life.stopped && life.to >= now - SLACK) return [];
-    const kinds = next === undefined || life.stopped || fenced.has(app) ? hiding : ending;
-    const explained = deeds.some((deed) => {
-      if ('app' in deed) return deed.app === app && next === undefined && deed.from <= life.to + SLACK && deed.to >= life.from - CHANGE_LAG;
-      // What a machine hid may be put right any time later; what ended its processes did so then.
-      const inTime = deed.from <= (next?.from ?? life.to) + SLACK && (kinds === hiding ? deed.to >= life.from - SLACK : deed.to >= life.to - SLACK);
-      if (!('node' in deed.fault)) return fenced.has(app) && inTime;
-      return deed.fault.node === node && (kinds.has(deed.fault.kind) || fenced.has(app)) && inTime;
-    });
-    return explained ? [] : [`${app}: ${container} on ${node} ${next ? 'was started again' : life.stopped ? 'was stopped' : 'ended'} at ${life.to} s for no reason`];
-  }));
 }

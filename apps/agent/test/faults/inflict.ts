@@ -1,20 +1,38 @@
-/** Doing it: each fault as what is done at its start, and what undoes it. */
-import {rmSync, writeFileSync} from 'node:fs';
+/** Doing it: each fault as what is done at its start, and what undoes it. What it is about to befall is there, or it waits. */
+import {rmSync, statfsSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {waitFor} from '@hivemind/testkit';
 import type {TestCluster} from '../cluster.ts';
+import type {Program} from '../program.ts';
 import type {Fault} from './schedule.ts';
 
-/** Resolves when it is done, with what ends it. */
+/** How long (ms) a busy computer may take for what is a matter of a second. */
+const PATIENCE_MS = 60_000;
+
+const halves: ReadonlySet<Fault['kind']> = new Set(['kill-agent', 'freeze-agent', 'kill-sidecar', 'freeze-sidecar']);
+
+/** Who loses one of agent and sidecar has the other, and is known to: its machine is not dead. Resolves when that is so. */
+export async function untilFit(cluster: TestCluster, fault: Fault): Promise<void> {
+  if (!('node' in fault) || !halves.has(fault.kind)) return;
+  const member = cluster.member(fault.node);
+  await waitFor(async () => {
+    const {status} = await cluster.node(member.name);
+    if (status.phase === 'ready' && !status.conditions.some(({type}) => type === 'Degraded') && member.sidecarPids().length > 0) return true;
+    throw new Error(JSON.stringify(status));
+  }, {what: `${member.name} to be whole`, deadlineMs: PATIENCE_MS, intervalMs: 200});
+}
+
+/** Resolves when it is done, with what ends it, which resolves when that is as it was. Rejects where it cannot be done, or undone. */
 export async function inflict(cluster: TestCluster, fault: Fault): Promise<() => Promise<void>> {
   const {control} = cluster;
   switch (fault.kind) {
     case 'kill-service': {
-      const program = programOf(cluster, fault.service);
+      const program = running(programOf(cluster, fault.service));
       await program.kill();
       return async () => program.launch();
     }
     case 'freeze-service': {
-      const program = programOf(cluster, fault.service);
+      const program = running(programOf(cluster, fault.service));
       program.freeze();
       return async () => program.resume();
     }
@@ -36,21 +54,30 @@ async function befall(cluster: TestCluster, fault: MachineFault): Promise<() => 
   const {agent, machine} = member;
   switch (fault.kind) {
     case 'kill-agent':
-      await agent.kill();
+      await running(agent).kill();
       return async () => agent.launch();
     case 'freeze-agent':
-      agent.freeze();
+      running(agent).freeze();
       return async () => agent.resume();
-    case 'kill-sidecar':
-      for (const pid of member.sidecarPids()) kill(pid);
-      return async () => undefined;
+    case 'kill-sidecar': {
+      const before = member.sidecarPids();
+      for (const pid of before) signal(pid, 'SIGKILL');
+      return async () => void (await waitFor(() => member.sidecarPids().some((pid) => !before.includes(pid)), {what: `${member.name} to have another sidecar`, deadlineMs: PATIENCE_MS}));
+    }
+    case 'freeze-sidecar': {
+      const pids = member.sidecarPids();
+      for (const pid of pids) signal(pid, 'SIGSTOP');
+      return async () => {
+        for (const pid of pids) signal(pid, 'SIGCONT');
+      };
+    }
     case 'power-off':
       await member.powerOff();
       return () => member.powerOn();
     case 'restart-engine':
       await machine.engine.kill();
       // Its containerd with it: the next engine would wait in vain for one that is left over and stuck. Shims live on.
-      for (const pid of member.pidsOf((words) => /(^|\/)containerd$/.test(words[0] ?? ''))) kill(pid);
+      machine.engine.killContainerd();
       return () => machine.engine.start();
     case 'cut-off':
       member.cutOff(fault.from, fault.direction);
@@ -58,6 +85,7 @@ async function befall(cluster: TestCluster, fault: MachineFault): Promise<() => 
     case 'fill-disk': {
       const ballast = join(member.dataDir, 'ballast');
       fill(ballast);
+      if (statfsSync(member.dataDir).bavail > 0) throw new Error(`the disk of ${member.name} is not full`);
       return async () => rmSync(ballast, {force: true});
     }
   }
@@ -69,9 +97,15 @@ function programOf({control: {programs}}: TestCluster, name: string) {
   return program;
 }
 
-function kill(pid: number): void {
+/** A fault that befalls nothing would be none. */
+function running(program: Program): Program {
+  if (!program.isRunning) throw new Error(`${program.name} ended by itself (${program.falls.join(', ')}):\n${program.log().slice(-2_000)}`);
+  return program;
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, name);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }

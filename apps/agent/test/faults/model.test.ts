@@ -1,6 +1,6 @@
 import {AppSpec} from '@hivemind/contracts';
 import fc from 'fast-check';
-import {acknowledged, emptyWorld, nameOf, nextOperation, specOf, type World} from './model.ts';
+import {acknowledged, emptyWorld, endingOf, kindOf, nameOf, nextOperation, specOf, type WantedApp, type World} from './model.ts';
 import {seeded} from './random.ts';
 import {discrepancies, type Found} from './verdict.ts';
 
@@ -26,6 +26,16 @@ describe('the stream of changes', () => {
     }), {numRuns: 50});
   });
 
+  it('says what may end with each', () => {
+    const web: WantedApp = {name: 'plain-1', kind: 'plain', replicas: 3, version: 2};
+    expect(endingOf({kind: 'create', app: web}, undefined)).toBeUndefined();
+    expect(endingOf({kind: 'scale', app: {...web, replicas: 4}}, web)).toBeUndefined();
+    expect(endingOf({kind: 'scale', app: {...web, replicas: 1}}, web)).toEqual({some: 2});
+    expect(endingOf({kind: 'update', app: {...web, version: 3}}, web)).toEqual({olderThan: 3});
+    expect(endingOf({kind: 'delete', name: 'plain-1'}, web)).toBe('all');
+    expect((['plain-1', 'single-2', 'stateful-3'] as const).map(kindOf)).toEqual(['plain', 'single', 'stateful']);
+  });
+
   it('asks for specs that are valid', () => {
     for (const kind of ['plain', 'single', 'stateful'] as const) expect(AppSpec.safeParse(specOf({name: 'x', kind, replicas: 1, version: 1}, 'busybox')).error).toBeUndefined();
   });
@@ -33,7 +43,7 @@ describe('the stream of changes', () => {
 
 describe('the look at the end', () => {
   const wanted = new Map([['web', {name: 'web', kind: 'plain' as const, replicas: 2, version: 3}]]);
-  const engine = (id: string, app = 'web', running = true) => ({id, app, node: 'm1', runtimeId: `r-${id}`, state: running ? 'running' : 'exited', running, pid: 1, startedAt: ''});
+  const engine = (id: string, app = 'web', running = true, version = 3) => ({id, app, node: 'm1', runtimeId: `r-${id}`, state: running ? 'running' : 'exited', running, pid: 1, startedAt: '', env: ['APP=web', `VERSION=${version}`]});
   const listed = (id: string) => ({id, app: 'web', node: 'm1', runtimeId: `r-${id}`});
   const found = (change: Partial<Found> = {}): Found => ({
     apps: [{name: 'web', replicas: 2, version: 3, phase: 'running', ready: 2}],
@@ -50,6 +60,9 @@ describe('the look at the end', () => {
     ['a deleted app that is back', {apps: [...found().apps, {name: 'old', replicas: 1, version: 1, phase: 'running', ready: 1}]}, ['app old was deleted, and is there']],
     ['too few', {containers: [listed('a')], engines: [engine('a')]}, ['app web: 1 run of 1 on the engines, asked are 2 (a on m1 running)']],
     ['one that does not run', {engines: [engine('a'), engine('b', 'web', false)]}, ['app web: 1 run of 2 on the engines, asked are 2 (a on m1 running, b on m1 exited)']],
+    ['one too many', {containers: [listed('a'), listed('b'), listed('c')], engines: [engine('a'), engine('b'), engine('c')]}, ['app web: 3 run of 3 on the engines, asked are 2 (a on m1 running, b on m1 running, c on m1 running)']],
+    ['one that was not updated', {engines: [engine('a'), engine('b', 'web', true, 2)]}, ['app web: b on m1 is not of version 3']],
+    ['one that is not told as ready', {apps: [{name: 'web', replicas: 2, version: 3, phase: 'degraded', ready: 1}]}, ['app web is degraded with 1 ready of 2']],
     ['an orphan', {engines: [engine('a'), engine('b'), engine('c', 'old')]}, ['orphan: c on m1, running, of an app that is not there', 'orphan: c on m1 is not known to the control plane']],
     ['a ghost', {containers: [listed('a'), listed('b'), listed('c')]}, ['c on m1 is listed, and no engine has it']],
     ['a machine that stays away', {unready: new Map([['m2', 'dead']])}, ['machine m2 is not ready: dead']],

@@ -3,7 +3,8 @@ import type {AppSpecInput} from '@hivemind/contracts';
 import type {Random} from './random.ts';
 
 /** `plain`: several, replaceable. `single`: never two at once. `stateful`: one, with a volume. */
-export type AppKind = 'plain' | 'single' | 'stateful';
+export type AppKind = (typeof kinds)[number];
+const kinds = ['plain', 'single', 'stateful'] as const;
 
 export interface WantedApp {
   readonly name: string;
@@ -28,11 +29,14 @@ export const emptyWorld: World = {apps: new Map(), created: 0};
 const MOST_APPS = 6;
 const MOST_REPLICAS = 4;
 
+/** Names begin with it. */
+export const kindOf = (name: string): AppKind => kinds.find((kind) => name.startsWith(`${kind}-`)) ?? 'plain';
+
 export const nameOf = (operation: Operation): string => (operation.kind === 'delete' ? operation.name : operation.app.name);
 
 /** The next change; the first three make one app of each kind. */
 export function nextOperation({apps, created}: World, random: Random): Operation {
-  const first = (['plain', 'single', 'stateful'] as const)[created];
+  const first = kinds[created];
   if (first !== undefined) return create(first, created, random);
   const all = [...apps.values()];
   const [plain, ...more] = all.filter(({kind}) => kind === 'plain');
@@ -65,11 +69,31 @@ export function acknowledged({apps, created}: World, operation: Operation): Worl
   return {apps: next, created: created + (operation.kind === 'create' ? 1 : 0)};
 }
 
+/** What of an app may end with a change of it: all, so many, or what is older than a version. */
+export type Ending = 'all' | {readonly some: number} | {readonly olderThan: number};
+
+/** @param before the app until then; undefined: nothing ends */
+export function endingOf(operation: Operation, before: WantedApp | undefined): Ending | undefined {
+  switch (operation.kind) {
+    case 'create':
+      return undefined;
+    case 'delete':
+      return 'all';
+    case 'update':
+      return {olderThan: operation.app.version};
+    case 'scale':
+      return before !== undefined && operation.app.replicas < before.replicas ? {some: before.replicas - operation.app.replicas} : undefined;
+  }
+}
+
+/** Of what must never run twice: s of silence after which it stops itself. */
+export const FENCE_LEASE = 5;
+
 /** Where containers keep what they did, on each machine: see history.ts. */
 export const LOG_DIR = '/run/fault-log';
 
 /**
- * It writes when it starts (and whether its volume was empty), that it runs, and when it is told to stop, by a clock that all
+ * It writes when it starts (whether its volume was empty, and its version), that it runs, and when it is told to stop, by a clock that all
  * machines share: they run on one kernel.
  */
 const script = `
@@ -78,7 +102,7 @@ note() { read -r up _ < /proc/uptime; echo "$1 $up $2" >> $F; }
 trap 'note stop; exit 0' TERM
 STATE=none
 if [ -d /data ]; then STATE=full; [ -e /data/seen ] || STATE=empty; : > /data/seen; fi
-note start $STATE
+note start "$STATE $VERSION"
 while :; do note beat; sleep 0.5 & wait $!; done`;
 
 export function specOf({name, kind, replicas, version}: WantedApp, image: string): AppSpecInput {
@@ -90,6 +114,6 @@ export function specOf({name, kind, replicas, version}: WantedApp, image: string
     volumes: [{host: LOG_DIR, mount: '/log'}, ...(kind === 'stateful' ? [{name: `data-${name}`, mount: '/data'}] : [])],
     stop: {signal: 'SIGTERM', grace: '2s', drain: '0s'},
     update: {healthyFor: '500ms', autoRollback: false},
-    ...(kind === 'single' ? {singleton: true, fencing: {lease: '5s', onIsolation: 'stop'}} : {}),
+    ...(kind === 'single' ? {singleton: true, fencing: {lease: `${FENCE_LEASE}s`, onIsolation: 'stop'}} : {}),
   };
 }

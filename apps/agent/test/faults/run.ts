@@ -14,6 +14,8 @@ const {values} = parseArgs({
     /** The control side as one process, which is killed as one; else each service is. */
     together: {type: 'boolean', default: false},
     regressions: {type: 'boolean', default: false},
+    /** A directory for what everybody said and wrote. */
+    evidence: {type: 'string'},
     quiet: {type: 'boolean', default: false},
   },
 });
@@ -37,7 +39,7 @@ process.exitCode = failed === 0 ? 0 : 1;
 
 async function passes({seed, minutes, services, found}: Regression): Promise<boolean> {
   say(`seed ${seed}, ${minutes} minutes, services ${services}${found === '' ? '' : `; once found: ${found}`}`);
-  const {violations, faults, changes, convergedMs} = await runCampaign({seed, durationMs: minutes * 60_000, services, ...(values.quiet ? {} : {tell: say})});
+  const {violations, faults, changes, convergedMs} = await runCampaign({seed, durationMs: minutes * 60_000, services, ...(values.quiet ? {} : {tell: say}), ...(values.evidence === undefined ? {} : {evidence: values.evidence})});
   if (violations.length === 0) {
     say(`passed: ${faults.length} faults, ${changes} changes, converged ${(convergedMs / 1000).toFixed(1)} s after the last`);
     return true;
@@ -45,5 +47,6 @@ async function passes({seed, minutes, services, found}: Regression): Promise<boo
   say(`FAILED: seed ${seed}. ${faults.length} faults, ${changes} changes:`);
   for (const fault of faults) say(faultText(fault));
   for (const violation of violations) say(`violated: ${violation}`);
+  if (found === '') say(`To keep it (regressions.ts): ${JSON.stringify({seed, minutes, services, found: violations[0]})}`);
   return false;
 }

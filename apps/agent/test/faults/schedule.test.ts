@@ -28,7 +28,7 @@ describe('a schedule of faults', () => {
 
   it('has every kind of fault in a long run, and none that the cluster has no place for', () => {
     const kinds = (of: Setting) => new Set(scheduleFaults(1, 60 * MINUTE, of).map(({fault}) => fault.kind));
-    expect(kinds(setting).size).toBe(11);
+    expect(kinds(setting).size).toBe(12);
     const bare = kinds({...setting, sidecars: false, smallDisks: false});
     expect([bare.size, bare.has('kill-sidecar'), bare.has('fill-disk')]).toEqual([9, false, false]);
   });

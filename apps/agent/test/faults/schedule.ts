@@ -9,7 +9,7 @@ import {type Random, seeded} from './random.ts';
 
 export type Fault =
   | {readonly kind: 'kill-service' | 'freeze-service'; readonly service: string}
-  | {readonly kind: 'kill-agent' | 'freeze-agent' | 'kill-sidecar' | 'power-off' | 'restart-engine' | 'fill-disk'; readonly node: string}
+  | {readonly kind: 'kill-agent' | 'freeze-agent' | 'kill-sidecar' | 'freeze-sidecar' | 'power-off' | 'restart-engine' | 'fill-disk'; readonly node: string}
   | {readonly kind: 'cut-off'; readonly node: string; readonly from: CutOffFrom; readonly direction: 'both' | 'in' | 'out'}
   | {readonly kind: 'restart-bus' | 'restart-store'};
 
@@ -34,7 +34,7 @@ export interface Setting {
 /** Longest, ms; the shortest is a tenth. Long enough for a machine to be taken for dead, now and then. */
 const LONGEST_MS: Readonly<Record<Fault['kind'], number>> = {
   'kill-service': 4_000, 'freeze-service': 8_000,
-  'kill-agent': 10_000, 'freeze-agent': 10_000, 'kill-sidecar': 500,
+  'kill-agent': 10_000, 'freeze-agent': 10_000, 'kill-sidecar': 500, 'freeze-sidecar': 8_000,
   'power-off': 15_000, 'restart-engine': 3_000, 'fill-disk': 8_000,
   'cut-off': 15_000,
   'restart-bus': 5_000, 'restart-store': 5_000,
@@ -61,7 +61,7 @@ export function scheduleFaults(seed: number, durationMs: number, setting: Settin
 function drawFault(random: Random, {nodes, services, sidecars, smallDisks}: Setting): Fault {
   const kind = random.pick<Fault['kind']>([
     'kill-service', 'freeze-service', 'kill-agent', 'freeze-agent', 'power-off', 'restart-engine', 'cut-off', 'cut-off', 'restart-bus', 'restart-store',
-    ...(sidecars ? ['kill-sidecar' as const] : []),
+    ...(sidecars ? ['kill-sidecar' as const, 'freeze-sidecar' as const] : []),
     ...(smallDisks ? ['fill-disk' as const] : []),
   ]);
   switch (kind) {

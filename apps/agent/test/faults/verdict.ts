@@ -36,7 +36,7 @@ export function discrepancies(wanted: ReadonlyMap<string, WantedApp>, {apps, con
     ...[...wanted.values()].flatMap((app) => {
       const there = found.get(app.name);
       if (!there) return [`app ${app.name} is gone`];
-      return [...lostChanges(app, there), ...miscounts(app, there, engines)];
+      return [...lostChanges(app, there), ...miscounts(app, there, engines), ...outdated(app, engines)];
     }),
     ...engines.filter(({app}) => !wanted.has(app)).map(({id, node, state}) => `orphan: ${id} on ${node}, ${state}, of an app that is not there`),
     ...strays(containers, engines),
@@ -55,6 +55,11 @@ function miscounts({name, replicas}: WantedApp, {phase, ready}: FoundApp, engine
     ...(phase === 'running' && ready === replicas ? [] : [`app ${name} is ${phase} with ${ready} ready of ${replicas}`]),
     ...(own.length === replicas && running === replicas ? [] : [`app ${name}: ${running} run of ${own.length} on the engines, asked are ${replicas} (${own.map(({id, node, state}) => `${id} on ${node} ${state}`).join(', ')})`]),
   ];
+}
+
+/** Containers of another version than the acknowledged. */
+function outdated({name, version}: WantedApp, engines: readonly EngineContainer[]): readonly string[] {
+  return engines.filter(({app, env}) => app === name && !env.includes(`VERSION=${version}`)).map(({id, node}) => `app ${name}: ${id} on ${node} is not of version ${version}`);
 }
 
 /** The control plane's list and the engines' are one. */

@@ -14,6 +14,8 @@ export interface EngineOptions {
   args?: string[];
 }
 
+const ATTEMPTS = 3;
+
 /** Where an engine runs. */
 export interface EngineSite {
   dir: string;
@@ -46,9 +48,29 @@ export class MachineEngine {
     return this.#daemon !== undefined && this.#daemon.exitCode === null && this.#daemon.signalCode === null;
   }
 
-  /** Starts it and waits until it answers. */
+  /** Starts it and waits until it answers. On a busy computer it gives up its containerd too soon; an init would try again, too. */
   async start(): Promise<void> {
-    if (this.isRunning) return;
+    for (let attempt = 1; !this.isRunning; attempt++) {
+      try {
+        return await this.#launch();
+      } catch (error) {
+        if (attempt === ATTEMPTS || !String(error).includes('timeout waiting for containerd')) throw error;
+        this.killContainerd();
+      }
+    }
+  }
+
+  /** SIGKILL to the containerd that it started, and that a killed one leaves behind. Shims and containers run on. */
+  killContainerd(): void {
+    try {
+      const pid = Number(readFileSync(join(this.#site.runDir, 'docker/containerd/containerd.pid'), 'utf8'));
+      if (pid > 0) process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      if (!['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
+
+  async #launch(): Promise<void> {
     const {dir, group} = this.#site;
     const logFile = join(dir, 'dockerd.log');
     const log = openSync(logFile, 'a');
