@@ -29,7 +29,17 @@ export default async function bundle({entry, outfile, logLevel = 'warning'}) {
     banner: {js: `${requireShim('import.meta.url')} ${dirnameShim}`},
     plugins: [leaveOut, builtins, ownSources],
   });
+  checkAscii(await readFile(outfile));
   return (await stat(outfile)).size;
+}
+
+/**
+ * V8 holds a source with one other character at two bytes each: megabytes of every process. esbuild escapes them but in regular
+ * expressions and raw templates.
+ */
+function checkAscii(source) {
+  const at = source.findIndex((byte) => byte > 0x7f);
+  if (at >= 0) throw new Error(`A character beyond ASCII doubles what the program takes in memory; write it as \\u and four digits: …${source.subarray(Math.max(0, at - 40), at + 40)}…`);
 }
 
 /**
@@ -59,6 +69,8 @@ const leaveOut = {
       });`,
       loader: 'js',
     }));
+    // Its messages in fifty languages: English is spoken here.
+    onLoad({filter: /[\\/]zod[\\/]v4[\\/]locales[\\/]index\.js$/}, () => ({contents: 'export {default as en} from "./en.js";', loader: 'js'}));
     onResolve({filter: /\.node$/}, ({path}) => ({errors: [{text: `${path}: a native binary cannot be bundled`}]}));
   },
 };

@@ -37,6 +37,14 @@ describe('bundle', () => {
     expect({stdout, stderr}).toEqual({stdout: '42\n', stderr: ''});
   });
 
+  it('is of ASCII, as a single other character would double it in memory', async () => {
+    write('main.ts', "console.log('µ'.length, /\\u00b5/.test('µ'));");
+    const outfile = await bundled();
+    expect(spawnSync(process.execPath, [outfile], {encoding: 'utf8', env: {...process.env, NODE_OPTIONS: ''}}).stdout).toBe('1 true\n');
+    write('main.ts', "console.log(/µ/.test('µ'));");
+    await expect(bundled()).rejects.toThrow(/beyond ASCII[^]*\/µ\//);
+  });
+
   it('refuses to look for a file beside the source', async () => {
     write('main.ts', "import {readFileSync} from 'node:fs';\nconsole.log(readFileSync(new URL('./data.txt', import.meta.url), 'utf8'));");
     await expect(bundled()).rejects.toThrow(/import\.meta\.url is no place of its own in a bundle/);

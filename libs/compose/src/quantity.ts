@@ -20,14 +20,14 @@ export function memoryText(bytes: number): string | number {
 }
 
 const durationUnits: Readonly<Record<string, number>> = {ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1e3, m: 60e3, h: 3600e3, d: 86_400e3};
-const durationPattern = /^(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d))+$/;
+const durationPattern = /^(?:\d+(?:\.\d+)?(?:ns|us|\u00b5s|ms|s|m|h|d))+$/;
 
 /** @returns milliseconds, or undefined when it is not a duration. */
 export function composeDuration(text: string | number): number | undefined {
   if (text === 0 || text === '0') return 0;
   if (typeof text === 'number' || !durationPattern.test(text)) return undefined;
   let total = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)/g)) total += Number(amount) * (durationUnits[unit ?? 's'] ?? 0);
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|\u00b5s|ms|s|m|h|d)/g)) total += Number(amount) * (durationUnits[unit ?? 's'] ?? 0);
   return total;
 }
 

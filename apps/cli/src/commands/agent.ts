@@ -4,7 +4,6 @@ import {DnsLabel} from '@hivemind/contracts';
 import type {Command} from 'commander';
 import {z} from 'zod';
 import {openLog, signalled} from '../foreground.ts';
-import type {Terminal} from '../terminal.ts';
 import {type Host, leaf, noArgs, wholeNumber} from './define.ts';
 
 export function register(parent: Command, host: Host): void {
@@ -29,9 +28,7 @@ export function register(parent: Command, host: Host): void {
       runtime: z.enum(['auto', 'docker'], 'is not a runtime of this release; use auto or docker').default('auto'),
       dockerHost: z.string().optional(),
     }),
-    async run({terminal, dataDir, givenToken}, _args, options) {
-      becomeLean(terminal);
-      const {env, out} = terminal;
+    async run({terminal: {env, out}, dataDir, givenToken}, _args, options) {
       const {startJoinedAgent} = await import('@hivemind/agent');
       const gateway = options.join ?? (env.HIVEMIND_JOIN || undefined);
       const token = givenToken ?? (env.HIVEMIND_JOIN_TOKEN || undefined);
@@ -57,13 +54,4 @@ export function register(parent: Command, host: Host): void {
       }
     },
   });
-}
-
-/** For Node: what lives shortly is collected often. Half of what an agent would take else is room for that, which it has no need of. */
-const LEAN = '--max-semi-space-size=1';
-
-/** This process becomes itself with less memory, under the same pid: it lives as long as the machine. Both can be said only before a start. */
-function becomeLean({env, become}: Terminal): void {
-  if (become === undefined || process.execArgv.includes(LEAN)) return;
-  become(process.execPath, [process.execPath, ...process.execArgv, LEAN, ...process.argv.slice(1)], {MALLOC_ARENA_MAX: '2', ...env});
 }

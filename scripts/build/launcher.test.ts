@@ -1,0 +1,39 @@
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {cpSync, mkdirSync, writeFileSync} from 'node:fs';
+import {join} from 'node:path';
+import {text} from 'node:stream/consumers';
+import {removeTempDir, tempDir} from '@hivemind/testkit';
+
+describe('the launcher', () => {
+  let dir: string;
+  beforeEach(() => {
+    dir = tempDir('launcher');
+    mkdirSync(join(dir, 'bin'));
+    cpSync(join(import.meta.dirname, 'launcher.mjs'), join(dir, 'bin/hivemind.mjs'));
+    writeFileSync(join(dir, 'package.json'), '{"type": "module"}');
+    writeFileSync(join(dir, 'hivemind.js'), 'console.log(JSON.stringify({pid: process.pid, flags: process.execArgv, words: process.argv.slice(2), arenas: process.env.MALLOC_ARENA_MAX}));');
+  });
+  afterEach(() => removeTempDir(dir));
+
+  const launch = async (flags: readonly string[], ...words: readonly string[]) => {
+    const child = spawn(process.execPath, [...flags, join(dir, 'bin/hivemind.mjs'), ...words], {env: {PATH: process.env.PATH}, stdio: ['ignore', 'pipe', 'pipe']});
+    const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+    expect(err).toBe('');
+    return {child: child.pid, ...(JSON.parse(out) as {pid: number; flags: string[]; words: string[]; arenas?: string})};
+  };
+
+  it.each([['up', 2], ['agent', 1]])('starts %s anew with little room for what lives shortly, under its own pid', async (command, room) => {
+    const {child, pid, flags, words, arenas} = await launch(['--no-warnings'], command, '--data-dir', '/a b');
+    expect({pid, flags, words, arenas}).toEqual({pid: child, flags: ['--no-warnings', `--max-semi-space-size=${room}`], words: [command, '--data-dir', '/a b'], arenas: '2'});
+  });
+
+  it('starts it as it was told where that was said', async () => {
+    expect(await launch(['--max-semi-space-size=8'], 'up')).toMatchObject({flags: ['--max-semi-space-size=8']});
+  });
+
+  it('leaves what soon ends as it is', async () => {
+    const {flags, words, arenas} = await launch([], 'app', 'get', 'up');
+    expect({flags, words, arenas}).toEqual({flags: [], words: ['app', 'get', 'up'], arenas: undefined});
+  });
+});
