@@ -18,6 +18,7 @@ export const catalogue = {
   scheduler: {segments: ['scheduler'], load: async () => (await import('@hivemind/scheduler/control')).createSchedulerManager},
   node: {segments: ['nodes'], open: ['GET /nodes/authority', 'POST /nodes/:name/credentials', 'POST /nodes/join'], load: async () => (await import('@hivemind/node/control')).createNodeManager},
   membership: {segments: ['leader', 'members'], load: async () => (await import('@hivemind/membership/control')).createMembershipManager},
+  discovery: {segments: ['discovery', 'services'], load: async () => (await import('@hivemind/discovery/control')).createDiscoveryManager},
   container: {segments: ['containers', 'images'], load: async () => (await import('@hivemind/container/control')).createContainerManager},
   storage: {segments: ['volumes', 'volume-drivers'], load: async () => (await import('@hivemind/storage/control')).createStorageManager},
   network: {segments: ['networks'], load: async () => (await import('@hivemind/network/control')).createNetworkManager},

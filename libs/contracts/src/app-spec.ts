@@ -1,5 +1,6 @@
 /** What a person asks for: the app spec of the public contract, with its defaults. */
 import {z} from 'zod';
+import {AppService} from './discovery.ts';
 import {DnsLabel, DnsName, HostAlias, LabelKey} from './names.ts';
 import {Cpu, cpuMillicores, Duration, Memory, memoryBytes} from './quantity.ts';
 
@@ -207,7 +208,7 @@ export const AppSpec = z.strictObject({
   mode: z.enum(['replicated', 'global', 'job', 'cron']).default('replicated'),
   dependsOn: z.record(DnsLabel, z.enum(['started', 'healthy', 'completed'])).default({}),
   update: UpdateSpec.prefault({}),
-  service: z.looseObject({}).optional(),
+  service: AppService.optional(),
 });
 export type AppSpec = z.infer<typeof AppSpec>;
 /** As written, before defaults. */
@@ -233,7 +234,8 @@ export function unsupportedFields(spec: AppSpec): readonly {readonly path: strin
   };
   refuse('autoscale', spec.autoscale !== undefined, 'set replicas instead');
   refuse('mode', spec.mode === 'cron', 'use replicated, global or job');
-  refuse('service', spec.service !== undefined, 'other apps of the namespace reach this one by its name');
+  refuse('service.strategy', spec.service?.strategy !== undefined, 'leave it out');
+  refuse('service.affinity', spec.service?.affinity === 'client', 'use none');
   refuse('resources.disk', spec.resources.disk !== undefined, 'leave it out');
   for (const kind of ['startup', 'readiness', 'liveness'] as const) refuse(`health.${kind}.grpc`, spec.health[kind]?.grpc !== undefined, 'use http, tcp or exec');
   refuse('placement.priorityClass', spec.placement.priorityClass !== undefined, 'leave it out');

@@ -5,6 +5,7 @@
 import {z} from 'zod';
 import {AppRecord, AppRevision, ConfigRecord, EventRecord, HostPortRecord, NamespaceRecord, Rollout} from './app.ts';
 import {AllocationRecord, AssignmentRecord, ContainerRecord, ContainerStatusRecord, StrangerRecord} from './container.ts';
+import {DiscoverySettings, EndpointRecord, ServiceRecord} from './discovery.ts';
 import {NodeBrake, NodeSettings, NodeVerdict} from './node-life.ts';
 import {LeaderRecord, MemberRecord} from './membership.ts';
 import {NetworkRecord, SubnetsRecord} from './network.ts';
@@ -50,6 +51,9 @@ export const collections = {
   leader: {name: 'leader', schema: LeaderRecord, version: 1},
   networks: {name: 'networks', schema: NetworkRecord, version: 1},
   subnets: {name: 'subnets', schema: SubnetsRecord, version: 1},
+  services: {name: 'services', schema: ServiceRecord, version: 1},
+  endpoints: {name: 'endpoints', schema: EndpointRecord, version: 1},
+  discoverySettings: {name: 'discovery-settings', schema: DiscoverySettings, version: 1},
   volumes: {name: 'volumes', schema: VolumeRecord, version: 1},
   secrets: {name: 'secrets', schema: SecretRecord, version: 1},
   serviceInstances: {name: 'service-instances', schema: ServiceInstanceRecord, version: 1},

@@ -6,6 +6,7 @@ export * from './meta.ts';
 export * from './app-spec.ts';
 export * from './app.ts';
 export * from './container.ts';
+export * from './discovery.ts';
 export * from './membership.ts';
 export * from './network.ts';
 export * from './node.ts';

@@ -2,11 +2,12 @@
  * Which end of a machine's subjects the machine is at. What its credentials on the bus permit is derived from this: a new
  * subject with `{node}` that is missing here does not compile.
  */
+import {getNames, namesChanged} from './discovery.ts';
 import {leaderChanged, meetMembers, membershipChanged, membershipReport, reportWhole} from './membership.ts';
 import {getNetwork, getOverlay, networkChanged} from './network.ts';
 import * as subjects from './subjects.ts';
 
-const all = {...subjects, membershipChanged, membershipReport, reportWhole, meetMembers, getNetwork, getOverlay};
+const all = {...subjects, membershipChanged, membershipReport, reportWhole, meetMembers, getNames, getNetwork, getOverlay};
 type Subjects = typeof all;
 /** The definitions whose subject names a machine. */
 export type NodeSubject = {[K in keyof Subjects]: Subjects[K] extends {readonly subject: `${string}{node}${string}`} ? K : never}[keyof Subjects];
@@ -36,12 +37,13 @@ export const nodeSubjects: Readonly<Record<NodeSubject, 'served' | 'called'>> = 
   membershipChanged: 'called',
   reportWhole: 'served',
   meetMembers: 'served',
+  getNames: 'called',
   getNetwork: 'called',
   getOverlay: 'served',
 };
 
 /** Told to everybody: each machine may hear it. */
-const heardByAll = [leaderChanged, networkChanged];
+const heardByAll = [leaderChanged, namesChanged, networkChanged];
 
 /** The machine's end of each subject, with its kind: all that a bus needs to know of who may do what. */
 export function subjectsOfNodes(): readonly {readonly end: 'served' | 'called'; readonly kind: 'message' | 'request' | 'stream'; readonly subject: string}[] {

@@ -1,0 +1,116 @@
+/** Makes the records of one service what the store says they should be. One address at a time is given, and none twice. */
+import {DISCOVERY_SETTINGS_KEY, DiscoverySettings, type EndpointRecord, resourceKey, type ServiceRecord} from '@hivemind/contracts';
+import {type ManagerContext, recordEvent} from '@hivemind/service';
+import {commit, type Compare, type Fence, type Stored, type Write} from '@hivemind/store';
+import {domainOwner, endpointOf, isHeadless, same, serviceOf, trafficOf} from '../core/derive.ts';
+import {chooseAddress, rangeOf} from '../core/virtual-ips.ts';
+import {endpoints, services, type Tables} from './tables.ts';
+
+export interface ReconcilerOptions {
+  readonly context: Pick<ManagerContext, 'store' | 'logger' | 'now' | 'uid'>;
+  readonly tables: Tables;
+  /** Proof of leadership; undefined: not leading, so nothing is written. */
+  readonly fence: () => Fence | undefined;
+}
+
+/** Far below what a transaction takes. */
+const MOST_WRITES = 1_000;
+
+export function settingsOf(tables: Pick<Tables, 'settings'>): DiscoverySettings {
+  return tables.settings.get(DISCOVERY_SETTINGS_KEY)?.value ?? DiscoverySettings.parse({});
+}
+
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  /** Given, and not in the cache yet. */
+  readonly #reserved = new Set<string>();
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  /** `key`: namespace/name. */
+  async reconcile(key: string, signal: AbortSignal): Promise<void> {
+    const {tables, fence} = this.#options;
+    const proof = fence();
+    if (proof === undefined) return;
+    const {compare, writes, reserved, tell} = this.#plan(key);
+    try {
+      let n = 0;
+      for (let at = 0; at < writes.length; at += MOST_WRITES) {
+        ({n} = await commit(this.#options.context.store, {compare: at === 0 ? compare : [], writes: writes.slice(at, at + MOST_WRITES), fence: proof}));
+      }
+      if (n === 0) return;
+      tell();
+      // The next run must not decide by what was before this one; nor another service by an address that is not seen yet.
+      await Promise.all([tables.services.waitForRevision(n, signal), tables.endpoints.waitForRevision(n, signal)]);
+    } finally {
+      if (reserved !== undefined) this.#reserved.delete(reserved);
+    }
+  }
+
+  #plan(key: string): {readonly compare: readonly Compare[]; readonly writes: readonly Write[]; readonly reserved: string | undefined; readonly tell: () => void} {
+    const {tables} = this.#options;
+    const app = tables.apps.get(key);
+    const before = tables.services.get(key);
+    const known = tables.endpoints.byIndex('service', key);
+    if (!app) {
+      return {
+        compare: before ? [services.unchanged(before)] : [],
+        writes: [...(before ? [services.deleting(key)] : []), ...known.map((endpoint) => endpoints.deleting(endpoint.key))],
+        reserved: undefined, tell: () => undefined,
+      };
+    }
+    const {virtualIp, reserved} = this.#addressFor(key, isHeadless(app.value), before?.value);
+    const domain = app.value.spec.service?.domain;
+    const now = new Date(this.#options.context.now()).toISOString();
+    const next = serviceOf({
+      app: app.value, before: before?.value, virtualIp, now,
+      traffic: trafficOf(tables.rollouts.byIndex('app', key).map(({value}) => value)),
+      domainOwner: domain === undefined ? undefined : domainOwner(tables.apps.byIndex('domain', domain).map(({value}) => value)),
+      range: settingsOf(tables).virtualIps,
+      uid: this.#options.context.uid(),
+    });
+    const compare: Compare[] = [];
+    const writes: Write[] = [];
+    if (next !== before?.value) {
+      compare.push(before ? services.unchanged(before) : services.absent(key));
+      writes.push(services.putting(key, next, before ? {previous: before} : {}));
+    }
+    writes.push(...this.#endpointWrites(key, known));
+    return {compare, writes, reserved, tell: () => this.#tell(before?.value, next)};
+  }
+
+  #endpointWrites(key: string, known: readonly Stored<EndpointRecord>[]): readonly Write[] {
+    const {tables} = this.#options;
+    const left = new Map(known.map((endpoint) => [endpoint.key, endpoint]));
+    const writes: Write[] = [];
+    for (const {key: id, value: record} of tables.containers.byIndex('app', key)) {
+      const wanted = endpointOf({record, status: tables.statuses.get(id)?.value.status, verdict: tables.verdicts.get(record.node)?.value});
+      if (wanted === undefined) continue;
+      const before = left.get(id);
+      left.delete(id);
+      if (!before || !same(before.value, wanted)) writes.push(endpoints.putting(id, wanted, before ? {previous: before} : {}));
+    }
+    return [...writes, ...[...left.keys()].map((id) => endpoints.deleting(id))];
+  }
+
+  /** What it has it keeps, also when addresses are taken from elsewhere now. */
+  #addressFor(key: string, headless: boolean, before: ServiceRecord | undefined): {readonly virtualIp: string | undefined; readonly reserved: string | undefined} {
+    if (headless) return {virtualIp: undefined, reserved: undefined};
+    if (before?.virtualIp !== undefined) return {virtualIp: before.virtualIp, reserved: undefined};
+    const {tables} = this.#options;
+    const chosen = chooseAddress(rangeOf(settingsOf(tables).virtualIps), key, (address) => this.#reserved.has(address) || tables.services.byIndex('virtualIp', address).length > 0);
+    if (chosen !== undefined) this.#reserved.add(chosen);
+    return {virtualIp: chosen, reserved: chosen};
+  }
+
+  #tell(before: ServiceRecord | undefined, after: ServiceRecord): void {
+    const {context} = this.#options;
+    for (const {reason, message} of after.conditions) {
+      if (before?.conditions.some((known) => known.reason === reason)) continue;
+      recordEvent(context, {namespace: after.namespace, kind: 'Service', name: after.name, type: 'warning', reason, message});
+      context.logger.warn({service: resourceKey(after.namespace, after.name), reason}, message);
+    }
+  }
+}

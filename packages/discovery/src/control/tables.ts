@@ -1,0 +1,58 @@
+/** The collections this manager owns, and those it reads. */
+import {collections, resourceKey} from '@hivemind/contracts';
+import {collection, informer, type Store} from '@hivemind/store';
+
+export const services = collection(collections.services);
+export const endpoints = collection(collections.endpoints);
+export const settings = collection(collections.discoverySettings);
+
+export type Tables = ReturnType<typeof openTables>;
+
+const appOf = ({namespace, app}: {readonly namespace: string; readonly app: string}): string => resourceKey(namespace, app);
+
+export function openTables(store: Store, signal: AbortSignal, onError: (error: unknown) => void) {
+  const follow = {store, signal, onError};
+  const tables = {
+    services: informer({...follow, collection: services, indexes: {virtualIp: ({virtualIp}) => (virtualIp === undefined ? [] : [virtualIp]), waiting: ({headless, virtualIp}) => (headless || virtualIp !== undefined ? [] : ['waiting'])}}),
+    endpoints: informer({...follow, collection: endpoints, indexes: {service: ({namespace, service}) => [resourceKey(namespace, service)]}}),
+    settings: informer({...follow, collection: settings}),
+    apps: informer({...follow, collection: collection(collections.apps), indexes: {domain: ({spec}) => (spec.service?.domain === undefined ? [] : [spec.service.domain])}}),
+    rollouts: informer({...follow, collection: collection(collections.rollouts), indexes: {app: (rollout) => [appOf(rollout)]}}),
+    containers: informer({...follow, collection: collection(collections.containers), indexes: {app: (record) => [appOf(record)], node: ({node}) => [node]}}),
+    statuses: informer({...follow, collection: collection(collections.containerStatus)}),
+    nodes: informer({...follow, collection: collection(collections.nodes)}),
+    verdicts: informer({...follow, collection: collection(collections.nodeVerdicts)}),
+    /** Whether the store is known to be the cluster's own, unrewound (law 12). */
+    adoption: informer({...follow, collection: collection(collections.cluster)}),
+  };
+  return {...tables, ready: async () => void (await Promise.all(Object.values(tables).map((table) => table.ready())))};
+}
+
+/** Calls `wake` with the key of each service that a change bears on; answers how to stop. */
+export function onServiceChange(tables: Tables, wake: (key: string) => void): () => void {
+  const wakeWaiting = (): void => {
+    for (const {key} of tables.services.byIndex('waiting', 'waiting')) wake(key);
+  };
+  const stops = [
+    tables.apps.onChange((key, before, after) => {
+      wake(key);
+      for (const domain of new Set([before, after].map((app) => app?.value.spec.service?.domain))) {
+        if (domain !== undefined) for (const claimant of tables.apps.byIndex('domain', domain)) wake(claimant.key);
+      }
+    }),
+    ...[tables.rollouts, tables.containers, tables.statuses].map((table) => table.onChange((_key, before, after) => {
+      const record = (after ?? before)?.value;
+      if (record) wake(appOf(record));
+    })),
+    tables.verdicts.onChange((node, before, after) => {
+      if ((before?.value.state ?? 'ready') === (after?.value.state ?? 'ready')) return;
+      for (const {value} of tables.containers.byIndex('node', node)) wake(appOf(value));
+    }),
+    // An address has become free, or there are more of them.
+    tables.services.onChange((_key, before, after) => {
+      if (before?.value.virtualIp !== undefined && after?.value.virtualIp === undefined) wakeWaiting();
+    }),
+    tables.settings.onChange(wakeWaiting),
+  ];
+  return () => stops.forEach((stop) => stop());
+}

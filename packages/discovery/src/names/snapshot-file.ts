@@ -1,0 +1,122 @@
+/**
+ * The names as a file of the machine: the agent writes it, and reads it when it starts without the control plane; the sidecar
+ * reads it when it starts without the agent. One JSON value a line, the settings first. Read by hand, since the schemas of the
+ * contracts take 10 MB; a test holds it to them.
+ */
+import {open, readFile, rename} from 'node:fs/promises';
+import type {EndpointFacts, NameItem, Point, ServiceFacts} from '../model.ts';
+
+/** How the machine's names are answered. */
+export interface NameSettings {
+  /** This machine. */
+  readonly node: string;
+  /** `address:port` each; none: names are not answered here. */
+  readonly listen: readonly string[];
+  /** Packets to virtual IPs are delivered here. */
+  readonly virtualIps: boolean;
+}
+
+export interface Snapshot extends NameSettings {
+  /** undefined: nothing was told yet. */
+  readonly at: Point | undefined;
+  readonly items: readonly NameItem[];
+}
+
+const FORMAT = 1;
+
+/** Of a data dir. */
+export const SNAPSHOT_FILE = 'agent/names.ndjson';
+
+/** Whole or not at all. Not synced: what a power cut takes is told again. */
+export async function writeSnapshot(path: string, {node, listen, virtualIps, at}: Omit<Snapshot, 'items'>, items: Iterable<NameItem>): Promise<void> {
+  {
+    await using file = await open(`${path}.new`, 'w', 0o600);
+    await file.writeFile(lines({format: FORMAT, node, listen, virtualIps, ...(at === undefined ? {} : {at})}, items));
+  }
+  await rename(`${path}.new`, path);
+}
+
+/** In pieces, so that some megabytes of it hold nobody up. */
+function* lines(head: object, items: Iterable<NameItem>): Generator<string> {
+  let piece = `${JSON.stringify(head)}\n`;
+  for (const item of items) {
+    piece += `${JSON.stringify(item)}\n`;
+    if (piece.length < 65_536) continue;
+    yield piece;
+    piece = '';
+  }
+  yield piece;
+}
+
+/** undefined: there is none that can be read. Lines of a later release that say nothing here are left out. */
+export async function readSnapshot(path: string): Promise<Snapshot | undefined> {
+  try {
+    const [head = '', ...rest] = (await readFile(path, 'utf8')).split('\n');
+    const settings = settingsOf(JSON.parse(head));
+    return settings && {...settings, items: rest.flatMap((line) => (line === '' ? [] : readItem(JSON.parse(line)) ?? []))};
+  } catch {
+    return undefined;
+  }
+}
+
+function settingsOf(value: unknown): Omit<Snapshot, 'items'> | undefined {
+  const {format, node, listen, virtualIps, at} = fields(value);
+  if (format !== FORMAT || typeof node !== 'string' || !isList(listen, isText) || typeof virtualIps !== 'boolean') return undefined;
+  const {epoch, n} = fields(at);
+  return {node, listen, virtualIps, at: typeof epoch === 'string' && typeof n === 'number' ? {epoch, n} : undefined};
+}
+
+/** A list of items as JSON. @throws SyntaxError, TypeError where it is none */
+export function readItems(json: string): readonly NameItem[] {
+  const values: unknown = JSON.parse(json);
+  if (!Array.isArray(values)) throw new TypeError('no list of names');
+  return values.flatMap((value) => readItem(value) ?? []);
+}
+
+/** undefined: it is not of a kind that is known, or lacks what names are made of. */
+export function readItem(item: unknown): NameItem | undefined {
+  const {kind, key, value} = fields(item);
+  if (typeof key !== 'string' || (kind !== 'service' && kind !== 'endpoint' && kind !== 'node')) return undefined;
+  if (value === undefined) return {kind, key};
+  if (kind === 'service') return withValue(kind, key, serviceOf(value));
+  if (kind === 'endpoint') return withValue(kind, key, endpointOf(value));
+  const {address} = fields(value);
+  return typeof address === 'string' ? {kind, key, value: {address}} : undefined;
+}
+
+function withValue<K extends 'service' | 'endpoint', V>(kind: K, key: string, value: V | undefined): {kind: K; key: string; value: V} | undefined {
+  return value === undefined ? undefined : {kind, key, value};
+}
+
+function serviceOf(value: unknown): ServiceFacts | undefined {
+  const {headless, domain, aliases, ports, virtualIp, traffic} = fields(value);
+  if (typeof headless !== 'boolean' || !isMaybeText(domain) || !isList(aliases, isText) || !isList(ports, isPort) || !isMaybeText(virtualIp) || !isList(traffic, isShare)) return undefined;
+  return {headless, ...(domain === undefined ? {} : {domain}), aliases, ports, ...(virtualIp === undefined ? {} : {virtualIp}), traffic};
+}
+
+function endpointOf(value: unknown): EndpointFacts | undefined {
+  const {namespace, service, node, address, ports, revision, ready} = fields(value);
+  if (!isText(namespace) || !isText(service) || !isText(node) || !isText(address) || !isList(ports, isPort) || typeof revision !== 'number' || typeof ready !== 'boolean') return undefined;
+  return {namespace, service, node, address, ports, revision, ready};
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string';
+const isMaybeText = (value: unknown): value is string | undefined => value === undefined || isText(value);
+
+function isPort(value: unknown): value is ServiceFacts['ports'][number] {
+  const {name, port, protocol} = fields(value);
+  return isMaybeText(name) && typeof port === 'number' && (protocol === 'tcp' || protocol === 'udp');
+}
+
+function isShare(value: unknown): value is ServiceFacts['traffic'][number] {
+  const {revision, weight} = fields(value);
+  return typeof revision === 'number' && typeof weight === 'number';
+}
+
+function isList<T>(value: unknown, isOne: (one: unknown) => one is T): value is T[] {
+  return Array.isArray(value) && value.every(isOne);
+}
+
+function fields(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value)) : {};
+}
