@@ -110,6 +110,8 @@ export const engineLabels = {
   node: 'hivemind.node',
   revision: 'hivemind.revision',
   cluster: 'hivemind.cluster',
+  /** On the machine's network of containers, where it is on that. */
+  address: 'hivemind.address',
   /** JSON of {@link EngineOrigin}. */
   origin: 'hivemind.origin',
 } as const;

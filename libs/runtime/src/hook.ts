@@ -3,12 +3,14 @@
  * without set-up, and every step may be repeated after a crash.
  */
 import type {ContainerRecord} from '@hivemind/contracts';
-import type {RuntimeContainer, RuntimeMount} from './runtime.ts';
+import type {ContainerNetwork, RuntimeContainer, RuntimeMount} from './runtime.ts';
 
 /** What a hook adds before the container is made. */
 export interface Contribution {
   readonly env?: Readonly<Record<string, string>>;
   readonly mounts?: readonly RuntimeMount[];
+  /** The machine's network of containers, in place of networks of the engine's own for each namespace. */
+  readonly network?: ContainerNetwork;
 }
 
 /** What a probe found, reported by the health hook to the worker. */

@@ -15,8 +15,27 @@ export interface RuntimeSpec {
   readonly mounts: readonly RuntimeMount[];
   /** Labels for the engine (`engineLabels`), beside the template's own. */
   readonly labels: Readonly<Record<string, string>>;
+  /** Networks of the engine's own, which answers the aliases; with `network`, the one that it knows the machine's by. */
   readonly networks: readonly {readonly name: string; readonly aliases: readonly string[]}[];
+  readonly network?: ContainerNetwork;
   readonly credentials?: z.infer<typeof RegistryCredentials>;
+}
+
+/** A bridge of the machine that all its containers are on, each at an address of its own for life. */
+export interface ContainerNetwork {
+  /** The bridge's interface. */
+  readonly bridge: string;
+  readonly subnet: string;
+  /** The bridge's own address. */
+  readonly gateway: string;
+  /** The part of the subnet from which the engine may give addresses to what is not ours. */
+  readonly others: string;
+  /** Bytes of a packet. */
+  readonly mtu: number;
+  /** The container's. */
+  readonly address: string;
+  /** Where names are asked for; undefined where the container says so itself. */
+  readonly dns: {readonly servers: readonly string[]; readonly search: readonly string[]; readonly options: readonly string[]} | undefined;
 }
 
 export type RuntimeMount =

@@ -8,5 +8,9 @@ export const networkErrors = defineErrors({
   'subnets-exhausted': {status: 422, title: 'No addresses are left for another machine'},
   'range-unusable': {status: 422, title: 'This range cannot be used for containers'},
   'range-in-use': {status: 422, title: 'Machines hold addresses outside the range'},
+  'machine-unable': {status: 503, title: 'The machine cannot have the network', retryable: true},
+  'addresses-exhausted': {status: 422, title: 'The machine has no address left for another container'},
+  'network-unknown': {status: 503, title: 'The machine does not know its network yet', retryable: true},
+  'network-renumbering': {status: 503, title: 'The machine is to have other addresses', retryable: true},
   'backend-unsupported': {status: 422, title: 'This way of carrying packets cannot be had'},
 });

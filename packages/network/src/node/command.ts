@@ -1,0 +1,28 @@
+/** Programs of the machine: `ip`, `bridge`, `nft` and `iptables`, each run to its end. */
+import {spawn} from 'node:child_process';
+
+export interface Outcome {
+  /** null: it could not be started, or a signal ended it. */
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** There is no such program. */
+  readonly missing: boolean;
+}
+
+/** What hangs is ended after so long (ms). */
+const WITHIN_MS = 10_000;
+/** Debian keeps them there, and not in everybody's PATH. */
+const env = {...process.env, LC_ALL: 'C', PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`};
+
+export function run(program: string, args: readonly string[], input = ''): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, {stdio: ['pipe', 'pipe', 'pipe'], env, timeout: WITHIN_MS, killSignal: 'SIGKILL'});
+    let [stdout, stderr] = ['', ''];
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    child.stdin.on('error', () => undefined).end(input);
+    child.once('error', (error: NodeJS.ErrnoException) => resolve({status: null, stdout, stderr: error.message, missing: error.code === 'ENOENT'}));
+    child.once('close', (status) => resolve({status, stdout, stderr, missing: false}));
+  });
+}

@@ -1,0 +1,2 @@
+export {createNetwork, type Network, type NetworkOptions} from './network.ts';
+export {removeNetwork} from './remove.ts';

@@ -1,0 +1,214 @@
+/**
+ * The network on this machine: an address for each container, and the way to those of other machines. Without root, and with
+ * back-end `none`, it does nothing, and containers are on networks of the engine's own.
+ */
+import {join} from 'node:path';
+import {type Bus, serve, type Subscription} from '@hivemind/bus';
+import {type ContainerRecord, engineLabels, getOverlay, type HivemindError, type NetworkView, type OverlayStatus} from '@hivemind/contracts';
+import {type Clock, systemClock} from '@hivemind/controller';
+import type {Contribution, NodeHook, Runtime} from '@hivemind/runtime';
+import type {Logger} from 'pino';
+import {rangeOfOthers} from '../core/addresses.ts';
+import {formatCidr, gatewayOf, parseCidr} from '../core/cidr.ts';
+import {decide, type InForce} from '../core/force.ts';
+import {BRIDGE} from '../core/kernel.ts';
+import {networkErrors} from '../errors.ts';
+import {Addresses} from './addresses.ts';
+import {deviceCounters} from './counters.ts';
+import {type Mesh, startMesh} from './mesh.ts';
+import {removeNetwork} from './remove.ts';
+import {Told} from './told.ts';
+import {startUpkeep, type Upkeep} from './upkeep.ts';
+
+export interface NetworkOptions {
+  readonly bus: Bus;
+  readonly node: string;
+  readonly cluster: string;
+  /** What it needs to go on alone is kept in `<dataDir>/agent`. */
+  readonly dataDir: string;
+  readonly session: {current(): number | undefined; onRegistered(listener: () => void): () => void};
+  readonly runtime: Pick<Runtime, 'list'>;
+  readonly clock?: Clock;
+  readonly logger: Logger;
+}
+
+export interface Network {
+  readonly hook: NodeHook;
+  start(): Promise<void>;
+  /** Leaves the machine's network as it is. */
+  stop(): Promise<void>;
+}
+
+/** A container waits no longer (ms) for the machine's network: it is tried again, and its reason says what is amiss. */
+const PATIENCE_MS = 5_000;
+
+export function createNetwork(options: NetworkOptions): Network {
+  return new MachineNetwork(options);
+}
+
+class MachineNetwork implements Network {
+  readonly #options: NetworkOptions;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #isRoot = process.platform === 'linux' && process.getuid?.() === 0;
+  readonly #addresses: Addresses;
+  readonly #told: Told;
+  readonly hook: NodeHook;
+  #subscription: Subscription | undefined;
+  #latest: NetworkView | undefined;
+  #inForce: InForce | undefined;
+  #refused: HivemindError | undefined;
+  #because = '';
+  #open = false;
+  #upkeep: Upkeep | undefined;
+  #mesh: Mesh | undefined;
+  /** One decision after another: one may take the network down while the next builds it. */
+  #deciding: Promise<void> = Promise.resolve();
+  #known: Promise<void> = Promise.resolve();
+
+  constructor(options: NetworkOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#logger = options.logger.child({part: 'network'});
+    const {bus, node, cluster, dataDir, session, runtime} = options;
+    this.#addresses = new Addresses(join(dataDir, 'agent', 'addresses.json'), async () => (await runtime.list()).flatMap(({id, labels}) => {
+      const address = labels[engineLabels.address];
+      return address === undefined ? [] : [{id, address}];
+    }));
+    this.#told = new Told({
+      bus, node, cluster, session, clock: this.#clock, logger: this.#logger,
+      path: join(dataDir, 'agent', 'network.json'),
+      holds: () => (this.#addresses.all.size > 0 ? this.#inForce?.self.subnet : undefined),
+      onView: (view) => void this.#take(view),
+      onRefused: (error) => (this.#refused = error),
+    });
+    this.hook = {name: 'network', prepare: (record, signal) => this.#prepare(record, signal), removed: ({id}) => this.#removed(id)};
+  }
+
+  async start(): Promise<void> {
+    const {bus, node} = this.#options;
+    this.#subscription = await serve(bus, getOverlay, {node}, () => this.#status());
+    const kept = await this.#told.kept();
+    if (kept) {
+      this.#inForce = kept.inForce;
+      await this.#take(kept.latest);
+    }
+    await this.#told.start();
+    // What was known last serves at once.
+    this.#known = kept ? Promise.resolve() : this.#told.first().then(() => this.#deciding);
+    void this.#forgetGone();
+  }
+
+  async stop(): Promise<void> {
+    await this.#subscription?.unsubscribe();
+    await this.#told.stop();
+    await this.#deciding;
+    this.#mesh?.stop();
+    await this.#upkeep?.stop();
+  }
+
+  async #prepare({id, namespace, template}: ContainerRecord, signal: AbortSignal): Promise<Contribution> {
+    if (!(await settled(this.#known, signal, PATIENCE_MS))) throw networkErrors['network-unknown']('The control plane has not said yet which network this machine has.');
+    if (!this.#isRoot || this.#latest === undefined || this.#latest.self === null) {
+      if (this.#refused && this.#latest === undefined) throw this.#refused;
+      return {};
+    }
+    const {inForce, upkeep} = {inForce: this.#inForce, upkeep: this.#upkeep};
+    if (!this.#open || inForce === undefined || upkeep === undefined) throw networkErrors['network-renumbering'](`No new container can be started: ${this.#because}.`);
+    if (!(await settled(upkeep.ready(), signal, PATIENCE_MS))) throw networkErrors['machine-unable'](`The network of this machine is not ready: ${upkeep.problems.join('; ') || 'it is being set up'}.`);
+    const {subnet} = inForce.self;
+    const range = parseCidr(subnet);
+    if (range === undefined) throw new TypeError(`${subnet} is not a range`);
+    const gateway = gatewayOf(range);
+    return {
+      network: {
+        bridge: BRIDGE, subnet, gateway, others: formatCidr(rangeOfOthers(range)), mtu: upkeep.declared?.bridge.mtu ?? 1450,
+        address: await this.#addresses.take(id, subnet),
+        dns: template.dns === undefined ? {servers: [gateway], search: [`${namespace}.svc.hive`, 'svc.hive'], options: ['ndots:1']} : undefined,
+      },
+    };
+  }
+
+  async #removed(id: string): Promise<void> {
+    if (this.#inForce === undefined) return;
+    await this.#addresses.free(id);
+    if (this.#addresses.all.size === 0 && this.#latest) await this.#take(this.#latest);
+  }
+
+  #take(view: NetworkView): Promise<void> {
+    this.#deciding = this.#deciding.then(() => this.#decide(view)).catch((err: unknown) => this.#logger.warn({err}, 'the network of this machine could not be changed; it is tried again'));
+    return this.#deciding;
+  }
+
+  async #decide(view: NetworkView): Promise<void> {
+    const first = this.#latest === undefined;
+    this.#latest = view;
+    this.#refused = undefined;
+    if (!this.#isRoot) {
+      this.#because = view.self === null ? '' : 'the agent does not run as root: containers are on networks of the engine\'s own, and reach no other machine';
+      if (first && this.#because !== '') this.#logger.warn({}, this.#because);
+      return;
+    }
+    // Nothing was ever set up, and nothing is to be: no file is read for it.
+    if (view.self === null && this.#inForce === undefined) return this.#told.keep(view, undefined);
+    await this.#addresses.load();
+    const {inForce, open, because} = decide(view, this.#inForce, this.#addresses.all.size);
+    const before = this.#inForce;
+    this.#inForce = inForce;
+    this.#open = open;
+    this.#because = because;
+    if (inForce) this.#lookAfter(inForce);
+    else if (before) await this.#takeDown();
+    await this.#told.keep(view, inForce);
+  }
+
+  #lookAfter(inForce: InForce): void {
+    this.#upkeep ??= startUpkeep({clock: this.#clock, logger: this.#logger});
+    this.#mesh ??= startMesh(this.#clock);
+    this.#upkeep.want(inForce);
+    this.#mesh.watch(inForce.self.subnet, inForce.view.spec.cidr, inForce.view.peers);
+  }
+
+  async #takeDown(): Promise<void> {
+    this.#mesh?.stop();
+    await this.#upkeep?.stop();
+    [this.#mesh, this.#upkeep] = [undefined, undefined];
+    await removeNetwork();
+    this.#logger.info({}, 'the network of this machine is taken down');
+  }
+
+  /** Containers may have gone while no agent ran. */
+  async #forgetGone(): Promise<void> {
+    try {
+      await this.#known;
+      if (this.#inForce === undefined) return;
+      await this.#addresses.retain(new Set((await this.#options.runtime.list()).map(({id}) => id)));
+    } catch (err) {
+      this.#logger.debug({err}, 'the engine could not be asked whose addresses are free; they are kept');
+    }
+  }
+
+  async #status(): Promise<OverlayStatus> {
+    const upkeep = this.#upkeep;
+    const inForce = this.#inForce;
+    return {
+      node: this.#options.node,
+      backend: upkeep && inForce ? inForce.view.spec.backend : 'none',
+      subnet: upkeep && inForce ? inForce.self.subnet : null,
+      mtu: upkeep?.declared?.bridge.mtu ?? null,
+      problems: [...(this.#refused ? [this.#refused.message] : []), ...(this.#because === '' ? [] : [this.#because]), ...(upkeep?.problems ?? [])],
+      mended: upkeep?.mended ?? {times: 0, last: null},
+      device: upkeep?.declared?.vxlan ? await deviceCounters() : null,
+      peers: (upkeep?.declared?.peers ?? []).map(({node, address, subnet, via}) => ({node, address, subnet, via, ...(this.#mesh?.reach(node) ?? {sent: 0, loss: null, roundTrip: null})})),
+    };
+  }
+}
+
+/** Whether it resolved in time. @throws the signal's reason */
+async function settled(promise: Promise<void>, signal: AbortSignal, ms: number): Promise<boolean> {
+  signal.throwIfAborted();
+  const over = AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+  const inTime = await Promise.race([promise.then(() => true), new Promise<boolean>((resolve) => over.addEventListener('abort', () => resolve(false), {once: true}))]);
+  signal.throwIfAborted();
+  return inTime;
+}

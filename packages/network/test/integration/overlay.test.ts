@@ -1,0 +1,141 @@
+/** Containers of real engines on two machines: they reach each other whatever the engine drops and a person removes. */
+import {machines, type Machines, waitFor} from '@hivemind/testkit';
+import {NodeProgram} from '../node-program.ts';
+
+let lan: Machines;
+let nodes: readonly NodeProgram[];
+let image: string;
+
+beforeAll(async () => {
+  lan = await machines(2, {engines: true});
+  image = await lan.loadImage();
+  nodes = lan.hosts.map((machine, index) => new NodeProgram(machine, `10.244.${index + 1}.0/24`));
+  for (const node of nodes) node.launch();
+}, 60_000);
+afterAll(async () => {
+  await Promise.all((nodes ?? []).map((node) => node.kill()));
+  await lan?.stop();
+}, 30_000);
+
+const all = <T>(work: (node: NodeProgram) => Promise<T>): Promise<readonly T[]> => Promise.all(nodes.map(work));
+
+/** A container that answers on port 80, on the engine's network over the bridge, at the address that the machine gave it. */
+async function container(node: NodeProgram, id: string): Promise<string> {
+  const {network, error} = await node.prepare(id);
+  if (!network) throw new Error(error);
+  const {docker} = node.machine.engine;
+  const {address, subnet, gateway, bridge, mtu, others} = network;
+  const Options = {'com.docker.network.bridge.name': bridge, 'com.docker.network.bridge.enable_ip_masquerade': 'false', 'com.docker.network.driver.mtu': String(mtu)};
+  await docker.createNetwork({Name: 'hive', Driver: 'bridge', CheckDuplicate: true, IPAM: {Driver: 'default', Config: [{Subnet: subnet, Gateway: gateway, IPRange: others}]}, Options}).catch((failed: Error & {statusCode?: number}) => {
+    if (failed.statusCode !== 409) throw failed;
+  });
+  const made = await docker.createContainer({
+    name: id, Image: image, Cmd: ['sh', '-c', `mkdir /www; echo ${id} > /www/name; exec httpd -f -p 80 -h /www`], StopTimeout: 0,
+    HostConfig: {NetworkMode: 'hive'}, NetworkingConfig: {EndpointsConfig: {hive: {IPAMConfig: {IPv4Address: address}}}},
+  });
+  await made.start();
+  return address;
+}
+
+/** What a container reads from an address. */
+async function reads(node: NodeProgram, id: string, address: string, port = 80): Promise<string> {
+  const answer = await within(node, id, ['sh', '-c', `printf 'GET /name HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${address} ${port}`]);
+  return answer.trim().split(/\s+/).at(-1) ?? '';
+}
+
+async function within(node: NodeProgram, id: string, words: string[]): Promise<string> {
+  const exec = await node.machine.engine.docker.getContainer(id).exec({Cmd: words, AttachStdout: true, AttachStderr: true, Tty: true});
+  return Buffer.concat(await (await exec.start({Tty: true})).toArray()).toString();
+}
+
+const reach = (deadlineMs = 10_000) => waitFor(async () => {
+  const said = [await reads(nodes[0]!, 'one', addresses.two), await reads(nodes[1]!, 'two', addresses.one), await reads(nodes[0]!, 'beside', addresses.one)];
+  if (said.join() === 'two,one,one') return true;
+  throw new Error(said.join());
+}, {what: 'containers of two machines to reach each other', deadlineMs});
+const addresses = {one: '', two: ''};
+
+describe('containers on two machines', () => {
+  it('reach each other over VXLAN by the addresses that their machines gave them, though the engine drops what is forwarded', async () => {
+    await all((node) => node.told('vxlan', nodes));
+    // As an engine sets it on a machine that did not forward before it came.
+    await all((node) => node.sh('iptables -P FORWARD DROP'));
+    [addresses.one, addresses.two] = [await container(nodes[0]!, 'one'), await container(nodes[1]!, 'two')];
+    await container(nodes[0]!, 'beside');
+    expect(addresses).toEqual({one: '10.244.1.2', two: '10.244.2.2'});
+    await reach();
+    expect(await nodes[0]!.overlay()).toMatchObject({backend: 'vxlan', subnet: '10.244.1.0/24', mtu: 1450, problems: [], peers: [{node: 'm2', via: 'vxlan'}]});
+    // The machine itself reaches them, too: probes of health, proxies.
+    expect(await nodes[0]!.sh(`ping -c 1 -W 2 ${addresses.two} || busybox ping -c 1 -W 2 ${addresses.two}`)).toMatch(/ 0% packet loss/);
+  }, 30_000);
+
+  it('fill the wire with packets of full size, which nothing cuts up', async () => {
+    expect(await within(nodes[0]!, 'one', ['ping', '-c', '1', '-W', '2', '-s', String(1450 - 28), addresses.two])).toContain('1 packets received');
+  });
+
+  it.each([
+    ['the device to other machines', 'ip link delete hm-vx'],
+    ['the bridge, with the containers on it', 'ip link delete hm0'],
+    ['routes, neighbours and entries', 'ip route flush proto 244; ip neigh flush dev hm-vx nud permanent; bridge fdb del 0a:58:0a:f4:02:00 dev hm-vx dst $PEER self'],
+    ['rules', 'iptables -F HIVEMIND-FORWARD; iptables -D DOCKER-USER -j HIVEMIND-FORWARD; nft delete table ip hivemind_net; echo 0 > /proc/sys/net/ipv4/ip_forward'],
+  ])('reach each other again after a person removed %s', async (_, line) => {
+    expect(await nodes[0]!.sh(line.replace('$PEER', nodes[1]!.machine.address))).toBe('');
+    await reach(15_000);
+  }, 30_000);
+
+  it('reach the world outside as their machine, and each other as themselves', async () => {
+    expect(await nodes[0]!.sh('nft list table ip hivemind_net | grep -c masquerade')).toBe('1\n');
+    expect(await nodes[0]!.sh('iptables-save -t nat | grep -c "hm0 -j MASQUERADE"')).toBe('1 0\n');
+    const outside = nodes[1]!.machine;
+    const server = outside.run(process.execPath, ['-e', 'require("net").createServer((socket) => socket.end(socket.remoteAddress)).listen(7007, "0.0.0.0")'], {stdio: 'ignore', env: {PATH: process.env.PATH}});
+    try {
+      await waitFor(async () => (await reads(nodes[0]!, 'one', outside.address, 7007)) === nodes[0]!.machine.address, {what: 'the machine\'s address to be seen'});
+      expect(await reads(nodes[0]!, 'one', '10.244.2.1', 7007)).toBe(addresses.one);
+    } finally {
+      server.kill('SIGKILL');
+    }
+  }, 20_000);
+
+  it('have a plain route where their machines share a segment, and full-sized packets for it', async () => {
+    await all((node) => node.told('direct', nodes));
+    await waitFor(async () => (await nodes[0]!.sh('ip -o link show hm-vx 2>&1')).includes('does not exist'), {what: 'the device to other machines to be gone'});
+    await reach();
+    expect(await nodes[0]!.overlay()).toMatchObject({backend: 'direct', mtu: 1500, problems: [], device: null, peers: [{via: 'direct'}]});
+    expect(await nodes[0]!.sh('ip route show proto 244')).toContain(`10.244.2.0/24 via ${nodes[1]!.machine.address} dev eth0`);
+    await all((node) => node.told('auto', nodes));
+    await reach();
+  }, 30_000);
+
+  it('tell how machines reach each other', async () => {
+    const [status] = await waitFor(async () => {
+      const seen = await all((node) => node.overlay());
+      return seen.every(({peers}) => (peers[0]?.sent ?? 0) >= 2) && seen;
+    }, {what: 'probes to be answered'});
+    expect(status?.peers[0]).toMatchObject({loss: 0, roundTrip: {least: expect.any(Number)}});
+  }, 20_000);
+
+  it('go on with nobody to look after the network, and are found again from what is on disk while the control plane is away', async () => {
+    await nodes[0]!.kill();
+    await reach();
+    // As after a boot: nothing is in the kernel, and containers are started again.
+    await nodes[0]!.sh('ip link delete hm0; ip route flush proto 244; nft delete table ip hivemind_net');
+    nodes[0]!.launch();
+    await waitFor(async () => (await nodes[0]!.sh('ip route show proto 244')).includes('10.244.2.0/24'), {what: 'the route to be back'});
+    for (const id of ['one', 'beside']) await nodes[0]!.machine.engine.docker.getContainer(id).restart({t: 0});
+    await reach();
+    expect((await nodes[0]!.prepare('one')).network?.address).toBe(addresses.one);
+    expect((await nodes[0]!.prepare('another')).network?.address).toBe('10.244.1.4');
+  }, 30_000);
+
+  it('keep what they have when no network is wanted any more, and leave nothing when the last is gone', async () => {
+    await all((node) => node.told('none', nodes));
+    expect((await nodes[1]!.overlay()).problems.join()).toContain('1 containers still have addresses');
+    expect(await nodes[1]!.prepare('new')).toEqual({});
+    expect(await reads(nodes[0]!, 'beside', addresses.two)).toBe('two');
+    const {docker} = nodes[1]!.machine.engine;
+    await docker.getContainer('two').remove({force: true});
+    await docker.getNetwork('hive').remove();
+    await nodes[1]!.removed('two');
+    await waitFor(async () => (await nodes[1]!.sh('ip -o link; ip route show proto 244; iptables-save; nft list tables')).match(/hm0|hm-vx|HIVEMIND|hivemind|10\.244/) === null, {what: 'nothing to be left'});
+  }, 20_000);
+});

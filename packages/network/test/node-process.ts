@@ -1,0 +1,45 @@
+/**
+ * The node half of the network as a program, run on a machine by tests: what the control plane says comes in as lines of JSON,
+ * and each line is answered by one.
+ */
+import {createInterface} from 'node:readline';
+import {call, createEmbeddedBus, emit, serve} from '@hivemind/bus';
+import {ContainerRecord, getNetwork, getOverlay, networkChanged, NetworkView} from '@hivemind/contracts';
+import type {RuntimeContainer} from '@hivemind/runtime';
+import Docker from 'dockerode';
+import {pino} from 'pino';
+import {z} from 'zod';
+import {createNetwork} from '../src/node/index.ts';
+
+const [dataDir = '', node = ''] = process.argv.slice(2);
+const Line = z.object({view: NetworkView.optional(), prepare: z.string().optional(), removed: z.string().optional()});
+const bus = createEmbeddedBus();
+let view: NetworkView | undefined;
+await serve(bus, getNetwork, {}, async () => {
+  if (view === undefined) throw new Error('nothing was said yet');
+  return view;
+});
+const session = {current: () => 1, onRegistered: () => () => undefined};
+const docker = new Docker({socketPath: '/run/docker.sock'});
+const list = async (): Promise<readonly RuntimeContainer[]> => (await docker.listContainers({all: true})).map(({Id, Names}) => ({runtimeId: Id, id: (Names[0] ?? '').slice(1), name: '', labels: {}, state: 'running', oomKilled: false, ports: []}));
+const network = createNetwork({bus, node, cluster: 'test', dataDir, session, runtime: {list}, logger: pino({level: 'info'}, pino.destination(2))});
+await network.start();
+
+const record = (id: string): ContainerRecord => ContainerRecord.parse({id, namespace: 'default', app: 'web', appUid: 'u', revision: 1, node, generation: 1, ports: [], mode: 'replicated', createdAt: '2026-01-01T00:00:00Z', template: {image: 'none'}});
+for await (const text of createInterface({input: process.stdin})) {
+  const line = Line.parse(JSON.parse(text));
+  let answer: unknown = {};
+  try {
+    if (line.view !== undefined) {
+      view = line.view;
+      await emit(bus, networkChanged, {}, {});
+    } else if (line.prepare !== undefined) answer = await network.hook.prepare?.(record(line.prepare), AbortSignal.timeout(20_000));
+    else if (line.removed !== undefined) await network.hook.removed?.(record(line.removed));
+    else answer = await call(bus, getOverlay, {node}, {});
+  } catch (error) {
+    answer = {error: String(error)};
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+await network.stop();
+await bus.close();
