@@ -1,5 +1,6 @@
-import {createEmbeddedBus, emit, serve} from '@hivemind/bus';
+import {busErrors, createEmbeddedBus, emit, serve} from '@hivemind/bus';
 import {ContainerRecord, type ContainerStatus, subjects} from '@hivemind/contracts';
+import {FakeClock} from '@hivemind/controller/testing';
 import {createFakeRuntime} from '@hivemind/container/testing';
 import {createNodeManager} from '@hivemind/node/control';
 import {openSqliteStore} from '@hivemind/store';
@@ -59,6 +60,20 @@ describe('the agent', () => {
     await manager.stop();
     await bus.close();
     await store.close();
+    await removeTempDir(dataDir);
+  });
+
+  it('leaves nothing going where it cannot start', async () => {
+    const dataDir = tempDir('agent');
+    const clock = new FakeClock();
+    const bus = createEmbeddedBus();
+    const refused = busErrors['not-permitted']('The credentials of this connection do not permit that.');
+    // Of all that it does on the bus, the last.
+    const subscribe = bus.subscribe.bind(bus);
+    bus.subscribe = (subject, ...rest) => (subject.includes('assignment') ? Promise.reject(refused) : subscribe(subject, ...rest));
+    await expect(startAgent({bus, dataDir, name: 'n1', cluster: 'c1-cluster', runtime: createFakeRuntime({cluster: 'c1-cluster'}), address: '127.0.0.1', clock, logger})).rejects.toBe(refused);
+    expect(clock.pending).toBe(0);
+    await bus.close();
     await removeTempDir(dataDir);
   });
 });

@@ -45,8 +45,22 @@ export interface Agent {
   stop(): Promise<void>;
 }
 
-/** Resolves when the node is registered, or when the control plane turned out to be away and the machine goes on alone. */
+/**
+ * Resolves when the node is registered, or when the control plane turned out to be away and the machine goes on alone. Where it
+ * rejects, nothing of it goes on.
+ */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const begun: (() => Promise<void>)[] = [];
+  try {
+    return await begin(options, begun);
+  } catch (error) {
+    for (const end of begun.toReversed()) await end().catch((err: unknown) => options.logger.warn({err}, 'what an agent began that could not start did not end'));
+    throw error;
+  }
+}
+
+/** @param begun takes what ends each thing that was begun */
+async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Promise<Agent> {
   const {bus} = options;
   const name = options.name ?? defaultNodeName();
   const logger = options.logger.child({node: name});
@@ -62,11 +76,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   });
   const registration = createRegistration({bus, node: name, instance: randomUUID(), report, clock, logger});
 
+  begun.push(() => registration.stop());
   await registration.start();
   const cluster = await knownCluster(options, dataDir, registration);
   const beside = await sidecarBeside({...options, dataDir}, {name, cluster, clock, logger, registration});
+  if (beside) begun.push(() => beside.stop());
   const owned = typeof options.runtime !== 'object';
   const runtime = typeof options.runtime === 'object' ? options.runtime : await createDockerRuntime({host: options.dockerHost, cluster, node: name, logger, now: () => clock.now()});
+  if (owned) begun.push(() => runtime.close());
 
   const configuration = createConfiguration({bus, node: name, session: registration, dataDir, secretsDir: secretsDir(cluster)});
   const storage = createStorage({bus, node: name, cluster, runtime});
@@ -88,6 +105,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     logger,
   });
   const served = await serveContainerNode({bus, node: name, runtime, logger, restart: (id) => worker.restart(id)});
+  begun.push(() => served.stop(), () => storage.stop(), () => worker.stop());
   await storage.start();
   await worker.start();
 

@@ -16,13 +16,20 @@ export interface RunOptions {
   readonly print: (text: string) => void;
 }
 
+/** Of the log: more is not kept for when there is room again. */
+const UNWRITTEN_BYTES = 262_144;
+
 /**
  * Until a signal, or until it is told to leave the ring. The log goes to stderr as JSON lines.
  * @throws `wrong-usage` for flags and the files they name; what `startSidecar` throws
  */
 export async function runSidecar({values, dataDir, cwd, level = 'info', print}: RunOptions): Promise<void> {
   const {bus, ...options} = readFlags(values, {dataDir, cwd});
-  const logger = pino({level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime}, pino.destination({dest: 2, sync: true}));
+  const destination = pino.destination({dest: 2, sync: true, maxLength: UNWRITTEN_BYTES});
+  // What cannot be written, on a full disk, is lost; the fence goes on.
+  destination.on('error', () => undefined);
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+  const logger = pino({level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime}, destination);
   const asked = signalled();
   const sidecar = await started(() => startSidecar({...options, logger, ...(bus === undefined ? {} : {connectBus: async () => (await import('./connect-bus.ts')).connectBus(bus, options.name, logger)})}));
   const metrics = sidecar.metrics === undefined ? '' : `, metrics http://${sidecar.metrics}/metrics`;

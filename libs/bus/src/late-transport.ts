@@ -1,5 +1,6 @@
 /** A transport whose other side may not be there yet: `disconnected` until it is, and from then on that transport. */
 import {setTimeout as sleep} from 'node:timers/promises';
+import {isError} from '@hivemind/contracts';
 import type {BusLogger} from './client.ts';
 import {busErrors} from './errors.ts';
 import type {Carrier, Delivery, Envelope, Headers, Transport} from './transport.ts';
@@ -35,15 +36,26 @@ export class LateTransport implements Transport {
     this.#there().publish(message);
   }
 
-  /** What is published while there is no connection reaches nobody: there is nothing to wait for. */
+  /**
+   * What is published while there is no connection reaches nobody: there is nothing to wait for. So one that the connection was
+   * lost under is not refused either: it begins when there is one again.
+   */
   async subscribe(pattern: string, queue: string | undefined, onDelivery: (delivery: Delivery) => void): Promise<() => Promise<void>> {
-    if (this.#transport) return this.#transport.subscribe(pattern, queue, onDelivery);
     let stop: (() => Promise<void>) | undefined;
+    let stopped = false;
     const waiting: Waiting = async (transport) => {
       stop = await transport.subscribe(pattern, queue, onDelivery);
+      if (stopped) await stop();
     };
-    this.#waiting.add(waiting);
+    try {
+      if (this.#transport) await waiting(this.#transport);
+      else this.#waiting.add(waiting);
+    } catch (error) {
+      if (!isError(error, 'disconnected')) throw error;
+      this.#waiting.add(waiting);
+    }
     return async () => {
+      stopped = true;
       this.#waiting.delete(waiting);
       await stop?.();
     };
@@ -90,11 +102,23 @@ export class LateTransport implements Transport {
 
   async #begin(transport: Transport): Promise<void> {
     this.#transport = transport;
-    transport.onStatus((status) => this.#tell(status));
-    for (const subscribe of this.#waiting) await subscribe(transport).catch((err: unknown) => this.#logger?.error({err}, 'a subscription failed'));
-    this.#waiting.clear();
+    transport.onStatus((status) => {
+      this.#tell(status);
+      if (status === 'connected') void this.#subscribeWaiting(transport);
+    });
+    await this.#subscribeWaiting(transport);
     this.#tried.resolve();
     this.#tell('connected');
+  }
+
+  async #subscribeWaiting(transport: Transport): Promise<void> {
+    for (const subscribe of [...this.#waiting]) {
+      this.#waiting.delete(subscribe);
+      await subscribe(transport).catch((err: unknown) => {
+        if (isError(err, 'disconnected')) this.#waiting.add(subscribe);
+        else this.#logger?.error({err}, 'a subscription failed');
+      });
+    }
   }
 
   #tell(status: 'connected' | 'disconnected'): void {

@@ -1,4 +1,4 @@
-import {readFileSync, statSync, writeFileSync} from 'node:fs';
+import {existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {FakeClock} from '@hivemind/controller/testing';
 import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
@@ -122,6 +122,37 @@ describe('the keeper of the fence', () => {
     expect(fence.silentMs()).toBe(3_000);
     await pass(10_000);
     expect(signals).toEqual(['SIGTERM', 'SIGKILL']);
+  });
+
+  it('a sidecar that took long to start asks a living agent first', async () => {
+    heard();
+    await fence.stop();
+    await clock.advance(20_000);
+    await launch();
+    await pass(500);
+    heard();
+    await pass(5_000, heard);
+    expect(signals).toEqual([]);
+  });
+
+  it('on a full disk, the lease that is outdated makes room for the newer one', async () => {
+    heard();
+    await pass(1_000);
+    symlinkSync('/dev/full', join(dir, 'fence.json.new'));
+    heard();
+    const {ms} = now();
+    await fence.stop();
+    expect(JSON.parse(readFileSync(join(dir, 'fence.json'), 'utf8'))).toMatchObject({heardAtMs: ms});
+  });
+
+  it('where it cannot be written, none is left: a sidecar that is started again would stop what is heard', async () => {
+    heard();
+    await waitFor(() => existsSync(join(dir, 'fence.json')), {what: 'the lease to be written'});
+    await pass(1_000);
+    mkdirSync(join(dir, 'fence.json.new'));
+    heard();
+    await fence.stop();
+    expect(existsSync(join(dir, 'fence.json'))).toBe(false);
   });
 
   it('a machine that was started anew has no lease, and a file that cannot be read is none', async () => {

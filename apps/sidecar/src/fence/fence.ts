@@ -49,7 +49,8 @@ export class Fence {
     // Since the machine was started anew only a session that is as new has started anything that is guarded.
     if (kept === undefined || this.#lease !== undefined || kept.bootId !== boottime().bootId) return;
     this.#lease = kept;
-    this.#schedule(0);
+    // Not at once: it is as old as this process took to start, and an agent that lives tells a newer one within a second.
+    this.#schedule(LOOK_EVERY_MS);
   }
 
   /**

@@ -1,5 +1,5 @@
 /** The lease as a file, so that a sidecar that is started again counts on. Of the machine's present start alone. */
-import {mkdir, readFile, rename, writeFile} from 'node:fs/promises';
+import {mkdir, readFile, rename, rm, writeFile} from 'node:fs/promises';
 import {dirname} from 'node:path';
 
 export interface Lease {
@@ -21,9 +21,20 @@ export async function readLease(path: string): Promise<Lease | undefined> {
   }
 }
 
-/** Whole or not at all. Not synced: what a power cut takes is of a start of the machine that is over. */
+/**
+ * Whole or not at all. Not synced: what a power cut takes is of a start of the machine that is over. Where it cannot be written
+ * there is none afterwards: by an outdated one, what is heard would be stopped.
+ */
 export async function writeLease(path: string, lease: Lease): Promise<void> {
   await mkdir(dirname(path), {recursive: true, mode: 0o700});
+  await replace(path, lease).catch(async () => {
+    // On a full disk, what is outdated makes room for what is not.
+    for (const old of [path, `${path}.new`]) await rm(old, {force: true});
+    await replace(path, lease);
+  });
+}
+
+async function replace(path: string, lease: Lease): Promise<void> {
   await writeFile(`${path}.new`, JSON.stringify(lease), {mode: 0o600});
   await rename(`${path}.new`, path);
 }

@@ -147,7 +147,13 @@ class NatsTransport implements Transport {
         onDelivery(reply ? {...delivery, reply} : delivery);
       },
     });
-    await this.#flush();
+    try {
+      await this.#flush();
+    } catch (error) {
+      // Else it would begin with the next connection, though it was refused.
+      subscription.unsubscribe();
+      throw error;
+    }
     if (refusal) throw translate(refusal, `subscribing to ${pattern}`);
     return () => this.#unsubscribe(subscription);
   }

@@ -3,7 +3,7 @@
  * on alone (law 8). What comes from the disk may be older than what the engine has, so it never justifies a removal.
  * Secrets are never in it: templates only name them.
  */
-import {readFile} from 'node:fs/promises';
+import {readFile, rm} from 'node:fs/promises';
 import {call, type Bus} from '@hivemind/bus';
 import {ContainerRecord, isError, subjects} from '@hivemind/contracts';
 import {z} from 'zod';
@@ -95,15 +95,26 @@ export class AssignmentSource {
     return {cluster: reply.cluster, revision: reply.revision, listed: new Set(reply.containers.map(({id}) => id)), records, hold: reply.hold, session};
   }
 
-  /** Keeps it for the next process. Runs beside the work: what it may miss is neither removed nor doubled. */
+  /**
+   * Keeps it for the next process. Runs beside the work: what it may miss is neither removed nor doubled. Rejects where it cannot
+   * be written; there is none then: an outdated one would bring back what was removed since.
+   */
   save({cluster, revision, records}: Assignment): Promise<void> {
     const content = JSON.stringify({version: 1, cluster, revision, containers: [...records.values()]});
     const fingerprint = JSON.stringify([cluster, revision.epoch, [...records.values()].map(({id, generation}) => [id, generation])]);
     if (fingerprint === this.#saved) return this.#saving;
     this.#saved = fingerprint;
-    this.#saving = this.#saving.catch(() => undefined).then(() => writeAtomically(this.#path, content));
+    this.#saving = this.#saving.catch(() => undefined).then(() => this.#replace(content));
     this.#saving.catch(() => (this.#saved = ''));
     return this.#saving;
+  }
+
+  async #replace(content: string): Promise<void> {
+    await writeAtomically(this.#path, content).catch(async () => {
+      // On a full disk, what is outdated makes room for what is not.
+      for (const old of [this.#path, `${this.#path}.new`]) await rm(old, {force: true});
+      await writeAtomically(this.#path, content);
+    });
   }
 
   /** Halves the page where the bodies together are too large for a message. */

@@ -38,6 +38,7 @@ export class AssignmentKeeper {
   #refreshing: Promise<void> | undefined;
   #saving: Promise<void> = Promise.resolve();
   #again = false;
+  #unsaved = false;
   #stopped = false;
   /** The control plane was told of strangers: it is told when they are gone, too. */
   #told = false;
@@ -106,7 +107,11 @@ export class AssignmentKeeper {
   async #fetch(): Promise<void> {
     const {assignment, held} = await this.#judge(await this.#source.fetch());
     this.#accept(assignment, held);
-    this.#saving = this.#source.save(assignment).catch((error: unknown) => this.#options.logger.warn({err: error}, 'the assignment could not be kept on disk; without the control plane a restarted agent will not know it'));
+    this.#saving = this.#source.save(assignment).then(() => void (this.#unsaved = false), (error: unknown) => {
+      if (!this.#unsaved) this.#options.logger.warn({err: error}, 'the assignment could not be kept on disk, which is tried again; without the control plane a restarted agent will not know it');
+      this.#unsaved = true;
+      this.#schedule(RETRY_MS);
+    });
   }
 
   #accept(assignment: Assignment, held: boolean): void {

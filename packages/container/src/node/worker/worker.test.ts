@@ -1,3 +1,5 @@
+import {existsSync, mkdirSync, readFileSync, rmdirSync} from 'node:fs';
+import {join} from 'node:path';
 import {createEmbeddedBus} from '@hivemind/bus';
 import {type ContainerRecord, engineLabels} from '@hivemind/contracts';
 import {FakeClock} from '@hivemind/controller/testing';
@@ -309,6 +311,41 @@ describe('an agent that starts again', () => {
     machine.session.register(1);
     await machine.running('web-aaaaa', 'web-bbbbb');
     expect([...machine.engine.containers.values()].map(({pid}) => pid)).toEqual(pids);
+  });
+
+  it('with a disk that is full, brings nothing back that was removed', async () => {
+    await using machine = await new Machine().start();
+    await machine.control.assign(web(), web({id: 'web-bbbbb'}));
+    await machine.running('web-aaaaa', 'web-bbbbb');
+    await machine.worker?.stop();
+    const file = join(machine.dataDir, 'agent/assignment.json');
+    // Nothing can be written beside it, nor can that be changed.
+    mkdirSync(`${file}.new`);
+    await machine.startWorker();
+    await machine.control.unassign('web-aaaaa');
+    await machine.until('removed', () => machine.engine.containers.size === 1);
+    await machine.worker?.stop();
+    expect(existsSync(file)).toBe(false);
+    await machine.control.stop();
+    machine.session = new TestSession();
+    machine.session.number = undefined;
+    await machine.startWorker();
+    await machine.clock.advance(60_000);
+    expect([machine.engine.containers.size, machine.engine.container('web-bbbbb').state]).toEqual([1, 'running']);
+  });
+
+  it('keeps the assignment on disk once there is room again', async () => {
+    await using machine = await new Machine().start();
+    const file = join(machine.dataDir, 'agent/assignment.json');
+    mkdirSync(`${file}.new`, {recursive: true});
+    await machine.control.assign(web());
+    await machine.running('web-aaaaa');
+    expect(existsSync(file)).toBe(false);
+    rmdirSync(`${file}.new`);
+    await waitFor(async () => {
+      await machine.clock.advance(1_000);
+      return existsSync(file) && readFileSync(file, 'utf8').includes('web-aaaaa');
+    }, {what: 'the assignment to be kept'});
   });
 
   it('removes nothing on the word of the cache', async () => {
