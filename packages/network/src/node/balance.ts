@@ -1,0 +1,74 @@
+/** Virtual IPs and published ports on this machine: services as they change, to the kernel, and what the kernel needs beside. */
+import {access, readdir, readFile, writeFile} from 'node:fs/promises';
+import type {Clock} from '@hivemind/controller';
+import type {Logger} from 'pino';
+import {Balancer, type ServicesChange} from '../core/balance/balancer.ts';
+import {type BalanceMachine, TABLE} from '../core/balance/compile.ts';
+import {createNft, type Nft} from './nft/command.ts';
+import {KeptTable} from './nft/kept-table.ts';
+
+export interface BalanceOptions {
+  readonly machine: BalanceMachine;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface Balancing {
+  /** In order. Resolves when the kernel does it; an established connection goes on as it was. */
+  apply(change: ServicesChange): Promise<void>;
+  /** Why it is not as it should be; undefined where all is well. */
+  readonly problem: string | undefined;
+  /** How often rules had to be put right that another hand had changed. */
+  readonly mended: number;
+  /** Leaves all as it is. */
+  stop(): Promise<void>;
+}
+
+export function startBalance({machine, clock, logger}: BalanceOptions): Balancing {
+  const balancer = new Balancer(machine);
+  const table = new KeptTable({table: TABLE, nft: createNft(), wanted: () => balancer.ruleset(), clock, logger, beside: () => settings(machine)});
+  return {
+    async apply(change) {
+      const todo = balancer.apply(change);
+      const applied = table.change(todo);
+      // Its place at the bridge is as new as the container itself.
+      if (todo.elements.has('self')) await settings(machine);
+      await applied;
+    },
+    get problem() {
+      return table.problem;
+    },
+    get mended() {
+      return table.mended;
+    },
+    stop: () => table.stop(),
+  };
+}
+
+/** Takes all virtual IPs away from this machine. @returns whether there were any. @throws `machine-unable` 503 */
+export async function removeBalance(nft: Nft = createNft()): Promise<boolean> {
+  if ((await nft.list(TABLE)) === undefined) return false;
+  await nft.apply(`delete table ip ${TABLE}\n`);
+  nft.close();
+  return true;
+}
+
+/**
+ * Answers between two containers of a machine cross its bridge, where addresses are translated back only if the bridge shows
+ * them to the firewall. A container that is led to itself is answered over the place it asked from. And an answer to 127.0.0.1
+ * is taken from a device only if that routes such addresses.
+ */
+async function settings({bridge, overlay}: Pick<BalanceMachine, 'bridge' | 'overlay'>): Promise<void> {
+  const members = await readdir(`/sys/class/net/${bridge}/brif`).catch(() => []);
+  await Promise.all([
+    set(`/sys/class/net/${bridge}/bridge/nf_call_iptables`),
+    ...members.map((member) => set(`/sys/class/net/${bridge}/brif/${member}/hairpin_mode`)),
+    ...[bridge, overlay].map((device) => set(`/proc/sys/net/ipv4/conf/${device}/route_localnet`)),
+  ]);
+}
+
+/** Nothing where there is no such device, or not any more. */
+async function set(path: string): Promise<void> {
+  if (!(await access(path).then(() => true, () => false))) return;
+  if ((await readFile(path, 'utf8')).trim() !== '1') await writeFile(path, '1');
+}

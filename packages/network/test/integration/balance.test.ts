@@ -1,0 +1,95 @@
+import {once} from 'node:events';
+import {join} from 'node:path';
+import {createInterface} from 'node:readline';
+import {waitFor} from '@hivemind/testkit';
+import type {ServicesChange} from '../../src/core/balance/balancer.ts';
+import type {BalancedService} from '../../src/core/balance/compile.ts';
+import {peerMachine, type PeerMachine} from './machine.ts';
+
+const VIP = '10.96.0.5';
+
+/** Of containers 1 to `count`, on TCP 80 and UDP 53. */
+const web = (containers: readonly number[], more: Partial<BalancedService> = {}): BalancedService => ({
+  namespace: 'default', name: 'web', virtualIp: VIP,
+  ports: [{port: 80, targetPort: 8080, protocol: 'tcp'}, {port: 53, targetPort: 5353, protocol: 'udp'}],
+  endpoints: containers.map((index) => ({container: `web-${index}`, node: 'm1', address: `10.244.0.${index + 1}`, weight: 100, ports: [{port: 8080, protocol: 'tcp'}, {port: 5353, protocol: 'udp'}]})),
+  ...more,
+});
+
+describe('virtual IPs in the kernel', () => {
+  let machine: PeerMachine;
+  let apply: (change: Partial<ServicesChange>) => Promise<void>;
+
+  beforeAll(async () => {
+    machine = await peerMachine(4);
+    const program = machine.start(process.execPath, join(import.meta.dirname, 'balance-program.ts'));
+    const lines = createInterface({input: program.stdout!});
+    apply = async (change) => {
+      program.stdin!.write(`${JSON.stringify({services: [], gone: [], whole: false, ...change})}\n`);
+      await once(lines, 'line');
+    };
+  }, 60_000);
+  afterAll(async () => machine?.[Symbol.asyncDispose]());
+
+  const names = (said: readonly string[]): readonly string[] => said.map((line) => line.split(' ')[0] ?? '');
+
+  it('leads connections to each container in turn, with the address of who asks', async () => {
+    await apply({services: [web([1, 2, 3])], whole: true});
+    const said = await machine.peers[3]!.dial(VIP, 80, 12);
+    expect(names(said).toSorted()).toEqual(['c1', 'c1', 'c1', 'c1', 'c2', 'c2', 'c2', 'c2', 'c3', 'c3', 'c3', 'c3']);
+    expect(new Set(said.map((line) => line.split(' ')[1]))).toEqual(new Set(['10.244.0.5']));
+    expect(await machine.peers[3]!.ask(VIP, 53)).toMatch(/^c[123]$/);
+  });
+
+  it('leads a container to itself, and the machine to containers', async () => {
+    await apply({services: [web([1])]});
+    expect(names(await machine.peers[0]!.dial(VIP, 80, 3))).toEqual(['c1', 'c1', 'c1']);
+    expect(names(await machine.self.dial(VIP, 80))).toEqual(['c1']);
+  });
+
+  it('lets an established connection go on when its container is out of rotation', async () => {
+    await apply({services: [web([1])]});
+    expect(await machine.peers[3]!.hold(VIP, 80)).toMatch(/^c1/);
+    await apply({services: [web([2, 3])]});
+    expect(await machine.peers[3]!.say('still there')).toBe('still there');
+    expect(names(await machine.peers[3]!.dial(VIP, 80, 4))).not.toContain('c1');
+    expect(await machine.peers[3]!.say('and now')).toBe('and now');
+  });
+
+  it('refuses at once where nobody is in rotation, and what is no service\'s', async () => {
+    await apply({services: [web([])]});
+    await expect(machine.peers[3]!.dial(VIP, 80)).rejects.toThrow('ECONNREFUSED');
+    await expect(machine.peers[3]!.ask(VIP, 53)).rejects.toThrow('ECONNREFUSED');
+    await expect(machine.peers[3]!.dial('10.96.77.7', 81)).rejects.toThrow('ECONNREFUSED');
+    await expect(machine.self.dial(VIP, 80)).rejects.toThrow('ECONNREFUSED');
+  });
+
+  it('gives more to who weighs more, and a client its own container', async () => {
+    const two = web([1, 2]);
+    await apply({services: [{...two, endpoints: two.endpoints.map((endpoint, index) => ({...endpoint, weight: index === 0 ? 75 : 25}))}]});
+    const said = names(await machine.peers[3]!.dial(VIP, 80, 8));
+    expect(said.filter((name) => name === 'c1')).toHaveLength(6);
+    await apply({services: [web([1, 2, 3], {affinity: 'client'})]});
+    expect(new Set(names(await machine.peers[3]!.dial(VIP, 80, 6))).size).toBe(1);
+  });
+
+  it('publishes ports of the machine, on 127.0.0.1 too', async () => {
+    const published = [{port: 8088, targetPort: 8080, protocol: 'tcp' as const}];
+    await apply({services: [web([1, 2], {published})]});
+    expect(names(await machine.self.dial('127.0.0.1', 8088, 4)).toSorted()).toEqual(['c1', 'c1', 'c2', 'c2']);
+    expect(names(await machine.self.dial('192.0.2.1', 8088, 2)).toSorted()).toEqual(['c1', 'c2']);
+    expect(names(await machine.peers[3]!.dial('10.244.0.1', 8088, 2)).toSorted()).toEqual(['c1', 'c2']);
+    await apply({services: [web([1])]});
+    await expect(machine.self.dial('127.0.0.1', 8088)).rejects.toThrow('ECONNREFUSED');
+  });
+
+  it('puts back what another hand flushed or changed', async () => {
+    await apply({services: [web([1])]});
+    const again = async (): Promise<boolean> => names(await machine.peers[3]!.dial(VIP, 80))[0] === 'c1';
+    for (const words of ['flush ruleset', 'delete element ip hivemind frontends { 10.96.0.5 . tcp . 80 }', 'flush chain ip hivemind translate', 'add element ip hivemind slots_tcp { 10.96.0.5 . 80 . 9 : 10.244.0.9 . 1 }']) {
+      machine.exec('nft', words);
+      await waitFor(again, {what: `rules again after ${words}`});
+      await waitFor(() => !machine.exec('nft', 'list', 'map', 'ip', 'hivemind', 'slots_tcp').includes('10.244.0.9'), {what: 'no strange element'});
+    }
+  });
+});
