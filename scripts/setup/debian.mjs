@@ -16,11 +16,12 @@ const packages = {
   'nats-server': {anyOf: ['/usr/sbin/nats-server', '/usr/bin/nats-server', '/usr/local/bin/nats-server'], why: 'tests of the NATS bus'},
   'docker-compose': {anyOf: ['/usr/bin/docker-compose', '/usr/libexec/docker/cli-plugins/docker-compose'], why: 'the dev cluster'},
   debootstrap: {anyOf: ['/usr/sbin/debootstrap'], why: 'images where none can be pulled'},
+  'bind9-dnsutils': {anyOf: ['/usr/bin/dig'], why: 'tests of names'},
   'docker-registry': {anyOf: ['/usr/bin/docker-registry'], why: 'tests of pulling images'},
 };
 
 export const packagesToStart = ['docker.io', 'iptables', 'busybox-static', 'ca-certificates'];
-export const packagesToTest = [...packagesToStart, 'iproute2', 'nftables', 'redis-server', 'nats-server', 'docker-registry'];
+export const packagesToTest = [...packagesToStart, 'iproute2', 'nftables', 'redis-server', 'nats-server', 'docker-registry', 'bind9-dnsutils'];
 
 /** Installs those of `names` that are missing. `yes` answers the question beforehand. */
 export async function installDebianPackages(names, {yes = false} = {}) {

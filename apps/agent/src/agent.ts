@@ -8,6 +8,7 @@ import {join, resolve} from 'node:path';
 import type {Bus} from '@hivemind/bus';
 import {createConfiguration, createDockerRuntime, createWorker, serveContainerNode} from '@hivemind/container/node';
 import {type Clock, systemClock} from '@hivemind/controller';
+import {createDiscovery} from '@hivemind/discovery/node';
 import {createHealthHook} from '@hivemind/health/node';
 import {createRegistration, defaultNodeName, machineFacts, type Registration} from '@hivemind/node/node';
 import type {NodeReport} from '@hivemind/contracts';
@@ -15,7 +16,7 @@ import type {Runtime} from '@hivemind/runtime';
 import {createStorage} from '@hivemind/storage/node';
 import type {Logger} from 'pino';
 import {endSidecar} from './sidecar/end.ts';
-import type {RingOptions} from './sidecar/index.ts';
+import type {Beside, RingOptions} from './sidecar/index.ts';
 import {version} from '@hivemind/contracts/version';
 
 export interface AgentOptions {
@@ -81,6 +82,16 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
   const cluster = await knownCluster(options, dataDir, registration);
   const beside = await sidecarBeside({...options, dataDir}, {name, cluster, clock, logger, registration});
   if (beside) begun.push(() => beside.stop());
+  const discovery = createDiscovery({
+    bus, node: name, dataDir, clock, logger,
+    listen: options.ring?.dnsListen ?? [],
+    // No packet to one is delivered on a machine yet.
+    virtualIps: false,
+    sidecar: beside,
+    random: Math.random,
+  });
+  begun.push(() => discovery.stop());
+  await discovery.start();
   const owned = typeof options.runtime !== 'object';
   const runtime = typeof options.runtime === 'object' ? options.runtime : await createDockerRuntime({host: options.dockerHost, cluster, node: name, logger, now: () => clock.now()});
   if (owned) begun.push(() => runtime.close());
@@ -114,6 +125,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
     async stop() {
       await Promise.all([served.stop(), storage.stop()]);
       await worker.stop();
+      await discovery.stop();
       await beside?.stop();
       await registration.stop();
       if (owned) await runtime.close();
@@ -125,7 +137,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
 const DEFAULT_ENGINE = '/var/run/docker.sock';
 
 /** Loaded only where there is a ring. A machine that is in none any more keeps no sidecar of one. */
-async function sidecarBeside({bus, dataDir, ring, address, runtime, dockerHost = DEFAULT_ENGINE}: AgentOptions, {name, cluster, clock, logger, registration}: {readonly name: string; readonly cluster: string; readonly clock: Clock; readonly logger: Logger; readonly registration: Registration}): Promise<{stop(): Promise<void>} | undefined> {
+async function sidecarBeside({bus, dataDir, ring, address, runtime, dockerHost = DEFAULT_ENGINE}: AgentOptions, {name, cluster, clock, logger, registration}: {readonly name: string; readonly cluster: string; readonly clock: Clock; readonly logger: Logger; readonly registration: Registration}): Promise<Beside | undefined> {
   if (ring === undefined) {
     await endSidecar(dataDir);
     return undefined;

@@ -13,10 +13,12 @@ export interface JoinedAgentOptions extends Omit<AgentOptions, 'bus' | 'cluster'
   readonly token?: string;
   /** Of the ring, UDP and TCP; default 7946. */
   readonly gossipPort?: number;
+  /** `ip:port` each: where this machine's sidecar answers names; default nowhere. */
+  readonly dnsListen?: readonly string[];
 }
 
 /** @throws what `openMembership` throws */
-export async function startJoinedAgent({gateway, token, gossipPort, ...options}: JoinedAgentOptions): Promise<Agent> {
+export async function startJoinedAgent({gateway, token, gossipPort, dnsListen, ...options}: JoinedAgentOptions): Promise<Agent> {
   const {dataDir, logger, clock, name} = options;
   const credentials = await openMembership({
     dataDir, logger,
@@ -38,7 +40,7 @@ export async function startJoinedAgent({gateway, token, gossipPort, ...options}:
     await bus.close();
   };
   try {
-    const ring = {gossipKey, seeds, ...(gossipPort === undefined ? {} : {port: gossipPort})};
+    const ring = {gossipKey, seeds, ...(gossipPort === undefined ? {} : {port: gossipPort}), ...(dnsListen === undefined ? {} : {dnsListen})};
     const agent = await startAgent({...options, bus, ring, cluster, name: node, labels: {...labels, ...options.labels}});
     return {name: agent.name, stop: () => agent.stop().finally(end)};
   } catch (error) {

@@ -18,7 +18,7 @@ interface Branch {
 
 const branches: readonly Branch[] = [
   {commands: {up: 'start Hivemind on this machine'}, load: () => import('./commands/up.ts')},
-  {commands: {service: 'run one manager, or a gateway, alone'}, load: () => import('./commands/service.ts')},
+  {commands: {service: 'services of the cluster; or run one manager, or a gateway, alone'}, load: () => import('./commands/service.ts')},
   {commands: {agent: 'make this machine a node of a cluster'}, load: () => import('./commands/agent.ts')},
   {commands: {down: 'stop and remove every container of this data dir\'s cluster; volumes stay'}, load: () => import('./commands/down.ts')},
   {commands: {apply: 'make it so: a Compose file or manifests'}, load: () => import('./commands/apply.ts')},

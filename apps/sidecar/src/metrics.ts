@@ -1,12 +1,15 @@
 /** Liveness and Prometheus metrics over HTTP, on loopback as a rule. */
 import {once} from 'node:events';
 import {createServer, type Server} from 'node:http';
+import type {NamesVitals} from './dns/thread.ts';
 import type {MemberStatistics} from '@hivemind/membership/model';
 
 export interface Vitals {
   /** Undefined while membership is being started again. */
   readonly statistics: MemberStatistics | undefined;
   readonly tenants: Readonly<Record<string, {readonly running: boolean; readonly restarts: number}>>;
+  /** Undefined where names are not answered. */
+  readonly names?: NamesVitals | undefined;
   /** Absent: there is no bus. */
   readonly busConnected?: boolean;
   /** Bytes. */
@@ -16,7 +19,7 @@ export interface Vitals {
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
 /** Prometheus' text format, version 0.0.4. */
-export function metricsText({statistics, tenants, busConnected, residentMemory}: Vitals): string {
+export function metricsText({statistics, tenants, names, busConnected, residentMemory}: Vitals): string {
   const one = (value: number): readonly Sample[] => [[{}, value]];
   const by = (label: string, values: Readonly<Record<string, number>>): readonly Sample[] => Object.entries(values).map(([name, value]) => [{[label]: name}, value]);
   const ofTenants = (value: (tenant: {running: boolean; restarts: number}) => number) => by('tenant', Object.fromEntries(Object.entries(tenants).map(([name, tenant]) => [name, value(tenant)])));
@@ -26,6 +29,7 @@ export function metricsText({statistics, tenants, busConnected, residentMemory}:
     family('hivemind_sidecar_bus_connected', 'gauge', 'Whether the bus is there.', busConnected === undefined ? [] : one(Number(busConnected))),
     family('process_resident_memory_bytes', 'gauge', 'Resident memory of the process.', one(residentMemory)),
     ...(statistics ? ofMembership(statistics, one, by) : []),
+    ...(names ? ofNames(names, one, by) : []),
   ].join('');
 }
 
@@ -40,6 +44,16 @@ function ofMembership(statistics: MemberStatistics, one: (value: number) => read
     family('hivemind_membership_probes_total', 'counter', 'Members probed.', one(probes)),
     family('hivemind_membership_probe_failures_total', 'counter', 'Probes that nobody answered.', one(probeFailures)),
     family('hivemind_membership_push_pulls_total', 'counter', 'Whole views exchanged.', one(pushPulls)),
+  ];
+}
+
+function ofNames({counters: {queries, ...results}, listening, services, cached}: NamesVitals, one: (value: number) => readonly Sample[], by: (label: string, values: Readonly<Record<string, number>>) => readonly Sample[]): readonly string[] {
+  return [
+    family('hivemind_names_queries_total', 'counter', 'Queries for names.', one(queries)),
+    family('hivemind_names_results_total', 'counter', 'What became of queries: own are the cluster\'s, kept and forwarded are others\', the rest was not answered as wished.', by('result', results)),
+    family('hivemind_names_listening', 'gauge', 'Whether names can be asked for at an address.', by('address', Object.fromEntries(Object.entries(listening).map(([address, there]) => [address, Number(there)])))),
+    family('hivemind_names_services', 'gauge', 'Services that are known.', one(services)),
+    family('hivemind_names_cached', 'gauge', 'Replies of other resolvers that are kept.', one(cached)),
   ];
 }
 

@@ -7,12 +7,14 @@ import {isIP} from 'node:net';
 import {join, resolve} from 'node:path';
 import type {Bus} from '@hivemind/bus';
 import {isError} from '@hivemind/contracts/define-errors';
+import {SNAPSHOT_FILE} from '@hivemind/discovery/names/kept';
 import type {Address} from '@hivemind/membership/model';
 import type {Logger} from 'pino';
 import {type BusConnection, seekBus} from './bus-connection.ts';
 import {type HostPort, parseAddress} from './address.ts';
 import type {LinkedMember} from './bus-link.ts';
 import {boottime} from './fence/boottime.ts';
+import {Names} from './dns/names.ts';
 import {connectEngine} from './fence/engine.ts';
 import {Fence} from './fence/fence.ts';
 import type {Description, Statistics} from './grpc/messages.ts';
@@ -69,6 +71,13 @@ export interface Sidecar {
 
 type Undo = (() => Promise<unknown> | void)[];
 
+interface Parts {
+  tenants?: Tenants;
+  names?: Names;
+  bus?: BusConnection;
+  metrics?: string;
+}
+
 const setTimer = (callback: () => void, ms: number): (() => void) => {
   const timer = setTimeout(callback, ms);
   return () => clearTimeout(timer);
@@ -98,12 +107,15 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
   const member = new RemoteMember(name);
   const keys = createKeys({member, keys: await readKeys(options), file: options.keyFile, logger});
   const left = Promise.withResolvers<void>();
-  const parts: {tenants?: Tenants; bus?: BusConnection; metrics?: string} = {};
+  const parts: Parts = {};
   const membership = membershipTenant({member, settings: () => settingsOf(options, keys.current()), logger: logger.child({tenant: 'membership'})});
   const leader = new LeaderWatch({member, now: () => performance.now(), random: Math.random, setTimer});
   undo.push(() => leader.stop());
   const fence = new Fence({file: fileOf(options, 'fence.json'), boottime, connectEngine, setTimer, logger: logger.child({tenant: 'fence'})});
   undo.push(() => fence.stop());
+  const names = new Names({file: options.dataDir === undefined ? undefined : join(resolve(options.dataDir), SNAPSHOT_FILE), logger: logger.child({tenant: 'names'}), setTimer, now: () => performance.now()});
+  parts.names = names;
+  undo.push(() => names.stop());
 
   const socket = await serveSocket({
     path: options.socket, member, keys,
@@ -112,6 +124,7 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
     describe: () => descriptionOf(options),
     renew: (lease) => fence.renew(lease),
     hearLeader: (heard) => leader.heardOnBus(heard),
+    applyNames: (part) => names.apply(part),
     async leave() {
       await member.ask('leave');
       membership.farewell = false;
@@ -119,7 +132,7 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
     },
   });
   undo.push(() => socket.close());
-  await fence.start();
+  await Promise.all([fence.start(), names.start()]);
   const tenants = (parts.tenants = keepTenants([membership], {logger, setTimer, now: () => performance.now()}));
   undo.push(() => tenants.stop());
   const address = await membership.listening.catch((error: unknown) => {
@@ -173,14 +186,15 @@ async function readKeys({keyFile, logger}: SidecarOptions): Promise<readonly Uin
   return keys;
 }
 
-async function startMetrics({metrics = {host: '127.0.0.1', port: 0}}: SidecarOptions, member: RemoteMember, parts: {tenants?: Tenants; bus?: BusConnection}, undo: Undo): Promise<string | undefined> {
+async function startMetrics({metrics = {host: '127.0.0.1', port: 0}}: SidecarOptions, member: RemoteMember, parts: Parts, undo: Undo): Promise<string | undefined> {
   if (metrics === 'off') return undefined;
   const server = await serveMetrics(metrics, async () => ({
     statistics: await member.ask('statistics').catch((error: unknown) => {
       if (isError(error, 'tenant-down')) return undefined;
       throw error;
     }),
-    tenants: parts.tenants?.status() ?? {},
+    tenants: statusOf(parts),
+    names: await parts.names?.vitals(),
     ...(parts.bus ? {busConnected: parts.bus.state() === 'connected'} : {}),
     residentMemory: process.memoryUsage.rss(),
   }));
@@ -188,8 +202,11 @@ async function startMetrics({metrics = {host: '127.0.0.1', port: 0}}: SidecarOpt
   return addressText(server);
 }
 
-async function statisticsOf(member: RemoteMember, {tenants, bus, metrics}: {tenants?: Tenants; bus?: BusConnection; metrics?: string}): Promise<Statistics> {
-  const restarts = Object.entries(tenants?.status() ?? {}).map(([tenant, status]) => [tenant, status.restarts] as const);
+const statusOf = ({tenants, names}: Parts): ReturnType<Tenants['status']> => ({...tenants?.status(), ...names?.status()});
+
+async function statisticsOf(member: RemoteMember, parts: Parts): Promise<Statistics> {
+  const {bus, metrics} = parts;
+  const restarts = Object.entries(statusOf(parts)).map(([tenant, status]) => [tenant, status.restarts] as const);
   return {
     ...(await member.ask('statistics')),
     metricsAddress: metrics ?? '',

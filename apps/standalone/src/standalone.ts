@@ -34,6 +34,8 @@ export interface StandaloneOptions {
   readonly busPort?: number | undefined;
   /** Of this machine's sidecar, which it has where it takes further machines; default 7946. */
   readonly gossipPort?: number | undefined;
+  /** `ip:port` each: where that sidecar answers names. Nowhere when absent. */
+  readonly dnsListen?: readonly string[] | undefined;
   /** Store and bus that other processes use as well, in place of its own: see `SharedOptions` of the service host. */
   readonly shared?: {readonly bus: string; readonly store: string; readonly allowWeakPersistence?: boolean};
   readonly logger: Logger;
@@ -136,9 +138,9 @@ async function agentBesides(module: Promise<typeof AgentModule>, options: Standa
 }
 
 /** The ring of the machines that are to come: as any of them is told when it joins. */
-async function ringOf({advertise, gossipPort}: StandaloneOptions, {store, cluster, clusterKey, now}: ManagerContext): Promise<RingOptions | undefined> {
+async function ringOf({advertise, gossipPort, dnsListen}: StandaloneOptions, {store, cluster, clusterKey, now}: ManagerContext): Promise<RingOptions | undefined> {
   if (advertise === undefined || clusterKey === undefined) return undefined;
   const {openClusterTrust} = await import('@hivemind/trust');
   const {gossipKey} = await openClusterTrust({store, clusterKey: await clusterKey(), cluster, now: now()});
-  return {gossipKey, seeds: [], ...(gossipPort === undefined ? {} : {port: gossipPort})};
+  return {gossipKey, seeds: [], ...(gossipPort === undefined ? {} : {port: gossipPort}), ...(dnsListen === undefined ? {} : {dnsListen})};
 }

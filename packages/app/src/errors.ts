@@ -14,6 +14,7 @@ export const errors = defineErrors({
   'namespace-not-empty': {status: 409, title: 'The namespace is not empty'},
   'namespace-fixed': {status: 409, title: 'The default namespace always exists'},
   'port-conflict': {status: 409, title: 'The host port belongs to another app'},
+  'domain-taken': {status: 409, title: 'The domain belongs to another app'},
   'does-not-fit': {status: 422, title: 'No machine could ever run it'},
   'not-held': {status: 409, title: 'Nothing waits to be adopted'},
   'still-deleting': {status: 504, title: 'The deletion goes on', retryable: true},

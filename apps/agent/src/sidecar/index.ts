@@ -2,6 +2,7 @@
 import {randomUUID} from 'node:crypto';
 import type {Bus} from '@hivemind/bus';
 import type {Clock} from '@hivemind/controller';
+import type {NamesTarget} from '@hivemind/discovery/node';
 import {boottime} from '@hivemind/sidecar/boottime';
 import {linkToBus} from '@hivemind/sidecar/bus-link';
 import {connectSidecar, type SidecarClient} from '@hivemind/sidecar/client';
@@ -30,8 +31,12 @@ export interface BesideOptions {
   readonly logger: Logger;
 }
 
+export interface Beside extends NamesTarget {
+  stop(): Promise<void>;
+}
+
 /** Resolves when it is being seen to; the sidecar comes up beside. */
-export async function startBeside(options: BesideOptions): Promise<{stop(): Promise<void>}> {
+export async function startBeside(options: BesideOptions): Promise<Beside> {
   const {bus, name, cluster, engine, session, clock, logger} = options;
   const settings = await prepareSettings(options);
   const client = connectSidecar(settings.socket);
@@ -44,6 +49,7 @@ export async function startBeside(options: BesideOptions): Promise<{stop(): Prom
   });
   link.catch((err: unknown) => logger.warn({err}, 'the ring is not reported from this machine'));
   return {
+    applyNames: (part) => client.applyNames(part),
     async stop() {
       stopTelling();
       await keeper.stop();

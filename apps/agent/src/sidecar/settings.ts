@@ -14,6 +14,8 @@ export interface RingOptions {
   readonly seeds: readonly string[];
   /** UDP and TCP; default 7946. */
   readonly port?: number;
+  /** `ip:port` each: where the sidecar answers names. Nowhere when absent. */
+  readonly dnsListen?: readonly string[];
 }
 
 export interface SidecarSettings {

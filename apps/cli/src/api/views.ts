@@ -81,6 +81,22 @@ export const VolumeView = z.object({
 });
 export type VolumeView = z.infer<typeof VolumeView>;
 
+const ServicePort = z.object({name: z.string().optional(), port: z.number(), protocol: z.string().default('tcp')});
+export const ServiceView = z.object({
+  ...named,
+  spec: z.object({headless: z.boolean().default(false), domain: z.string().optional(), ports: z.array(ServicePort).default([])}),
+  status: z.object({phase: z.string(), virtualIp: z.string().optional(), endpoints: z.object({total: z.number(), ready: z.number()}), names: z.array(z.string()).default([]), conditions: z.array(Condition).default([])}),
+});
+export const EndpointView = z.object({
+  ...named,
+  spec: z.object({node: z.string(), address: z.string(), ports: z.array(ServicePort).default([]), revision: z.number(), weight: z.number().default(100)}),
+  status: z.object({ready: z.boolean(), reason: z.string()}),
+});
+export const ResolutionView = z.object({
+  answers: z.array(z.object({name: z.string(), type: z.string(), answer: z.array(z.string()), because: z.string()})).default([]),
+  endpoints: z.array(z.object({container: z.string(), node: z.string(), inRotation: z.boolean(), because: z.string()})).default([]),
+});
+
 /** Of a secret the keys alone are ever told. */
 export const SecretView = z.object({...named, spec: z.object({keys: z.array(z.string()).default([])})});
 export const ConfigView = z.object({...named, spec: z.object({data: z.record(z.string(), z.string()).default({}), encoding: z.string().default('text')})});

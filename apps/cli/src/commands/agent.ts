@@ -4,6 +4,7 @@ import {DnsLabel} from '@hivemind/contracts';
 import type {Command} from 'commander';
 import {z} from 'zod';
 import {openLog, signalled} from '../foreground.ts';
+import {dnsListen} from './dns-listen.ts';
 import {type Host, leaf, noArgs, wholeNumber} from './define.ts';
 
 export function register(parent: Command, host: Host): void {
@@ -16,6 +17,7 @@ export function register(parent: Command, host: Host): void {
       ['--name <name>', 'of the node (default: the machine\'s host name)'],
       ['--advertise <ip>', 'where its published ports are reached (default: its first address)'],
       ['--gossip-port <port>', 'where its sidecar speaks with those of other machines, UDP and TCP (default: 7946)'],
+      ['--dns-listen <ip[:port],...>', 'where its sidecar answers names of services, over UDP and TCP (default: nowhere; port 53)'],
       ['--runtime <name>', 'auto or docker (default: auto)'],
       ['--docker-host <url>', 'the engine, as in unix:///var/run/docker.sock (default: DOCKER_HOST, else that)'],
     ],
@@ -25,6 +27,7 @@ export function register(parent: Command, host: Host): void {
       name: DnsLabel.optional(),
       advertise: z.string().refine((text) => isIP(text) !== 0, 'is not an IP address').optional(),
       gossipPort: wholeNumber.refine((port) => port > 0 && port < 65_536, 'is not a port').optional(),
+      dnsListen: dnsListen.optional(),
       runtime: z.enum(['auto', 'docker'], 'is not a runtime of this release; use auto or docker').default('auto'),
       dockerHost: z.string().optional(),
     }),
@@ -44,6 +47,7 @@ export function register(parent: Command, host: Host): void {
           ...(options.name === undefined ? {} : {name: options.name}),
           ...(options.advertise === undefined ? {} : {address: options.advertise}),
           ...(options.gossipPort === undefined ? {} : {gossipPort: options.gossipPort}),
+          ...(options.dnsListen === undefined ? {} : {dnsListen: options.dnsListen}),
           ...(dockerHost === undefined ? {} : {dockerHost}),
         });
         out.write(`This machine is node ${agent.name}\n`);

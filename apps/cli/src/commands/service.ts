@@ -1,10 +1,14 @@
-/** `hivemind service NAME`: one manager, or a gateway, as a process of its own, in the foreground. */
+/**
+ * `hivemind service NAME`: one manager, or a gateway, as a process of its own, in the foreground. `hivemind service ls` and others:
+ * the services of the cluster, which are something else; no manager is called so.
+ */
 import {isError} from '@hivemind/contracts';
 import type {Command} from 'commander';
 import {z} from 'zod';
 import {cliErrors} from '../errors.ts';
 import {openLog, signalled} from '../foreground.ts';
 import {checked, type Host, leaf} from './define.ts';
+import {registerLooks} from './service/look.ts';
 
 /** Flags go before the environment. */
 const Environment = z.object({
@@ -19,7 +23,7 @@ const Environment = z.object({
 export function register(parent: Command, host: Host): void {
   leaf(parent, host, {
     use: 'service <name>',
-    summary: 'Run one manager, or a gateway, alone, until SIGTERM',
+    summary: 'Run one manager, or a gateway, alone, until SIGTERM; or look at the cluster\'s services with the commands below',
     example: [
       'service app --bus nats://127.0.0.1:4222 --store redis://127.0.0.1:6379',
       'service gateway --listen 0.0.0.0:4483 --bus nats://10.0.0.5:4222 --store redis://10.0.0.5:6379',
@@ -67,6 +71,8 @@ export function register(parent: Command, host: Host): void {
       }
     },
   });
+  const service = parent.commands.find((command) => command.name() === 'service');
+  if (service) registerLooks(service, host);
 }
 
 /** A variable that is set to nothing is not set. */

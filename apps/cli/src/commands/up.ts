@@ -8,6 +8,7 @@ import {openLog, signalled} from '../foreground.ts';
 import type {Terminal} from '../terminal.ts';
 import {cliErrors} from '../errors.ts';
 import {DEFAULT_SERVER} from '../session.ts';
+import {dnsListen} from './dns-listen.ts';
 import {type Host, leaf, noArgs, wholeNumber} from './define.ts';
 
 export function register(parent: Command, host: Host): void {
@@ -23,6 +24,7 @@ export function register(parent: Command, host: Host): void {
       ['--advertise <ip>', 'take further machines: the address of this one, where a nats-server is started for them'],
       ['--bus-port <port>', 'of that nats-server (default: 4222)'],
       ['--gossip-port <port>', 'with --advertise: where this machine\'s sidecar speaks with others (default: 7946)'],
+      ['--dns-listen <ip[:port],...>', 'with --advertise: where this machine\'s sidecar answers names of services (default: nowhere; port 53)'],
       ['--bus <url>', 'NATS that runs already, as in nats://10.0.0.5:4222; with --store'],
       ['--store <url>', 'Redis, as in redis://10.0.0.5:6379; with --bus'],
       ['--allow-weak-persistence', 'take a Redis that may lose what it acknowledged'],
@@ -38,6 +40,7 @@ export function register(parent: Command, host: Host): void {
       advertise: z.string().refine((text) => isIP(text) !== 0, 'is not an IP address').optional(),
       busPort: wholeNumber.optional(),
       gossipPort: wholeNumber.refine((port) => port > 0 && port < 65_536, 'is not a port').optional(),
+      dnsListen: dnsListen.optional(),
       bus: z.string().optional(),
       store: z.string().optional(),
       allowWeakPersistence: z.boolean().optional(),
@@ -45,6 +48,7 @@ export function register(parent: Command, host: Host): void {
     async run({terminal, dataDir, givenServer = DEFAULT_SERVER}, _args, options) {
       if ((options.bus === undefined) !== (options.store === undefined)) throw cliErrors['wrong-usage']('--bus and --store go together: both are shared with other processes, or neither is');
       if (options.bus !== undefined && options.busPort !== undefined) throw cliErrors['wrong-usage']('--bus-port is for a nats-server that is started here, and --bus names one that runs');
+      if (options.dnsListen !== undefined && (options.advertise === undefined || !options.agent)) throw cliErrors['wrong-usage']('--dns-listen needs a sidecar, which a machine has with --advertise and its own agent');
       await mkdir(dataDir, {recursive: true, mode: 0o700});
       const logFile = terminal.err.isTTY === true ? join(dataDir, 'hivemind.log') : undefined;
       const [{startStandalone}, {logger, flush}] = await Promise.all([import('@hivemind/standalone'), openLog(logFile)]);
@@ -60,6 +64,7 @@ export function register(parent: Command, host: Host): void {
           advertise: options.advertise,
           busPort: options.busPort,
           gossipPort: options.gossipPort,
+          dnsListen: options.dnsListen,
           ...(options.bus === undefined || options.store === undefined ? {} : {shared: {bus: options.bus, store: options.store, allowWeakPersistence: options.allowWeakPersistence === true}}),
         });
         greet(terminal, standalone.url, dataDir, logFile);

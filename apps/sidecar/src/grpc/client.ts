@@ -3,10 +3,10 @@ import {resolve} from 'node:path';
 import {Client, credentials, type ServiceError} from '@grpc/grpc-js';
 import {sidecarErrors} from '../errors.ts';
 import type {Lease} from '../fence/lease-file.ts';
-import {type Description, type HeardLeader, type Member, MembershipService, SidecarService, type Statistics, type LeaderReply, type WatchReply} from './messages.ts';
+import {type Description, type HeardLeader, type Member, MembershipService, type NamesPart, type NamesPoint, SidecarService, type Statistics, type LeaderReply, type WatchReply} from './messages.ts';
 import {fromStatus} from './status.ts';
 
-export type {Description, HeardLeader, LeaderReply, Lease, Member, Statistics, WatchReply};
+export type {Description, HeardLeader, LeaderReply, Lease, Member, NamesPart, NamesPoint, Statistics, WatchReply};
 
 const DEADLINE_MS = 10_000;
 
@@ -32,6 +32,8 @@ export interface SidecarClient extends Disposable {
   renew(lease: Lease): Promise<void>;
   /** What the bus says of who leads. */
   hearLeader(leader: HeardLeader): Promise<void>;
+  /** Names for it to answer; says where they stand then. */
+  applyNames(part: NamesPart): Promise<NamesPoint>;
 }
 
 const methods = {...MembershipService, ...SidecarService};
@@ -69,6 +71,7 @@ export function connectSidecar(socket: string): SidecarClient {
     describe: () => call('describe', {}),
     renew: async (lease) => void (await call('renew', lease)),
     hearLeader: async (leader) => void (await call('hearLeader', leader)),
+    applyNames: (part) => call('applyNames', part),
     [Symbol.dispose]: () => client.close(),
   };
 }

@@ -100,6 +100,23 @@ function method<Request, Reply>(name: string, request: MessageType<Request>, rep
   };
 }
 
+/** See `NamesPart` in `dns/thread.ts`. */
+const NamesPart = messageType({
+  node: field(1, text),
+  listen: repeated(2, text),
+  virtualIps: field(3, flag),
+  epoch: field(4, text),
+  from: field(5, unsigned),
+  n: field(6, unsigned),
+  whole: field(7, flag),
+  part: field(8, unsigned),
+  more: field(9, flag),
+  items: field(10, bytes),
+});
+export type NamesPart = Decoded<typeof NamesPart>;
+const NamesPoint = messageType({epoch: field(1, text), n: field(2, unsigned)});
+export type NamesPoint = Decoded<typeof NamesPoint>;
+
 /** The services as @grpc/grpc-js takes them. */
 export const MembershipService = {
   listMembers: method('ListMembers', Empty, MemberList),
@@ -120,4 +137,5 @@ export const SidecarService = {
   describe: ofSidecar('Describe', Empty, Description),
   renew: ofSidecar('Renew', LeaseMessage, Empty),
   hearLeader: ofSidecar('HearLeader', HeardLeader, Empty),
+  applyNames: ofSidecar('ApplyNames', NamesPart, NamesPoint),
 };

@@ -46,6 +46,8 @@ const cases: readonly Case[] = [
   {method: 'getLeader', side: 'response', values: fc.record({name, node: name, since: name, epoch: name, revision: count, provisional: fc.boolean()})},
   {method: 'describe', side: 'response', values: fc.record({name, version: name, pid: uint32, bind: name, advertise: name, keyFile: name})},
   {method: 'renew', side: 'request', values: fc.record({cluster: name, engine: name, bootId: name, heardAtMs: count})},
+  {method: 'applyNames', side: 'request', values: fc.record({node: name, listen: fc.array(name), virtualIps: fc.boolean(), epoch: name, from: count, n: count, whole: fc.boolean(), part: uint32, more: fc.boolean(), items: fc.uint8Array({maxLength: 40})})},
+  {method: 'applyNames', side: 'response', values: fc.record({epoch: name, n: count})},
   {method: 'hearLeader', side: 'request', values: fc.record({name, node: name, since: name, epoch: name, revision: count, renewal: count, leaseMs: count})},
 ];
 

@@ -9,7 +9,7 @@ import type {RemoteMember} from '../membership/remote-member.ts';
 import type {Keys} from '../keys.ts';
 import type {AnnouncedLeader} from '../leader.ts';
 import type {Lease} from '../fence/lease-file.ts';
-import {type Description, type HeardLeader, type LeaderReply, type Member, MembershipService, SidecarService, type Statistics, type WatchReply} from './messages.ts';
+import {type Description, type HeardLeader, type LeaderReply, type Member, MembershipService, type NamesPart, type NamesPoint, SidecarService, type Statistics, type WatchReply} from './messages.ts';
 import {claimSocketPath} from './socket.ts';
 import {toStatus} from './status.ts';
 
@@ -22,6 +22,7 @@ export interface SocketOptions {
   readonly describe: () => Description;
   readonly renew: (lease: Lease) => void;
   readonly hearLeader: (leader: AnnouncedLeader) => void;
+  readonly applyNames: (part: NamesPart) => Promise<NamesPoint>;
   /** Tells the ring; the process ends after the answer. */
   readonly leave: () => Promise<void>;
 }
@@ -70,13 +71,14 @@ function handlers({member, keys, leader, statistics, leave}: SocketOptions) {
   };
 }
 
-function agentHandlers({describe, renew, hearLeader}: SocketOptions) {
+function agentHandlers({describe, renew, hearLeader, applyNames}: SocketOptions) {
   return {
     describe: unary(async () => describe()),
     renew: unary(async (lease: Lease) => {
       renew(lease);
       return {};
     }),
+    applyNames: unary(applyNames),
     hearLeader: unary(async ({name, node, since, epoch, revision, renewal, leaseMs}: HeardLeader) => {
       hearLeader({name, ...(node === '' ? {} : {node}), since, revision: {epoch, n: revision}, renewal, leaseMs});
       return {};

@@ -12,7 +12,7 @@ const MIN_FENCING_MS = 5_000;
 
 export type Candidate = Pick<AppRecord, 'namespace' | 'name' | 'spec'>;
 
-/** @throws `not-supported`, `invalid-input`, `does-not-fit` (422), `port-conflict` (409), `unavailable` (503) when security cannot be asked */
+/** @throws `not-supported`, `invalid-input`, `does-not-fit` (422), `port-conflict`, `domain-taken` (409), `unavailable` (503) when security cannot be asked */
 export async function admit(context: Pick<ManagerContext, 'bus' | 'logger'>, view: ClusterView, candidate: Candidate): Promise<void> {
   const {name, spec} = candidate;
   const refused = unsupportedFields(spec);
@@ -23,6 +23,12 @@ export async function admit(context: Pick<ManagerContext, 'bus' | 'logger'>, vie
   if (admission[0]) throw errors['invalid-input'](`App ${name} is not admitted: ${admission[0].path} ${admission[0].message}`, {errors: admission});
   if (misfit[0]) throw errors['does-not-fit'](`No machine could ever run app ${name}: ${misfit.map(({message}) => message).join('; ')}`, {errors: misfit});
   const clash = portClash(candidate, view.apps.list().map(({value}) => value), view.nodes.list().length);
+  const domain = spec.service?.domain;
+  const owner = domain === undefined ? undefined : view.apps.list().find(({value}) => value.spec.service?.domain === domain && value.deletedAt === undefined && !(value.name === name && value.namespace === candidate.namespace));
+  if (owner) {
+    const message = `${domain} belongs to app ${owner.key}: use another name`;
+    throw errors['domain-taken'](`The domain ${message}`, {errors: [{path: 'spec.service.domain', message}]});
+  }
   if (clash) {
     const {port, index, other} = clash;
     const message = `${port.host}/${port.protocol} belongs to app ${other.namespace}/${other.name}: use another port, 0 for any free one, or a range`;

@@ -25,6 +25,10 @@ describe('writing apps', () => {
     ['a fence that a pause would trip', web({singleton: true, fencing: {lease: '1s'}}), 'invalid-input', 'spec.fencing.lease', 'write 5s or more'],
     ['what security refuses', web({privileged: true}), 'invalid-input', 'spec.privileged', 'is not allowed here'],
     ['waiting for itself', web({dependsOn: {web: 'started'}}), 'invalid-input', 'spec.dependsOn', 'web → web'],
+    ['a domain without a dot', web({service: {domain: 'web'}}), 'invalid-input', 'spec.service.domain', 'has no dot'],
+    ['a domain of the cluster', web({service: {domain: 'web.svc.hive'}}), 'invalid-input', 'spec.service.domain', 'end it otherwise'],
+    ['balancing that is not there yet', web({service: {strategy: 'ip-hash'}}), 'not-supported', 'spec.service.strategy', 'leave it out'],
+    ['affinity that is not there yet', web({service: {affinity: 'client'}}), 'not-supported', 'spec.service.affinity', 'use none'],
     ['memory that no node has', web({resources: {memory: '64Gi'}}), 'does-not-fit', 'spec.resources.memory', 'n1: asks'],
   ])('refuses %s', async (_what, body, code, path, message) => {
     const response = await post(body);
@@ -39,6 +43,13 @@ describe('writing apps', () => {
     const response = await post({name: 'other', spec: {image: 'x', ports: [{container: 1, host: 8080}]}});
     expect([response.statusCode, response.json()]).toMatchObject([409, {code: 'port-conflict', errors: [{path: 'spec.ports[0].host', message: expect.stringContaining('app default/web')}]}]);
     expect((await cluster.request('PATCH', '/apps/web', {spec: {replicas: 1}})).statusCode).toBe(200);
+  });
+
+  it('refuses a domain that another app has, in any namespace, and no app its own', async () => {
+    expect((await post(web({service: {domain: 'web.example', affinity: 'none'}}))).statusCode).toBe(201);
+    const response = await post({name: 'other', namespace: 'shop', spec: {image: 'x', service: {domain: 'web.example'}}});
+    expect([response.statusCode, response.json()]).toMatchObject([409, {code: 'domain-taken', errors: [{path: 'spec.service.domain', message: expect.stringContaining('app default/web')}]}]);
+    expect((await cluster.request('PATCH', '/apps/web', {spec: {service: {headless: true}}})).statusCode).toBe(200);
   });
 
   it('gives one host port to one of two apps that ask at the same moment', async () => {

@@ -59,6 +59,17 @@ export async function readSnapshot(path: string): Promise<Snapshot | undefined> 
   }
 }
 
+/** Where names are to be answered, as the file says without being read to its end; empty where there is none that can be read. */
+export async function keptListen(path: string): Promise<readonly string[]> {
+  try {
+    await using file = await open(path, 'r');
+    for await (const line of file.readLines({autoClose: false})) return settingsOf(JSON.parse(line))?.listen ?? [];
+  } catch {
+    // None, or not one of ours: the agent tells.
+  }
+  return [];
+}
+
 function settingsOf(value: unknown): Omit<Snapshot, 'items'> | undefined {
   const {format, node, listen, virtualIps, at} = fields(value);
   if (format !== FORMAT || typeof node !== 'string' || !isList(listen, isText) || typeof virtualIps !== 'boolean') return undefined;
@@ -89,7 +100,7 @@ function withValue<K extends 'service' | 'endpoint', V>(kind: K, key: string, va
 }
 
 function serviceOf(value: unknown): ServiceFacts | undefined {
-  const {headless, domain, aliases, ports, virtualIp, traffic} = fields(value);
+  const {headless, domain, aliases = [], ports, virtualIp, traffic = []} = fields(value);
   if (typeof headless !== 'boolean' || !isMaybeText(domain) || !isList(aliases, isText) || !isList(ports, isPort) || !isMaybeText(virtualIp) || !isList(traffic, isShare)) return undefined;
   return {headless, ...(domain === undefined ? {} : {domain}), aliases, ports, ...(virtualIp === undefined ? {} : {virtualIp}), traffic};
 }
