@@ -35,7 +35,7 @@ describe('names of services on a machine', () => {
     }
   };
   const dig = async (...words: readonly string[]): Promise<string> => {
-    const {stdout} = await promisify(execFile)('dig', ['@127.0.0.1', '-p', String(port), '+time=1', '+tries=1', ...words]).catch((error: {stdout: string}) => error);
+    const {stdout} = await promisify(execFile)('dig', ['@127.0.0.1', '-p', String(port), '+time=2', '+tries=2', ...words]).catch((error: {stdout: string}) => error);
     return stdout;
   };
   const short = async (...words: readonly string[]): Promise<readonly string[]> => (await dig('+short', ...words)).split('\n').filter((line) => line !== '' && !line.startsWith(';')).toSorted();
@@ -65,6 +65,9 @@ describe('names of services on a machine', () => {
 
   it('are answered while nobody tells the sidecar, also those that were not asked for before', async () => {
     sidecar = await sidecarPid();
+    // Half a second after the sidecar, the disk has it too.
+    const onDisk = (): string => readFileSync(join(fixture.hivemind.dataDir, 'agent/names.ndjson'), 'utf8');
+    await waitFor(() => onDisk().match(/"service":"web"/g)?.length === 1, {what: 'the file to know of one replica alone', deadlineMs});
     const [web] = await containersOf(fixture.hivemind, 'web');
     const [db] = await containersOf(fixture.hivemind, 'db');
     await fixture.hivemind.kill();
