@@ -9,7 +9,7 @@ import type {Api} from './api.ts';
 import {startControlPlane, type ControlPlane, type ControlPlaneOptions} from './control-plane.ts';
 import {type EngineContainer, Member, type MemberOptions} from './member.ts';
 
-export interface ClusterOptions extends Pick<ControlPlaneOptions, 'services' | 'hivemind'> {
+export interface ClusterOptions extends Pick<ControlPlaneOptions, 'services' | 'hivemind' | 'supervised'> {
   /** Default 3. */
   readonly machines?: number;
   readonly engines?: EngineOptions;
@@ -49,7 +49,7 @@ export class TestCluster implements AsyncDisposable {
   readonly image: string;
   readonly #machines: Machines;
 
-  constructor(lan: Machines, control: ControlPlane, {image, ...options}: {readonly image: string} & Pick<MemberOptions, 'token' | 'diskMb' | 'onBoot' | 'hivemind'>) {
+  constructor(lan: Machines, control: ControlPlane, {image, ...options}: {readonly image: string} & Pick<MemberOptions, 'token' | 'diskMb' | 'onBoot' | 'hivemind' | 'supervised'>) {
     this.#machines = lan;
     this.control = control;
     this.image = image;

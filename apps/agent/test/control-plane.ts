@@ -18,7 +18,7 @@ import {Program, programEnv} from './program.ts';
 export const hivemind: readonly string[] = [resolve(import.meta.dirname, '../../cli/src/main.ts')];
 
 /** What there is to be started apart. */
-const services = ['app', 'container', 'deployment', 'gateway', 'health', 'membership', 'node', 'scheduler', 'security', 'storage'];
+const services = ['app', 'container', 'deployment', 'discovery', 'gateway', 'health', 'membership', 'network', 'node', 'scheduler', 'security', 'storage'];
 
 export interface ControlPlaneOptions {
   /** Where machines reach it. */
@@ -27,6 +27,8 @@ export interface ControlPlaneOptions {
   readonly services?: 'together' | 'apart';
   /** For Node, at each start: the command as which a service, or a machine's agent, runs; default: this source's. */
   readonly hivemind?: (program: string) => readonly string[];
+  /** Programs that give up are started again, machines' agents too. */
+  readonly supervised?: boolean;
 }
 
 export interface ControlPlane {
@@ -51,7 +53,7 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
-export async function startControlPlane({address, services: layout = 'together', hivemind: source = () => hivemind}: ControlPlaneOptions): Promise<ControlPlane> {
+export async function startControlPlane({address, services: layout = 'together', hivemind: source = () => hivemind, supervised = false}: ControlPlaneOptions): Promise<ControlPlane> {
   const dir = tempDir('control');
   const dataDir = join(dir, 'data');
   mkdirSync(dataDir, {mode: 0o700});
@@ -70,7 +72,7 @@ export async function startControlPlane({address, services: layout = 'together',
     const words = new Map(layout === 'together'
       ? [['all', ['up', '--no-agent', ...shared, ...gateway]]]
       : services.map((name): [string, string[]] => [name, ['service', name, ...shared, ...(name === 'gateway' ? gateway : [])]]));
-    const programs = new Map([...words].map(([name, args]) => [name, programOf(name, () => [...source(name), ...args], dir)]));
+    const programs = new Map([...words].map(([name, args]) => [name, programOf(name, () => [...source(name), ...args], dir, supervised)]));
     const each = (act: (program: Program) => Promise<void>) => Promise.all([...programs.values()].map(act));
     const kill = async (): Promise<void> => void (await each((program) => program.kill()));
     const api = new Api({
@@ -128,11 +130,12 @@ async function startTrustedNats(redis: RedisServer, dataDir: string, host: strin
   }
 }
 
-function programOf(name: string, words: () => readonly string[], dir: string): Program {
+function programOf(name: string, words: () => readonly string[], dir: string, supervised: boolean): Program {
   return new Program({
     name,
     log: join(dir, `${name}.log`),
     ready: /listens at \S+/,
+    supervised,
     // The kernel ends it when this process dies, however that happens.
     spawn: () => spawn('setpriv', ['--pdeathsig', 'KILL', '--', process.execPath, ...words()], {env: programEnv, stdio: ['ignore', 'pipe', 'pipe']}),
   });

@@ -35,6 +35,7 @@ export interface MemberOptions {
   /** Run whenever the machine has booted, before its agent starts. */
   readonly onBoot?: (member: Member) => void;
   readonly hivemind?: ControlPlaneOptions['hivemind'];
+  readonly supervised?: ControlPlaneOptions['supervised'];
 }
 
 export class Member {
@@ -47,7 +48,7 @@ export class Member {
   readonly #diskMb: number | undefined;
   readonly #onBoot: (member: Member) => void;
 
-  constructor({machine, control, token, diskMb, onBoot = () => undefined, hivemind: source = () => hivemind}: MemberOptions) {
+  constructor({machine, control, token, diskMb, onBoot = () => undefined, hivemind: source = () => hivemind, supervised = false}: MemberOptions) {
     this.name = machine.name;
     this.machine = machine;
     this.#control = control;
@@ -59,6 +60,7 @@ export class Member {
       name: `agent ${machine.name}`,
       log: join(machine.dir, 'agent.log'),
       ready: /\S/,
+      supervised,
       spawn: () => machine.run(process.execPath, [...source(machine.name), ...words], {env: programEnv, stdio: ['ignore', 'pipe', 'pipe']}),
     });
   }

@@ -3,6 +3,7 @@ import type {ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
 import {appendFileSync, existsSync, readFileSync} from 'node:fs';
 import {resolve} from 'node:path';
+import {waitFor} from '@hivemind/testkit';
 
 export interface ProgramOptions {
   readonly name: string;
@@ -12,7 +13,12 @@ export interface ProgramOptions {
   readonly log: string;
   /** On its stdout, once it serves. */
   readonly ready: RegExp;
+  /** Where it gives up, it is started again, as by a supervisor. */
+  readonly supervised?: boolean;
 }
+
+/** From its end to its next start by the supervisor, ms. */
+const AGAIN_MS = 500;
 
 const READY_MS = 60_000;
 
@@ -28,6 +34,8 @@ export class Program {
   readonly #options: ProgramOptions;
   #child: ChildProcess | undefined;
   #isAsked = false;
+  #hasServed = false;
+  #again: NodeJS.Timeout | undefined;
   readonly #falls: string[] = [];
 
   constructor(options: ProgramOptions) {
@@ -44,7 +52,7 @@ export class Program {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Each time that it ended by itself, with which code or signal. What kills its machine kills by SIGKILL, as nothing of its own does. */
+  /** Each time that it ended by itself after it had served, with which code or signal. */
   get falls(): readonly string[] {
     return this.#falls;
   }
@@ -57,32 +65,35 @@ export class Program {
   /** Starts it without waiting until it serves. Nothing where it runs. */
   launch(): void {
     if (this.isRunning) return;
-    const child = this.#options.spawn();
+    clearTimeout(this.#again);
+    const {spawn, log, ready} = this.#options;
+    const child = spawn();
     this.#child = child;
     this.#isAsked = false;
-    child.once('exit', (code, signal) => {
-      if (!this.#isAsked && signal !== 'SIGKILL') this.#falls.push(`${code ?? signal}`);
+    this.#hasServed = false;
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => appendFileSync(log, chunk));
+    let said = '';
+    child.stdout?.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+      if (ready.test(said)) this.#hasServed = true;
     });
-    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => appendFileSync(this.#options.log, chunk));
+    child.once('exit', (code, signal) => {
+      // What kills its machine kills by SIGKILL, as nothing of its own does.
+      if (child !== this.#child || this.#isAsked || signal === 'SIGKILL') return;
+      if (this.#hasServed) this.#falls.push(`${code ?? signal}`);
+      if (this.#options.supervised === true) this.#again = setTimeout(() => this.launch(), AGAIN_MS).unref();
+    });
   }
 
-  /** Resolves when it serves. */
+  /** Resolves when it serves. Nothing where it runs. */
   async start(): Promise<void> {
     if (this.isRunning) return;
     this.launch();
-    const child = this.#child!;
-    const {name, ready} = this.#options;
-    let said = '';
-    const deadline = AbortSignal.timeout(READY_MS);
-    await new Promise<void>((resolve, reject) => {
-      child.stdout?.on('data', (chunk: Buffer) => {
-        said += chunk.toString();
-        if (ready.test(said)) resolve();
-      });
-      child.once('error', reject);
-      child.once('exit', (code, signal) => reject(new Error(`${name} ended with ${code ?? signal}:\n${this.#tail()}`)));
-      deadline.addEventListener('abort', () => reject(new Error(`${name} does not serve after ${READY_MS / 1000} s:\n${this.#tail()}`)));
+    const {name, supervised = false} = this.#options;
+    await waitFor(() => this.#hasServed || !(this.isRunning || supervised), {what: `${name} to serve`, deadlineMs: READY_MS}).catch((error: unknown) => {
+      throw new Error(`${String(error)}:\n${this.#tail()}`);
     });
+    if (!this.#hasServed) throw new Error(`${name} ended with ${this.#child?.exitCode ?? this.#child?.signalCode}:\n${this.#tail()}`);
   }
 
   /** Resolves when it has ended, whatever ended it. */
@@ -91,7 +102,8 @@ export class Program {
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {
-    if (this.isRunning) this.#isAsked = true;
+    this.#isAsked = true;
+    clearTimeout(this.#again);
     this.#child?.kill(signal);
     // A frozen one takes no other signal than this.
     this.#child?.kill('SIGCONT');

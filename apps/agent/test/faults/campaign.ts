@@ -46,7 +46,7 @@ const LATE_MS = 180_000;
 const DISK_MB = 16;
 
 export async function runCampaign({seed, durationMs, services, tell = () => undefined, evidence}: CampaignOptions): Promise<Outcome> {
-  await using cluster = await startCluster({services, diskMb: DISK_MB, onBoot: giveLog});
+  await using cluster = await startCluster({services, supervised: true, diskMb: DISK_MB, onBoot: giveLog});
   const [first, ...rest] = cluster.members.map(({name}) => name);
   const [service, ...others] = cluster.control.programs.keys();
   if (first === undefined || service === undefined) throw new TypeError('a cluster has machines and services');

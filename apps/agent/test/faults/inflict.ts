@@ -11,8 +11,12 @@ const PATIENCE_MS = 60_000;
 
 const halves: ReadonlySet<Fault['kind']> = new Set(['kill-agent', 'freeze-agent', 'kill-sidecar', 'freeze-sidecar']);
 
-/** Who loses one of agent and sidecar has the other, and is known to: its machine is not dead. Resolves when that is so. */
+/**
+ * Resolves when there is what it befalls. Who loses one of agent and sidecar has the other, and is known to: its machine is not
+ * dead.
+ */
 export async function untilFit(cluster: TestCluster, fault: Fault): Promise<void> {
+  if ('service' in fault) return void (await waitFor(() => programOf(cluster, fault.service).isRunning, {what: `${fault.service} to run`, deadlineMs: PATIENCE_MS}));
   if (!('node' in fault) || !halves.has(fault.kind)) return;
   const member = cluster.member(fault.node);
   await waitFor(async () => {
