@@ -10,6 +10,7 @@ import {createConfiguration, createDockerRuntime, createWorker, serveContainerNo
 import {type Clock, systemClock} from '@hivemind/controller';
 import {createDiscovery} from '@hivemind/discovery/node';
 import {createHealthHook} from '@hivemind/health/node';
+import {createNetwork} from '@hivemind/network/node';
 import {createRegistration, defaultNodeName, machineFacts, type Registration} from '@hivemind/node/node';
 import type {NodeReport} from '@hivemind/contracts';
 import type {Runtime} from '@hivemind/runtime';
@@ -98,6 +99,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
 
   const configuration = createConfiguration({bus, node: name, session: registration, dataDir, secretsDir: secretsDir(cluster)});
   const storage = createStorage({bus, node: name, cluster, runtime});
+  const network = createNetwork({bus, node: name, cluster, dataDir, session: registration, runtime, clock, logger});
   const health = createHealthHook({runtime, clock});
   const worker = createWorker({
     node: name,
@@ -105,7 +107,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
     runtime,
     dataDir,
     session: registration,
-    hooks: [storage.hook, configuration.hook, health],
+    hooks: [network.hook, storage.hook, configuration.hook, health],
     credentials: configuration.credentials,
     onEngine: (available) => {
       engine.available = available;
@@ -116,7 +118,8 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
     logger,
   });
   const served = await serveContainerNode({bus, node: name, runtime, logger, restart: (id) => worker.restart(id)});
-  begun.push(() => served.stop(), () => storage.stop(), () => worker.stop());
+  begun.push(() => served.stop(), () => network.stop(), () => storage.stop(), () => worker.stop());
+  await network.start();
   await storage.start();
   await worker.start();
 
@@ -125,6 +128,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
     async stop() {
       await Promise.all([served.stop(), storage.stop()]);
       await worker.stop();
+      await network.stop();
       await discovery.stop();
       await beside?.stop();
       await registration.stop();

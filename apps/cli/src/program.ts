@@ -32,6 +32,7 @@ const branches: readonly Branch[] = [
   {commands: {node: 'machines'}, load: () => import('./commands/node.ts')},
   {commands: {membership: 'the sidecar of this machine, and what it knows of the ring'}, load: () => import('./commands/membership.ts')},
   {commands: {deployment: 'rollouts: pause, resume, roll back, abort'}, load: () => import('./commands/deployment.ts')},
+  {commands: {network: 'how containers of different machines reach each other'}, load: () => import('./commands/network.ts')},
   {commands: {volume: 'volumes'}, load: () => import('./commands/volume.ts')},
   {commands: {secret: 'secrets'}, load: () => import('./commands/secret.ts')},
   {commands: {config: 'configs'}, load: () => import('./commands/config.ts')},

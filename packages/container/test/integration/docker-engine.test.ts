@@ -55,6 +55,39 @@ function heard({runtime}: TestCluster): RuntimeEvent[] {
   return events;
 }
 
+describe('the machine\'s network of containers', () => {
+  const network = (subnet: string, address: string) => ({bridge: 'hmtest0', subnet: `${subnet}.0/24`, gateway: `${subnet}.1`, others: `${subnet}.252/30`, mtu: 1400, address: `${subnet}.${address}`, dns: {servers: [`${subnet}.1`], search: ['default.svc.hive'], options: ['ndots:1']}});
+  const on = (subnet: string, address: string) => {
+    const wanted = network(subnet, address);
+    return scripted(ours, 'cat /etc/resolv.conf; ip -o link show eth0; sleep 1000', {}, {network: wanted, networks: [{name: `hive-${ours.cluster}`, aliases: []}], labels: {[engineLabels.address]: wanted.address}});
+  };
+  const ip = async (spec: RuntimeSpec) => (await ours.runtime.inspect(spec.record.id))?.ip;
+
+  it('gives a container the address that it is told, also when it is started again or the network was lost meanwhile', async () => {
+    const spec = on('10.253.117', '9');
+    const runtimeId = await run(ours, spec);
+    expect(await ip(spec)).toBe('10.253.117.9');
+    await waitFor(async () => (await lines(ours, runtimeId)).join('\n').match(/search default.svc.hive[^]*mtu 1400/), {what: 'it to say where it asks for names'});
+    await ours.runtime.stop(runtimeId, 'SIGKILL', 1_000);
+    await ours.runtime.start(runtimeId);
+    expect(await ip(spec)).toBe('10.253.117.9');
+    await ours.runtime.stop(runtimeId, 'SIGKILL', 1_000);
+    await ours.runtime.pruneNetworks();
+    await ours.runtime.start(runtimeId);
+    expect(await ip(spec)).toBe('10.253.117.9');
+  });
+
+  it('is made anew with other addresses when no container is on it, and only then', async () => {
+    const before = on('10.253.118', '9');
+    const runtimeId = await run(ours, before);
+    await expect(run(ours, on('10.253.119', '9'))).rejects.toMatchObject({code: 'runtime-conflict'});
+    await ours.runtime.remove(runtimeId);
+    const after = on('10.253.119', '9');
+    await run(ours, after);
+    expect(await ip(after)).toBe('10.253.119.9');
+  });
+});
+
 describe('the way to a running container', () => {
   it('is two calls, whose addresses hold no secret', async () => {
     await using proxy = await countingProxy();

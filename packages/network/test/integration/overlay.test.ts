@@ -1,4 +1,5 @@
 /** Containers of real engines on two machines: they reach each other whatever the engine drops and a person removes. */
+import {join} from 'node:path';
 import {machines, type Machines, waitFor} from '@hivemind/testkit';
 import {NodeProgram} from '../node-program.ts';
 
@@ -138,4 +139,12 @@ describe('containers on two machines', () => {
     await nodes[1]!.removed('two');
     await waitFor(async () => (await nodes[1]!.sh('ip -o link; ip route show proto 244; iptables-save; nft list tables')).match(/hm0|hm-vx|HIVEMIND|hivemind|10\.244/) === null, {what: 'nothing to be left'});
   }, 20_000);
+
+  it('have nothing left on a machine when a person says so', async () => {
+    const [node] = nodes;
+    await node!.kill();
+    const down = await node!.sh(`${process.execPath} ${join(import.meta.dirname, '../../../../apps/cli/bin/hivemind.mjs')} network down --data-dir ${node!.machine.dir}/cli`);
+    expect(down).toBe('the network of containers is gone from this machine\n');
+    expect(await node!.sh('ip -o link; ip route show proto 244; iptables-save | grep HIVEMIND; nft list tables')).not.toMatch(/hm0|hm-vx|HIVEMIND|hivemind|via/);
+  }, 30_000);
 });

@@ -12,7 +12,7 @@ const LOG_FILES = '3';
 
 /** @param endpoints how many networks may be named at once: engines before API 1.44 take one, the rest is connected afterwards */
 export function createBody(spec: RuntimeSpec, cluster: string, endpoints: number): Body {
-  const {record, env, labels, networks} = spec;
+  const {record, env, labels, networks, network} = spec;
   const {template} = record;
   return {
     name: spec.name,
@@ -34,7 +34,7 @@ export function createBody(spec: RuntimeSpec, cluster: string, endpoints: number
     Healthcheck: {Test: ['NONE']},
     HostConfig: hostConfig(spec),
     NetworkingConfig: {
-      EndpointsConfig: Object.fromEntries(networks.slice(0, endpoints).map(({name, aliases}) => [name, {Aliases: [...aliases]}])),
+      EndpointsConfig: Object.fromEntries(networks.slice(0, endpoints).map(({name, aliases}) => [name, {Aliases: [...aliases], ...(network ? {IPAMConfig: {IPv4Address: network.address}} : {})}])),
     },
   };
 }
@@ -42,7 +42,7 @@ export function createBody(spec: RuntimeSpec, cluster: string, endpoints: number
 /** The engine refuses to reserve less; so little is promised by the scheduler alone. */
 const LEAST_RESERVATION = 6 * 2 ** 20;
 
-function hostConfig({record, mounts, networks}: RuntimeSpec): HostConfig {
+function hostConfig({record, mounts, networks, network}: RuntimeSpec): HostConfig {
   const {template, ports} = record;
   const {resources, capabilities} = template;
   const memory = resources.memoryLimit === undefined ? undefined : memoryBytes(resources.memoryLimit);
@@ -67,7 +67,9 @@ function hostConfig({record, mounts, networks}: RuntimeSpec): HostConfig {
     CapAdd: capabilities?.add,
     CapDrop: capabilities?.drop,
     Sysctls: template.sysctls,
-    Dns: template.dns,
+    Dns: template.dns ?? (network?.dns && [...network.dns.servers]),
+    DnsSearch: network?.dns && [...network.dns.search],
+    DnsOptions: network?.dns && [...network.dns.options],
     ExtraHosts: template.extraHosts === undefined ? undefined : Object.entries(template.extraHosts).map(([host, address]) => `${host}:${address}`),
     Mounts: mounts.map(mount),
   };

@@ -90,7 +90,7 @@ class DockerRuntime implements Runtime {
 
   async create(spec: RuntimeSpec): Promise<string> {
     const {networks, name} = spec;
-    await Promise.all(networks.map((network) => this.#networks.ensure(network.name)));
+    await Promise.all(networks.map((network) => this.#networks.ensure(network.name, spec.network)));
     const endpoints = networks.length > 1 ? (await this.#version()).endpoints : 1;
     const {runtimeId, found} = await this.#make(name, spec, endpoints);
     this.#ids.set(spec.record.id, runtimeId);
@@ -242,9 +242,10 @@ class DockerRuntime implements Runtime {
   async #restoreNetworks(runtimeId: string): Promise<void> {
     const inspected = InspectedContainer.parse(await this.#engine.docker.getContainer(runtimeId).inspect());
     if (inspected.Config.Labels[engineLabels.cluster] !== this.#options.cluster) return;
+    const address = inspected.Config.Labels[engineLabels.address];
     for (const [network, {Aliases}] of Object.entries(inspected.NetworkSettings.Networks)) {
-      await this.#networks.restore(network);
-      await this.#networks.connect(network, runtimeId, Aliases ?? []);
+      await this.#networks.restore(network, address !== undefined);
+      await this.#networks.connect(network, runtimeId, Aliases ?? [], address);
     }
   }
 

@@ -32,20 +32,31 @@ export function networkName(cluster: string, namespace: string, network?: string
   return ['hivemind', shortCluster(cluster), namespace, ...(network === undefined ? [] : [network])].join('-');
 }
 
+/** The engine's name for the machine's network of containers. */
+export function machineNetworkName(cluster: string): string {
+  return ['hivemind', shortCluster(cluster)].join('-');
+}
+
 /** Everything but what the hooks do not know: they contribute the references among the environment, files and volumes. */
 export function runtimeSpecOf(record: ContainerRecord, contributions: readonly Contribution[], surroundings: Surroundings): RuntimeSpec {
   const {cluster} = surroundings;
   const {template} = record;
   const plain = Object.entries(template.env).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
-  const networks = template.networks.length > 0 ? template.networks.map((network) => networkName(cluster, record.namespace, network)) : [networkName(cluster, record.namespace)];
+  const network = contributions.find((contribution) => contribution.network)?.network;
   return {
     record,
     name: engineName(record, cluster),
     env: Object.assign(Object.fromEntries(plain), ...contributions.map(({env}) => env)),
     mounts: contributions.flatMap(({mounts}) => mounts ?? []),
-    labels: labelsOf(record, surroundings),
-    networks: networks.map((name) => ({name, aliases: [...new Set([record.app, ...template.aliases])]})),
+    labels: {...labelsOf(record, surroundings), ...(network ? {[engineLabels.address]: network.address} : {})},
+    ...(network ? {network, networks: [{name: machineNetworkName(cluster), aliases: []}]} : {networks: networksOf(record, cluster)}),
   };
+}
+
+/** One for each namespace, or those of it that the template names, on which the engine answers names. */
+function networksOf({namespace, app, template}: ContainerRecord, cluster: string): RuntimeSpec['networks'] {
+  const names = template.networks.length > 0 ? template.networks.map((network) => networkName(cluster, namespace, network)) : [networkName(cluster, namespace)];
+  return names.map((name) => ({name, aliases: [...new Set([app, ...template.aliases])]}));
 }
 
 function labelsOf(record: ContainerRecord, {cluster, node, dataDir, revision, replicas}: Surroundings): Record<string, string> {
