@@ -45,19 +45,38 @@ async function settled(cluster: TestCluster): Promise<void> {
   }
 }
 
-/** Bus, store and managers were away; from the start of their processes until a change is asked for, taken and done. */
-export async function benchReturn(cluster: TestCluster, awayMs: number): Promise<readonly Row[]> {
+export interface ReturnOptions {
+  readonly awayMs: number;
+  /** Each manager is a service of its own. */
+  readonly apart: boolean;
+}
+
+/**
+ * Bus, store and managers were away and are started at the same moment; until every machine is ready, a change that was asked for
+ * at once is done on the machines, and the control plane says so. Nothing that ran may have been touched.
+ */
+export async function benchReturn(cluster: TestCluster, {awayMs, apart}: ReturnOptions): Promise<readonly Row[]> {
+  const {control} = cluster;
   await cluster.deploy('back', sleeperOf(cluster.image, 6));
   await cluster.untilRunning('back', 6);
+  const before = await cluster.running('back');
   await cluster.loseControl();
   await pause(awayMs);
-  await Promise.all([cluster.control.nats.start(), cluster.control.redis.start()]);
   const from = nowMs();
-  await cluster.control.start();
+  await Promise.all([control.nats.start(), control.redis.start(), control.start()]);
   const served = nowMs() - from;
   await cluster.scale('back', 7);
   await untilRunning(cluster, 'back', 7);
-  const elapsed = nowMs() - from;
+  const done = nowMs() - from;
+  await Promise.all([cluster.untilReady(cluster.members), cluster.untilRunning('back', 7)]);
+  const converged = nowMs() - from;
+  const after = new Map((await cluster.running('back')).map(({id, pid}) => [id, pid]));
+  const touched = before.filter(({id, pid}) => after.get(id) !== pid);
+  if (touched.length > 0) throw new Error(`what ran well was touched: ${JSON.stringify(touched)}`);
   await cluster.api.ask('DELETE', '/apps/back?wait=true');
-  return [{what: `control plane back after ${awayMs / 1000} s away → a change asked for at once is done on the machines`, value: elapsed, unit: 'ms', better: 'lower', must: 5_000, goal: 1_000, detail: `its process served after ${Math.round(served)} ms of these`}];
+  return [{
+    what: `control plane back after ${awayMs / 1000} s away, ${apart ? 'each manager a service' : 'managers in one process'} → machines ready, a change asked for at once done and reported`,
+    value: converged, unit: 'ms', better: 'lower', must: 5_000, goal: 1_000,
+    detail: `of these ${Math.round(served)} ms until ${apart ? `the last of ${control.programs.size} processes` : 'its process'} served, ${Math.round(done)} ms until the change was done`,
+  }];
 }
