@@ -101,6 +101,11 @@ describe('an end', () => {
     expect([found('plain', silent, [deed]).length, found('stateful', silent, [deed]).length]).toEqual([ofPlain ? 0 : 1, ofStateful ? 0 : 1]);
   });
 
+  it('for good, of what came to a machine after it was back, is not of its fault', () => {
+    for (const deed of [on('power-off', 3, 9), cut('everything', 3, 9)]) expect(found('plain', stopped, [deed])).toHaveLength(1);
+    expect(found('plain', `start 1.00 none 2; beat 3.00; ${stopped}`, [on('power-off', 3, 9)])).toEqual([]);
+  });
+
   it('may be as late as a busy computer stalls, without a word only', () => {
     const off = on('power-off', 57, 58);
     expect([found('plain', silent, [off]).length, found('plain', stopped, [off]).length]).toEqual([0, 1]);

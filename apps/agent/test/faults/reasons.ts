@@ -37,6 +37,8 @@ interface End extends Pick<Life, 'version'> {
   readonly app: string;
   readonly node: string;
   readonly last: boolean;
+  /** When its container first ran. */
+  readonly born: number;
   readonly earliest: number;
   readonly latest: number;
   /** As it is told where nothing explains it. */
@@ -53,7 +55,7 @@ export function unexplainedEnds(diaries: readonly Diary[], deeds: readonly Deed[
     if (next === undefined && running.has(container)) return [];
     const latest = life.stopped ? life.to : Math.min(life.to + STALL, next?.from ?? Infinity);
     const how = next ? 'was started again' : life.stopped ? 'was stopped' : 'ended';
-    return [{app, node, version: life.version, last: next === undefined, earliest: life.to, latest, told: `${app}: ${container} on ${node} ${how} at ${life.to} s for no reason`}];
+    return [{app, node, version: life.version, last: next === undefined, born: lives[0]?.from ?? life.from, earliest: life.to, latest, told: `${app}: ${container} on ${node} ${how} at ${life.to} s for no reason`}];
   }));
   const left = ends.filter((end) => !deeds.some((deed) => explains(deed, end)) && !(kindOf(end.app) === 'single' && isOfSilence(end, deeds)));
   return beyondThoseTooMany(left, deeds).map(({told}) => told);
@@ -75,7 +77,8 @@ function explains(deed: Deed, end: End): boolean {
   const {fault} = deed;
   if (!('node' in fault) || fault.node !== end.node) return false;
   const then = end.earliest <= deed.to;
-  const elsewhere = end.last && end.earliest <= deed.to + LAG && kindOf(end.app) !== 'stateful';
+  // What first ran there after it was back is in nobody's place.
+  const elsewhere = end.last && end.born < deed.to && end.earliest <= deed.to + LAG && kindOf(end.app) !== 'stateful';
   switch (fault.kind) {
     case 'power-off':
       return then || elsewhere;
