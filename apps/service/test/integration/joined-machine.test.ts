@@ -3,6 +3,7 @@
  * services do, and an agent that joined with a token.
  */
 import {randomBytes, randomUUID} from 'node:crypto';
+import {readFile} from 'node:fs/promises';
 import {startJoinedAgent, type Agent, type JoinedAgentOptions} from '@hivemind/agent';
 import {createFakeRuntime} from '@hivemind/container/testing';
 import {createGateway, tokenHash, type Gateway} from '@hivemind/gateway';
@@ -85,6 +86,15 @@ describe('a machine that joined', () => {
     expect((await ask('POST', '/apps', {name: 'web', spec: {image: 'busybox', replicas: 2, placement: {constraints: [{label: 'disk', in: ['ssd']}]}}})).status).toBe(201);
     await running(2);
     expect(runtime.engine.containers.size).toBe(2);
+  });
+
+  it('is told of services, by what its own credentials let it hear and ask', async () => {
+    const known = async (): Promise<string> => readFile(`${dataDir}/n1/agent/names.ndjson`, 'utf8').catch(() => '');
+    await waitFor(async () => (await known()).includes('"default/web"'), {what: 'the service to be known', deadlineMs: 20_000});
+    // Told, and not asked for: nothing was missed since.
+    expect((await ask('POST', '/apps', {name: 'db', spec: {image: 'busybox', replicas: 0, service: {domain: 'db.example'}}})).status).toBe(201);
+    await waitFor(async () => (await known()).includes('db.example'), {what: 'the other one', deadlineMs: 20_000});
+    expect((await ask('DELETE', '/apps/db')).status).toBeLessThan(300);
   });
 
   it('is the same node when it starts again, without a token, and touches nothing', async () => {

@@ -96,7 +96,7 @@ describe.each([{tls: true}, {tls: false}])('a bus in operator mode, TLS: $tls', 
       expect(ear.heard).toEqual([]);
     });
 
-  it.each(['hivemind.req.assignment.b.get', 'hivemind.req.node.b.heartbeat', 'hivemind.req.node.b.credentials', 'hivemind.req.container.b.status', 'hivemind.req.security.secrets.b', 'hivemind.msg.assignment.b.changed', 'hivemind.stream.container.b.exec', 'hivemind.req.scheduler.place', 'hivemind.req.app.replace', '_INBOX.x.y', '_INBOX.x.y.container.b.exec', '_INBOX_b.x', '$SYS.REQ.CLAIMS.UPDATE', 'hivemind.msg.assignment.a.changed'])(
+  it.each(['hivemind.req.assignment.b.get', 'hivemind.req.node.b.heartbeat', 'hivemind.req.node.b.credentials', 'hivemind.req.container.b.status', 'hivemind.req.security.secrets.b', 'hivemind.msg.assignment.b.changed', 'hivemind.msg.discovery.changed', 'hivemind.req.discovery.b.names', 'hivemind.stream.container.b.exec', 'hivemind.req.scheduler.place', 'hivemind.req.app.replace', '_INBOX.x.y', '_INBOX.x.y.container.b.exec', '_INBOX_b.x', '$SYS.REQ.CLAIMS.UPDATE', 'hivemind.msg.assignment.a.changed'])(
     'lets it say nothing on %s', async (subject) => {
       expect(await refused(() => hostile.publish(subject, '{}'))).toBe(true);
     });

@@ -17,6 +17,8 @@ export interface TestCluster {
   removeApp(name: string, namespace?: string): Promise<void>;
   /** `address` undefined: it has none yet. */
   container(id: string, options: {app: string; namespace?: string; node?: string; address?: string; ready?: boolean; revision?: number; removed?: boolean}): Promise<void>;
+  /** It is ready from now on. */
+  ready(id: string): Promise<void>;
   removeContainer(id: string): Promise<void>;
   node(name: string, address: string): Promise<void>;
   verdict(node: string, state: NodeVerdict['state']): Promise<void>;
@@ -34,8 +36,8 @@ export interface Body {
   readonly status?: unknown;
 }
 
-export async function testCluster({bus = createEmbeddedBus()}: {bus?: Bus} = {}): Promise<TestCluster> {
-  const store = await openSqliteStore({path: ':memory:'});
+export async function testCluster({bus = createEmbeddedBus(), path = ':memory:'}: {bus?: Bus; path?: string} = {}): Promise<TestCluster> {
+  const store = await openSqliteStore({path});
   const logger = pino({level: 'silent'});
   const metrics = new Registry();
   let ids = 0;
@@ -61,6 +63,9 @@ export async function testCluster({bus = createEmbeddedBus()}: {bus?: Bus} = {})
       if (!spec) throw new Error(`there is no app ${app}`);
       await containers.put(id, ContainerRecord.parse({id, namespace, app, appUid: `app-${namespace}-${app}`, revision, node, generation: 1, template: templateOf(spec), ports: [], mode: 'replicated', createdAt: at, ...(removed ? {removedAt: at} : {})}));
       await statuses.put(id, {id, namespace, app, node, session: 1, status: ContainerStatus.parse({phase: 'running', ready, ...(address === undefined ? {} : {ip: address})}), reportedAt: at});
+    },
+    async ready(id) {
+      await statuses.update(id, (record) => record && {...record, status: {...record.status, ready: true}});
     },
     async removeContainer(id) {
       await containers.delete(id);
