@@ -17,6 +17,7 @@ const packages = {
   'docker-compose': {anyOf: ['/usr/bin/docker-compose', '/usr/libexec/docker/cli-plugins/docker-compose'], why: 'the dev cluster'},
   debootstrap: {anyOf: ['/usr/sbin/debootstrap'], why: 'images where none can be pulled'},
   'bind9-dnsutils': {anyOf: ['/usr/bin/dig'], why: 'tests of names'},
+  iperf3: {anyOf: ['/usr/bin/iperf3'], why: 'the bench of the network'},
   'docker-registry': {anyOf: ['/usr/bin/docker-registry'], why: 'tests of pulling images'},
 };
 

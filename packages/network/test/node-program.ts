@@ -3,6 +3,7 @@ import type {ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
 import {join} from 'node:path';
 import {createInterface} from 'node:readline';
+import {fileURLToPath} from 'node:url';
 import {NetworkSpec, OverlayStatus} from '@hivemind/contracts';
 import {type Machine, waitFor} from '@hivemind/testkit';
 import {z} from 'zod';
@@ -25,7 +26,7 @@ export class NodeProgram {
   }
 
   launch(): void {
-    const child = this.machine.run(process.execPath, [join(import.meta.dirname, 'node-process.ts'), join(this.machine.dir, 'hivemind'), this.machine.name], {stdio: ['pipe', 'pipe', 'inherit'], env: {...process.env, NODE_OPTIONS: '', NODE_NO_WARNINGS: '1'}});
+    const child = this.machine.run(process.execPath, [fileURLToPath(new URL('./node-process.ts', import.meta.url)), join(this.machine.dir, 'hivemind'), this.machine.name], {stdio: ['pipe', 'pipe', 'inherit'], env: {...process.env, NODE_OPTIONS: '', NODE_NO_WARNINGS: '1'}});
     this.#child = child;
     this.#answers = createInterface({input: child.stdout!})[Symbol.asyncIterator]();
   }
@@ -58,6 +59,21 @@ export class NodeProgram {
 
   async removed(id: string): Promise<void> {
     await this.#ask({removed: id});
+  }
+
+  /** A container of the machine's engine, on its network over the bridge, at the address that the machine gives it. */
+  async container(id: string, image: string, words: readonly string[]): Promise<string> {
+    const {network, error} = await this.prepare(id);
+    if (!network) throw new Error(error);
+    const {docker} = this.machine.engine;
+    const {address, subnet, gateway, bridge, mtu, others} = network;
+    const Options = {'com.docker.network.bridge.name': bridge, 'com.docker.network.bridge.enable_ip_masquerade': 'false', 'com.docker.network.driver.mtu': String(mtu)};
+    await docker.createNetwork({Name: 'hive', Driver: 'bridge', CheckDuplicate: true, IPAM: {Driver: 'default', Config: [{Subnet: subnet, Gateway: gateway, IPRange: others}]}, Options}).catch((failed: Error & {readonly statusCode?: number}) => {
+      if (failed.statusCode !== 409) throw failed;
+    });
+    const made = await docker.createContainer({name: id, Image: image, Cmd: [...words], StopTimeout: 0, HostConfig: {NetworkMode: 'hive'}, NetworkingConfig: {EndpointsConfig: {hive: {IPAMConfig: {IPv4Address: address}}}}});
+    await made.start();
+    return address;
   }
 
   /** A line of shell on the machine; its output. */

@@ -20,23 +20,8 @@ afterAll(async () => {
 
 const all = <T>(work: (node: NodeProgram) => Promise<T>): Promise<readonly T[]> => Promise.all(nodes.map(work));
 
-/** A container that answers on port 80, on the engine's network over the bridge, at the address that the machine gave it. */
-async function container(node: NodeProgram, id: string): Promise<string> {
-  const {network, error} = await node.prepare(id);
-  if (!network) throw new Error(error);
-  const {docker} = node.machine.engine;
-  const {address, subnet, gateway, bridge, mtu, others} = network;
-  const Options = {'com.docker.network.bridge.name': bridge, 'com.docker.network.bridge.enable_ip_masquerade': 'false', 'com.docker.network.driver.mtu': String(mtu)};
-  await docker.createNetwork({Name: 'hive', Driver: 'bridge', CheckDuplicate: true, IPAM: {Driver: 'default', Config: [{Subnet: subnet, Gateway: gateway, IPRange: others}]}, Options}).catch((failed: Error & {statusCode?: number}) => {
-    if (failed.statusCode !== 409) throw failed;
-  });
-  const made = await docker.createContainer({
-    name: id, Image: image, Cmd: ['sh', '-c', `mkdir /www; echo ${id} > /www/name; exec httpd -f -p 80 -h /www`], StopTimeout: 0,
-    HostConfig: {NetworkMode: 'hive'}, NetworkingConfig: {EndpointsConfig: {hive: {IPAMConfig: {IPv4Address: address}}}},
-  });
-  await made.start();
-  return address;
-}
+/** A container that answers on port 80 with its name. */
+const container = (node: NodeProgram, id: string): Promise<string> => node.container(id, image, ['sh', '-c', `mkdir /www; echo ${id} > /www/name; exec httpd -f -p 80 -h /www`]);
 
 /** What a container reads from an address. */
 async function reads(node: NodeProgram, id: string, address: string, port = 80): Promise<string> {
