@@ -19,7 +19,7 @@ const deadlineMs = 900_000;
 export async function clusterImages({say}) {
   const bases = await baseImages(say);
   say('Bundling Hivemind …');
-  for (const project of ['apps/cli', 'scripts/cluster/bus']) await must(runTool(['scripts/build.mjs', project], {deadlineMs}), `${project} was not bundled`);
+  await must(runTool(['scripts/build.mjs', 'apps/cli'], {deadlineMs}), 'apps/cli was not bundled');
   say('Building the images of services and machines …');
   for (const target of ['machine', 'hivemind']) {
     await buildImage({tag: `hivemind-dev/${target}`, target, dir: root, file: 'deploy/Dockerfile', args: {NODE_IMAGE: bases.NODE_IMAGE, BUNDLE: 'host'}});

@@ -121,7 +121,7 @@ async function startTrustedNats(redis: RedisServer, dataDir: string, host: strin
         const files = {certificate: join(dir, 'nats.crt'), key: join(dir, 'nats.key')};
         writeFileSync(files.certificate, certificate);
         writeFileSync(files.key, key, {mode: 0o600});
-        return natsServerConfig({trust, dir: join(dir, 'accounts'), tls: files, now});
+        return natsServerConfig({trust, dir: join(dir, 'accounts'), tls: files});
       },
     });
     return {cluster, nats};

@@ -19,6 +19,7 @@ interface Branch {
 const branches: readonly Branch[] = [
   {commands: {up: 'start Hivemind on this machine'}, load: () => import('./commands/up.ts')},
   {commands: {service: 'services of the cluster; or run one manager, or a gateway, alone'}, load: () => import('./commands/service.ts')},
+  {commands: {bus: 'the NATS that the services of a cluster share'}, load: () => import('./commands/bus.ts')},
   {commands: {agent: 'make this machine a node of a cluster'}, load: () => import('./commands/agent.ts')},
   {commands: {down: 'stop and remove every container of this data dir\'s cluster; volumes stay'}, load: () => import('./commands/down.ts')},
   {commands: {apply: 'make it so: a Compose file or manifests'}, load: () => import('./commands/apply.ts')},
@@ -34,6 +35,7 @@ const branches: readonly Branch[] = [
   {commands: {deployment: 'rollouts: pause, resume, roll back, abort'}, load: () => import('./commands/deployment.ts')},
   {commands: {network: 'how containers of different machines reach each other'}, load: () => import('./commands/network.ts')},
   {commands: {volume: 'volumes'}, load: () => import('./commands/volume.ts')},
+  {commands: {policy: 'network policies'}, load: () => import('./commands/policy.ts')},
   {commands: {secret: 'secrets'}, load: () => import('./commands/secret.ts')},
   {commands: {config: 'configs'}, load: () => import('./commands/config.ts')},
   {commands: {image: 'images: list, pull, build'}, load: () => import('./commands/image.ts')},

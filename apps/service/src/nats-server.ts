@@ -5,12 +5,12 @@
 import {spawn, type ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
 import {accessSync, constants} from 'node:fs';
-import {mkdir, rename, writeFile} from 'node:fs/promises';
+import {mkdir} from 'node:fs/promises';
 import {connect} from 'node:net';
 import {delimiter, join} from 'node:path';
 import {setTimeout as pause} from 'node:timers/promises';
 import {hostPort, type ListenAddress, type TlsOptions} from '@hivemind/service';
-import {natsServerConfig, openBusTrust} from '@hivemind/trust';
+import {openBusTrust, writeBusServer} from '@hivemind/trust';
 import type {Logger} from 'pino';
 import {hostErrors} from './errors.ts';
 import {openCredentials, type Credentials, type CredentialsOptions} from './transport.ts';
@@ -61,20 +61,16 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   return {url: `tls://${hostPort(listen)}`, stop};
 }
 
-/** Writes what the server reads; answers how its certificate is replaced. */
+/** Writes what the server reads; answers how its certificate, when it is a new one, gets there too. */
 async function writeConfiguration({context, dir, listen, logger}: NatsServerOptions): Promise<{readonly credentials: Credentials; readonly write: (tls: TlsOptions) => Promise<void>}> {
   const {store, cluster, now} = context;
   const clusterKey = await context.clusterKey?.();
   if (!clusterKey) throw new TypeError('a bus of its own needs the cluster key');
   const trust = await openBusTrust({store, clusterKey, cluster, now: now()});
   const credentials = await openCredentials({context, name: 'nats', hosts: [listen.host, '127.0.0.1', 'localhost'], logger});
-  const files = {certificate: join(dir, 'nats.crt'), key: join(dir, 'nats.key')};
-  const write = async (tls: TlsOptions): Promise<void> => {
-    await replace(files.key, tls.key);
-    await replace(files.certificate, tls.certificate);
-  };
+  const {ca} = credentials.tls;
+  const write = ({certificate, key}: TlsOptions): Promise<void> => writeBusServer({trust, dir, listen: hostPort(listen), tls: {certificate, key, ca}});
   await write(credentials.tls);
-  await replace(join(dir, 'nats.conf'), natsServerConfig({trust, dir: join(dir, 'accounts'), listen: hostPort(listen), tls: files, now: now()}));
   return {credentials, write};
 }
 
@@ -168,10 +164,4 @@ function greets({host, port}: ListenAddress): Promise<boolean> {
     };
     socket.setTimeout(1_000, done(false)).once('data', done(true)).once('error', done(false)).once('close', done(false));
   });
-}
-
-/** Whole or not at all, and for this user alone. */
-async function replace(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.new`, text, {mode: 0o600});
-  await rename(`${path}.new`, path);
 }

@@ -3,6 +3,7 @@ export {authorityHash, createAuthority, issueCertificate, renewAt, type Authorit
 export {openBusTrust, type BusCredentials, type BusTrust, type UserRequest} from './bus-trust.ts';
 export {openClusterTrust, type ClusterTrust} from './cluster-trust.ts';
 export {openClusterAuthority, type ClusterTrustOptions} from './cluster-authority.ts';
+export {writeBusServer, type BusServerOptions} from './bus-server.ts';
 export {clusterKeyFile, openClusterKey} from './cluster-key.ts';
 export {isSecret, newJoinToken, parseJoinToken, secretHash, type JoinTokenParts} from './join-token.ts';
 export {hasTrust} from './keepsake.ts';

@@ -54,7 +54,7 @@ export async function startTrustedNats({tls: withTls = false, trust: given}: Tru
       const files = {certificate: join(dir, 'nats.crt'), key: join(dir, 'nats.key')};
       writeFileSync(files.certificate, certificate.certificate);
       writeFileSync(files.key, certificate.key, {mode: 0o600});
-      return natsServerConfig({trust, dir: join(dir, 'accounts'), now, ...(withTls ? {tls: files} : {})});
+      return natsServerConfig({trust, dir: join(dir, 'accounts'), ...(withTls ? {tls: files} : {})});
     },
   });
   const tls = withTls ? {ca: authority.certificate} : undefined;
