@@ -99,7 +99,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
 
   const configuration = createConfiguration({bus, node: name, session: registration, dataDir, secretsDir: secretsDir(cluster)});
   const storage = createStorage({bus, node: name, cluster, runtime});
-  const network = createNetwork({bus, node: name, cluster, dataDir, session: registration, runtime, clock, logger});
+  const network = createNetwork({bus, node: name, cluster, dataDir, names: beside !== undefined, session: registration, runtime, clock, logger});
   const health = createHealthHook({runtime, clock});
   const worker = createWorker({
     node: name,

@@ -34,8 +34,8 @@ export interface ContainerNetwork {
   readonly mtu: number;
   /** The container's. */
   readonly address: string;
-  /** Where names are asked for; undefined where the container says so itself. */
-  readonly dns: {readonly servers: readonly string[]; readonly search: readonly string[]; readonly options: readonly string[]} | undefined;
+  /** Where names are asked for. Without a server, the engine answers those of the machine's own containers, and asks as the machine does. */
+  readonly dns: {readonly servers: readonly string[]; readonly search: readonly string[]; readonly options: readonly string[]};
 }
 
 export type RuntimeMount =

@@ -56,10 +56,10 @@ function heard({runtime}: TestCluster): RuntimeEvent[] {
 }
 
 describe('the machine\'s network of containers', () => {
-  const network = (subnet: string, address: string) => ({bridge: 'hmtest0', subnet: `${subnet}.0/24`, gateway: `${subnet}.1`, others: `${subnet}.252/30`, mtu: 1400, address: `${subnet}.${address}`, dns: {servers: [`${subnet}.1`], search: ['default.svc.hive'], options: ['ndots:1']}});
-  const on = (subnet: string, address: string) => {
+  const network = (subnet: string, address: string) => ({bridge: 'hmtest0', subnet: `${subnet}.0/24`, gateway: `${subnet}.1`, others: `${subnet}.252/30`, mtu: 1400, address: `${subnet}.${address}`, dns: {servers: [], search: ['default.svc.hive'], options: ['ndots:1']}});
+  const on = (subnet: string, address: string, script = 'cat /etc/resolv.conf; ip -o link show eth0; sleep 1000', aliases: readonly string[] = []) => {
     const wanted = network(subnet, address);
-    return scripted(ours, 'cat /etc/resolv.conf; ip -o link show eth0; sleep 1000', {}, {network: wanted, networks: [{name: `hive-${ours.cluster}`, aliases: []}], labels: {[engineLabels.address]: wanted.address}});
+    return scripted(ours, script, {}, {network: wanted, networks: [{name: `hive-${ours.cluster}`, aliases}], labels: {[engineLabels.address]: wanted.address}});
   };
   const ip = async (spec: RuntimeSpec) => (await ours.runtime.inspect(spec.record.id))?.ip;
 
@@ -75,6 +75,14 @@ describe('the machine\'s network of containers', () => {
     await ours.runtime.pruneNetworks();
     await ours.runtime.start(runtimeId);
     expect(await ip(spec)).toBe('10.253.117.9');
+  });
+
+  it('has short names answered by the engine, where nobody else answers', async () => {
+    await run(ours, on('10.253.116', '9', 'echo hello > /tmp/index.html; exec httpd -f -p 80 -h /tmp', ['web.default.svc.hive']));
+    const client = on('10.253.116', '10', 'until wget -q -O - http://web/; do sleep 0.1; done');
+    const runtimeId = await run(ours, client);
+    await exited(ours, client);
+    expect((await lines(ours, runtimeId)).at(-1)).toBe('hello');
   });
 
   it('is made anew with other addresses when no container is on it, and only then', async () => {

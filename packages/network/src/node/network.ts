@@ -28,6 +28,8 @@ export interface NetworkOptions {
   readonly dataDir: string;
   readonly session: {current(): number | undefined; onRegistered(listener: () => void): () => void};
   readonly runtime: Pick<Runtime, 'list'>;
+  /** Names are answered at the bridge's address; else the engine answers those of the machine's own containers. */
+  readonly names?: boolean;
   readonly clock?: Clock;
   readonly logger: Logger;
 }
@@ -107,7 +109,7 @@ class MachineNetwork implements Network {
     await this.#upkeep?.stop();
   }
 
-  async #prepare({id, namespace, template}: ContainerRecord, signal: AbortSignal): Promise<Contribution> {
+  async #prepare({id, namespace}: ContainerRecord, signal: AbortSignal): Promise<Contribution> {
     if (!(await settled(this.#known, signal, PATIENCE_MS))) throw networkErrors['network-unknown']('The control plane has not said yet which network this machine has.');
     if (!this.#isRoot || this.#latest === undefined || this.#latest.self === null) {
       if (this.#refused && this.#latest === undefined) throw this.#refused;
@@ -124,7 +126,7 @@ class MachineNetwork implements Network {
       network: {
         bridge: BRIDGE, subnet, gateway, others: formatCidr(rangeOfOthers(range)), mtu: upkeep.declared?.bridge.mtu ?? 1450,
         address: await this.#addresses.take(id, subnet),
-        dns: template.dns === undefined ? {servers: [gateway], search: [`${namespace}.svc.hive`, 'svc.hive'], options: ['ndots:1']} : undefined,
+        dns: {servers: this.#options.names === true ? [gateway] : [], search: [`${namespace}.svc.hive`, 'svc.hive'], options: ['ndots:1']},
       },
     };
   }

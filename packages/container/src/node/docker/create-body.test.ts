@@ -28,12 +28,12 @@ describe('createBody', () => {
     expect(HostConfig?.PortBindings).toEqual({'80/tcp': [{HostIp: '127.0.0.1', HostPort: '8080'}], '53/udp': [{HostIp: '', HostPort: ''}]});
   });
 
-  it('puts it on the machine\'s network at its own address, and asks for names there unless it says where itself', () => {
+  it('puts it on the machine\'s network at its own address, and asks for names there unless it says where itself, or nobody answers there', () => {
     const network = {bridge: 'hm0', subnet: '10.244.3.0/24', gateway: '10.244.3.1', others: '10.244.3.252/30', mtu: 1450, address: '10.244.3.7', dns: {servers: ['10.244.3.1'], search: ['shop.svc.hive', 'svc.hive'], options: ['ndots:1']}};
     const made = body({}, {network, networks: [{name: 'hivemind-c1', aliases: []}]});
     expect(made).toMatchObject({HostConfig: {NetworkMode: 'hivemind-c1', Dns: ['10.244.3.1'], DnsSearch: ['shop.svc.hive', 'svc.hive'], DnsOptions: ['ndots:1']}, NetworkingConfig: {EndpointsConfig: {'hivemind-c1': {Aliases: [], IPAMConfig: {IPv4Address: '10.244.3.7'}}}}});
-    const own = body({template: {dns: ['1.1.1.1']}}, {network: {...network, dns: undefined}, networks: [{name: 'hivemind-c1', aliases: []}]});
-    expect(own.HostConfig).toMatchObject({Dns: ['1.1.1.1'], DnsSearch: undefined});
+    expect(body({template: {dns: ['1.1.1.1']}}, {network}).HostConfig).toMatchObject({Dns: ['1.1.1.1'], DnsSearch: ['shop.svc.hive', 'svc.hive']});
+    expect(body({}, {network: {...network, dns: {...network.dns, servers: []}}}).HostConfig).toMatchObject({Dns: undefined, DnsSearch: ['shop.svc.hive', 'svc.hive']});
   });
 
   it('labels it as the cluster\'s, whatever the template says', () => {

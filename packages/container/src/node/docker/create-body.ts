@@ -67,9 +67,9 @@ function hostConfig({record, mounts, networks, network}: RuntimeSpec): HostConfi
     CapAdd: capabilities?.add,
     CapDrop: capabilities?.drop,
     Sysctls: template.sysctls,
-    Dns: template.dns ?? (network?.dns && [...network.dns.servers]),
-    DnsSearch: network?.dns && [...network.dns.search],
-    DnsOptions: network?.dns && [...network.dns.options],
+    Dns: template.dns ?? (network && network.dns.servers.length > 0 ? [...network.dns.servers] : undefined),
+    DnsSearch: network && [...network.dns.search],
+    DnsOptions: network && [...network.dns.options],
     ExtraHosts: template.extraHosts === undefined ? undefined : Object.entries(template.extraHosts).map(([host, address]) => `${host}:${address}`),
     Mounts: mounts.map(mount),
   };

@@ -1,6 +1,6 @@
 /** From a container's record to what the engine is asked for. */
 import {type ContainerRecord, engineLabels, type EngineOrigin} from '@hivemind/contracts';
-import type {Contribution, RuntimeSpec} from '@hivemind/runtime';
+import type {ContainerNetwork, Contribution, RuntimeSpec} from '@hivemind/runtime';
 import type {StoreRevision} from './core/timeline.ts';
 
 /** Where and under what a machine's containers are made. */
@@ -49,8 +49,14 @@ export function runtimeSpecOf(record: ContainerRecord, contributions: readonly C
     env: Object.assign(Object.fromEntries(plain), ...contributions.map(({env}) => env)),
     mounts: contributions.flatMap(({mounts}) => mounts ?? []),
     labels: {...labelsOf(record, surroundings), ...(network ? {[engineLabels.address]: network.address} : {})},
-    ...(network ? {network, networks: [{name: machineNetworkName(cluster), aliases: []}]} : {networks: networksOf(record, cluster)}),
+    ...(network ? {network, networks: [{name: machineNetworkName(cluster), aliases: aliasesOn(network, record)}]} : {networks: networksOf(record, cluster)}),
   };
+}
+
+/** Where nobody else answers names the engine does, for all namespaces: whole ones, which a search list makes of short ones. */
+function aliasesOn({dns}: ContainerNetwork, {app, template}: ContainerRecord): readonly string[] {
+  const [domain] = dns.search;
+  return dns.servers.length > 0 || domain === undefined ? [] : [...new Set([app, ...template.aliases])].map((name) => `${name}.${domain}`);
 }
 
 /** One for each namespace, or those of it that the template names, on which the engine answers names. */

@@ -1,0 +1,22 @@
+import {containerRecord} from './testing/builders.ts';
+import {runtimeSpecOf} from './runtime-spec.ts';
+
+const surroundings = {cluster: 'c1-cluster', node: 'n1', dataDir: '/data', revision: {epoch: 'e', n: 1}, replicas: 1};
+const network = {bridge: 'hm0', subnet: '10.244.3.0/24', gateway: '10.244.3.1', others: '10.244.3.252/30', mtu: 1450, address: '10.244.3.7', dns: {servers: ['10.244.3.1'], search: ['shop.svc.hive', 'svc.hive'], options: []}};
+const record = containerRecord({namespace: 'shop', app: 'web', template: {aliases: ['www'], networks: ['front', 'back']}});
+
+describe('the networks of a container', () => {
+  it('are the engine\'s own, one for each that it names in its namespace, which answer its names', () => {
+    expect(runtimeSpecOf(record, [], surroundings).networks).toEqual([{name: 'hivemind-c1-clust-shop-front', aliases: ['web', 'www']}, {name: 'hivemind-c1-clust-shop-back', aliases: ['web', 'www']}]);
+  });
+
+  it('are the machine\'s one where it has one, at an address that its label tells', () => {
+    const spec = runtimeSpecOf(record, [{}, {network}], surroundings);
+    expect(spec).toMatchObject({network, networks: [{name: 'hivemind-c1-clust', aliases: []}], labels: {'hivemind.address': '10.244.3.7'}});
+  });
+
+  it('have the engine answer whole names where nobody else does', () => {
+    const spec = runtimeSpecOf(record, [{network: {...network, dns: {...network.dns, servers: []}}}], surroundings);
+    expect(spec.networks).toEqual([{name: 'hivemind-c1-clust', aliases: ['web.shop.svc.hive', 'www.shop.svc.hive']}]);
+  });
+});
