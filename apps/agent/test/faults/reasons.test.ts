@@ -118,6 +118,7 @@ describe('the end of what must never run twice', () => {
     ['its machine cut off from the bus for its lease', [cut('bus', 45, 52)], true],
     ['another machine cut off', [cut('bus', 45, 52, 'm2')], false],
     ['less silence than its lease', [cut('bus', 47.5, 52)], false],
+    ['its lease, from a heartbeat that was late', [cut('bus', 47, 52)], true],
     ['silence that began after it', [of('restart-store', 51, 60)], false],
     ['silence that was over long ago', [cut('everything', 20, 30)], false],
     ['the bus away', [of('restart-bus', 45, 49)], true],

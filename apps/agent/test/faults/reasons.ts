@@ -29,8 +29,11 @@ const LAG = 60;
 const STALL = 10;
 /** What was undone may take so long (s) until machines are heard again: connections are made anew, with pauses. */
 const RECOVERY = 10;
-/** Of what must never run twice: this much earlier (s) than its lease, since that counts from the last answer. */
-const EARLY = 1;
+/**
+ * What must never run twice may end so much earlier (s): its lease counts from when the last heartbeat that was answered was sent,
+ * half a second before the next, and a busy computer is late with one.
+ */
+const EARLY = 2;
 
 /** When it ended, and how: `last`, it was not started again. */
 interface End extends Pick<Life, 'version'> {

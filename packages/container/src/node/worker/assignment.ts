@@ -43,6 +43,8 @@ export class AssignmentSource {
   #records: ReadonlyMap<string, ContainerRecord> = new Map();
   #saving: Promise<void> = Promise.resolve();
   #saved = '';
+  /** What the file lists, or may list before long. */
+  #kept: ReadonlySet<string> = new Set();
 
   /** @param path of the cache file */
   constructor(bus: Bus, node: string, session: Session, path: string) {
@@ -65,7 +67,8 @@ export class AssignmentSource {
     const {cluster, revision, containers} = parsed.data;
     const records = new Map(containers.map((record) => [record.id, record]));
     this.#records = records;
-    return {cluster, revision, listed: new Set(records.keys()), records, hold: true, session: undefined};
+    this.#kept = new Set(records.keys());
+    return {cluster, revision, listed: this.#kept, records, hold: true, session: undefined};
   }
 
   /**
@@ -96,7 +99,7 @@ export class AssignmentSource {
   }
 
   /**
-   * Keeps it for the next process. Runs beside the work: what it may miss is neither removed nor doubled. Rejects where it cannot
+   * Keeps it for the next process. Runs beside the work, but for removals, which wait for it. Rejects where it cannot
    * be written; there is none then: an outdated one would bring back what was removed since.
    */
   save({cluster, revision, records}: Assignment): Promise<void> {
@@ -104,17 +107,24 @@ export class AssignmentSource {
     const fingerprint = JSON.stringify([cluster, revision.epoch, [...records.values()].map(({id, generation}) => [id, generation])]);
     if (fingerprint === this.#saved) return this.#saving;
     this.#saved = fingerprint;
-    this.#saving = this.#saving.catch(() => undefined).then(() => this.#replace(content));
+    this.#kept = new Set([...this.#kept, ...records.keys()]);
+    this.#saving = this.#saving.catch(() => undefined).then(() => this.#replace(content, fingerprint, new Set(records.keys())));
     this.#saving.catch(() => (this.#saved = ''));
     return this.#saving;
   }
 
-  async #replace(content: string): Promise<void> {
+  /** Whether the file has something that is not listed: an agent that is killed before it is written anew would bring that back. */
+  outdated({listed}: Assignment): boolean {
+    return [...this.#kept].some((id) => !listed.has(id));
+  }
+
+  async #replace(content: string, fingerprint: string, ids: ReadonlySet<string>): Promise<void> {
     await writeAtomically(this.#path, content).catch(async () => {
       // On a full disk, what is outdated makes room for what is not.
       for (const old of [this.#path, `${this.#path}.new`]) await rm(old, {force: true});
       await writeAtomically(this.#path, content);
     });
+    if (this.#saved === fingerprint) this.#kept = ids;
   }
 
   /** Halves the page where the bodies together are too large for a message. */

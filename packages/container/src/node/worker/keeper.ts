@@ -106,11 +106,15 @@ export class AssignmentKeeper {
 
   async #fetch(): Promise<void> {
     const {assignment, held} = await this.#judge(await this.#source.fetch());
-    this.#accept(assignment, held);
+    const waits = !held && this.#source.outdated(assignment);
+    // What is new begins; what is no longer listed goes when no restart can bring it back.
+    this.#accept(assignment, held || waits);
     this.#saving = this.#source.save(assignment).then(() => void (this.#unsaved = false), (error: unknown) => {
       if (!this.#unsaved) this.#options.logger.warn({err: error}, 'the assignment could not be kept on disk, which is tried again; without the control plane a restarted agent will not know it');
       this.#unsaved = true;
       this.#schedule(RETRY_MS);
+    }).then(() => {
+      if (waits && this.#assignment === assignment && !this.#stopped) this.#accept(assignment, held);
     });
   }
 
