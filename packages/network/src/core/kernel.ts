@@ -13,6 +13,8 @@ export interface Link {
   readonly up: boolean;
   readonly master: string | undefined;
   readonly kind: string | undefined;
+  /** What whoever made it wrote on it. */
+  readonly alias: string | undefined;
   readonly vxlan: {readonly id: number; readonly port: number; readonly local: string | undefined} | undefined;
   /** IPv4. */
   readonly addresses: readonly {readonly address: string; readonly prefix: number}[];
@@ -45,6 +47,7 @@ const AddressLine = z.object({
   address: z.string().default(''),
   flags: z.array(z.string()).default([]),
   master: z.string().optional(),
+  ifalias: z.string().optional(),
   linkinfo: z.object({info_kind: z.string().optional(), info_data: z.object({id: z.number().optional(), port: z.number().optional(), local: z.string().optional()}).optional()}).optional(),
   addr_info: z.array(z.object({family: z.string().optional(), local: z.string().optional(), prefixlen: z.number().optional()})).default([]),
 });
@@ -68,10 +71,10 @@ function isNotEmpty(line: unknown): boolean {
   return line instanceof Object && Object.keys(line).length > 0;
 }
 
-function linkOf({ifname, mtu, address, flags, master, linkinfo, addr_info: addresses}: z.infer<typeof AddressLine>): Link {
+function linkOf({ifname, mtu, address, flags, master, ifalias: alias, linkinfo, addr_info: addresses}: z.infer<typeof AddressLine>): Link {
   const {id, port, local} = linkinfo?.info_data ?? {};
   return {
-    name: ifname, mtu, mac: address, up: flags.includes('UP'), master, kind: linkinfo?.info_kind,
+    name: ifname, mtu, mac: address, up: flags.includes('UP'), master, kind: linkinfo?.info_kind, alias,
     vxlan: linkinfo?.info_kind === 'vxlan' && id !== undefined && port !== undefined ? {id, port, local} : undefined,
     addresses: addresses.flatMap(({family, local: own, prefixlen}) => (family === 'inet' && own !== undefined && prefixlen !== undefined ? [{address: own, prefix: prefixlen}] : [])),
   };

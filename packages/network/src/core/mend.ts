@@ -11,10 +11,22 @@ export interface Batch {
   readonly bridge: readonly string[];
 }
 
-/** @param members interfaces known to belong to the bridge: they are put back into one that is new */
-export function mend(declared: Declared, kernel: KernelState, members: ReadonlySet<string>): Batch {
+/** Written on the bridge: two clusters on one machine would undo each other's work. */
+const aliasOf = (owner: string): string => `hivemind:${owner}`;
+
+/** The cluster that the bridge is of, where it is another one than `owner`. */
+export function otherOwner({links}: KernelState, owner: string): string | undefined {
+  const alias = links.find(({name}) => name === BRIDGE)?.alias;
+  return alias !== undefined && alias !== aliasOf(owner) ? alias : undefined;
+}
+
+/**
+ * @param members interfaces known to belong to the bridge: they are put back into one that is new
+ * @param owner the cluster
+ */
+export function mend(declared: Declared, kernel: KernelState, members: ReadonlySet<string>, owner: string): Batch {
   return {
-    ip: [...mendBridge(declared, kernel), ...mendMembers(kernel, members), ...mendVxlan(declared, kernel), ...mendNeighbours(declared, kernel), ...mendRoutes(declared, kernel)],
+    ip: [...mendBridge(declared, kernel, owner), ...mendMembers(kernel, members), ...mendVxlan(declared, kernel), ...mendNeighbours(declared, kernel), ...mendRoutes(declared, kernel)],
     bridge: mendForwarding(declared, kernel),
   };
 }
@@ -25,13 +37,14 @@ export function removal({links, routes}: KernelState): Batch {
   return {ip: [...routes.map(withoutRoute), ...devices.map((name) => `link delete ${name}`)], bridge: []};
 }
 
-function mendBridge({bridge: {mac, address, prefix, mtu}}: Declared, {links}: KernelState): string[] {
+function mendBridge({bridge: {mac, address, prefix, mtu}}: Declared, {links}: KernelState, owner: string): string[] {
   const found = links.find(({name}) => name === BRIDGE);
   const wanted = [{address, prefix}];
-  if (found === undefined) return [`link add ${BRIDGE} address ${mac} mtu ${mtu} type bridge`, ...mendAddresses(BRIDGE, wanted, []), `link set ${BRIDGE} up`];
+  if (found === undefined) return [`link add ${BRIDGE} address ${mac} mtu ${mtu} type bridge`, `link set ${BRIDGE} alias ${aliasOf(owner)}`, ...mendAddresses(BRIDGE, wanted, []), `link set ${BRIDGE} up`];
   return [
     ...(found.mac === mac ? [] : [`link set ${BRIDGE} address ${mac}`]),
     ...(found.mtu === mtu ? [] : [`link set ${BRIDGE} mtu ${mtu}`]),
+    ...(found.alias === aliasOf(owner) ? [] : [`link set ${BRIDGE} alias ${aliasOf(owner)}`]),
     ...mendAddresses(BRIDGE, wanted, found.addresses),
     ...(found.up ? [] : [`link set ${BRIDGE} up`]),
   ];

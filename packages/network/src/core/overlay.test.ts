@@ -1,9 +1,9 @@
 import {NetworkSpec} from '@hivemind/contracts';
 import {declare, type Declared} from './declare.ts';
 import {type KernelState, type Link, parseKernel} from './kernel.ts';
-import {mend, removal} from './mend.ts';
+import {mend, otherOwner, removal} from './mend.ts';
 
-const link = (name: string, address: string, prefix = 24, more: Partial<Link> = {}): Link => ({name, mtu: 1500, mac: '02:00:00:00:00:01', up: true, master: undefined, kind: 'veth', vxlan: undefined, addresses: [{address, prefix}], ...more});
+const link = (name: string, address: string, prefix = 24, more: Partial<Link> = {}): Link => ({name, mtu: 1500, mac: '02:00:00:00:00:01', up: true, master: undefined, kind: 'veth', alias: undefined, vxlan: undefined, addresses: [{address, prefix}], ...more});
 const links = [link('lo', '127.0.0.1', 8, {mtu: 65_536}), link('eth0', '10.200.0.11'), link('eth1', '192.168.5.11')];
 const self = {node: 'm1', address: '10.200.0.11', subnet: '10.244.1.0/24'};
 const near = {node: 'm2', address: '10.200.0.12', subnet: '10.244.2.0/24'};
@@ -48,7 +48,7 @@ describe('what a machine\'s kernel should have', () => {
 describe('what is put right', () => {
   const empty: KernelState = {links, routes: [], neighbours: [], forwarding: []};
   const declared = of('auto');
-  const bridge = link('hm0', '10.244.1.1', 24, {mac: '0a:58:0a:f4:01:01', mtu: 1450, kind: 'bridge'});
+  const bridge = link('hm0', '10.244.1.1', 24, {mac: '0a:58:0a:f4:01:01', mtu: 1450, kind: 'bridge', alias: 'hivemind:c1'});
   const vxlan = link('hm-vx', '10.244.1.0', 32, {mac: '0a:58:0a:f4:01:00', mtu: 1450, kind: 'vxlan', vxlan: {id: 244, port: 8472, local: '10.200.0.11'}});
   const right: KernelState = {
     links: [...links, bridge, vxlan],
@@ -58,13 +58,13 @@ describe('what is put right', () => {
   };
 
   it('is nothing where all is right', () => {
-    expect(mend(declared, right, new Set())).toEqual({ip: [], bridge: []});
+    expect(mend(declared, right, new Set(), 'c1')).toEqual({ip: [], bridge: []});
   });
 
   it('is all of it on a machine that has nothing', () => {
-    const {ip, bridge: entries} = mend(declared, empty, new Set());
+    const {ip, bridge: entries} = mend(declared, empty, new Set(), 'c1');
     expect(ip).toEqual([
-      'link add hm0 address 0a:58:0a:f4:01:01 mtu 1450 type bridge', 'addr add 10.244.1.1/24 dev hm0', 'link set hm0 up',
+      'link add hm0 address 0a:58:0a:f4:01:01 mtu 1450 type bridge', 'link set hm0 alias hivemind:c1', 'addr add 10.244.1.1/24 dev hm0', 'link set hm0 up',
       'link add hm-vx address 0a:58:0a:f4:01:00 mtu 1450 type vxlan id 244 dstport 8472 local 10.200.0.11 nolearning', 'link set hm-vx addrgenmode none', 'addr add 10.244.1.0/32 dev hm-vx', 'link set hm-vx up',
       'neigh replace 10.244.3.0 lladdr 0a:58:0a:f4:03:00 dev hm-vx nud permanent',
       'route replace 10.244.2.0/24 via 10.200.0.12 dev eth0 src 10.244.1.1 proto 244', 'route replace 10.244.3.0/24 via 10.244.3.0 dev hm-vx onlink proto 244',
@@ -74,18 +74,22 @@ describe('what is put right', () => {
 
   it('is what a person took away or changed, and nothing else', () => {
     const members = new Set(['veth1', 'veth2', 'vethgone']);
-    const of = (change: Partial<KernelState>) => mend(declared, {...right, ...change}, members).ip;
+    const of = (change: Partial<KernelState>) => mend(declared, {...right, ...change}, members, 'c1').ip;
     expect(of({routes: right.routes.slice(1)})).toEqual(['route replace 10.244.2.0/24 via 10.200.0.12 dev eth0 src 10.244.1.1 proto 244']);
     expect(of({routes: [...right.routes, {destination: '10.244.9.0/24', gateway: '10.200.0.19', device: 'eth0', source: undefined, onLink: false}]})).toEqual(['route del 10.244.9.0/24 proto 244']);
     expect(of({neighbours: []})).toEqual(['neigh replace 10.244.3.0 lladdr 0a:58:0a:f4:03:00 dev hm-vx nud permanent']);
-    expect(of({links: [...links, vxlan, link('veth1', '', 0, {addresses: []}), link('veth2', '', 0, {addresses: [], master: 'br0'})]})).toEqual(['link add hm0 address 0a:58:0a:f4:01:01 mtu 1450 type bridge', 'addr add 10.244.1.1/24 dev hm0', 'link set hm0 up', 'link set veth1 master hm0']);
+    expect(of({links: [...links, vxlan, link('veth1', '', 0, {addresses: []}), link('veth2', '', 0, {addresses: [], master: 'br0'})]})).toEqual(['link add hm0 address 0a:58:0a:f4:01:01 mtu 1450 type bridge', 'link set hm0 alias hivemind:c1', 'addr add 10.244.1.1/24 dev hm0', 'link set hm0 up', 'link set veth1 master hm0']);
     expect(of({links: [...links, {...bridge, up: false, addresses: [{address: '10.9.9.9', prefix: 24}]}, vxlan]})).toEqual(['addr del 10.9.9.9/24 dev hm0', 'addr add 10.244.1.1/24 dev hm0', 'link set hm0 up']);
     expect(of({links: [...links, bridge, {...vxlan, vxlan: {id: 7, port: 8472, local: '10.200.0.11'}}]}).slice(0, 2)).toEqual(['link delete hm-vx', expect.stringContaining('id 244')]);
-    expect(mend(declared, {...right, forwarding: [{mac: '0a:58:0a:f4:03:00', machine: '10.0.0.1'}, {mac: '0a:58:0a:f4:08:00', machine: '10.0.0.8'}]}, members).bridge).toEqual(['fdb del 0a:58:0a:f4:03:00 dev hm-vx dst 10.0.0.1 self', 'fdb del 0a:58:0a:f4:08:00 dev hm-vx dst 10.0.0.8 self', 'fdb replace 0a:58:0a:f4:03:00 dev hm-vx dst 172.20.1.13 self permanent']);
+    expect(mend(declared, {...right, forwarding: [{mac: '0a:58:0a:f4:03:00', machine: '10.0.0.1'}, {mac: '0a:58:0a:f4:08:00', machine: '10.0.0.8'}]}, members, 'c1').bridge).toEqual(['fdb del 0a:58:0a:f4:03:00 dev hm-vx dst 10.0.0.1 self', 'fdb del 0a:58:0a:f4:08:00 dev hm-vx dst 10.0.0.8 self', 'fdb replace 0a:58:0a:f4:03:00 dev hm-vx dst 172.20.1.13 self permanent']);
+  });
+
+  it('is nothing of another cluster\'s', () => {
+    expect([otherOwner(right, 'c1'), otherOwner(right, 'c2'), otherOwner(empty, 'c1')]).toEqual([undefined, 'hivemind:c1', undefined]);
   });
 
   it('takes the device away when nobody is reached over it any more', () => {
-    expect(mend(of('auto', [near]), right, new Set())).toEqual({ip: ['link delete hm-vx', 'route del 10.244.3.0/24 proto 244'], bridge: []});
+    expect(mend(of('auto', [near]), right, new Set(), 'c1')).toEqual({ip: ['link delete hm-vx', 'route del 10.244.3.0/24 proto 244'], bridge: []});
   });
 
   it('leaves nothing where all is to go', () => {
@@ -97,15 +101,15 @@ describe('what is put right', () => {
 describe('what the kernel tells', () => {
   it('is read from what ip and bridge print', () => {
     const ip = [
-      '[{"ifindex":2,"ifname":"hm0","flags":["BROADCAST","UP"],"mtu":1450,"address":"0a:58:0a:f4:01:01","linkinfo":{"info_kind":"bridge","info_data":{"forward_delay":1500}},"addr_info":[{"family":"inet","local":"10.244.1.1","prefixlen":24},{"family":"inet6","local":"fe80::1","prefixlen":64}]},{},{"ifname":"hm-vx","flags":[],"mtu":1450,"address":"0a:58:0a:f4:01:00","linkinfo":{"info_kind":"vxlan","info_data":{"id":244,"port":8472,"local":"10.200.1.11"}},"addr_info":[]},{"ifname":"veth1","mtu":1450,"master":"hm0","linkinfo":{"info_kind":"veth"}}]',
+      '[{"ifindex":2,"ifname":"hm0","flags":["BROADCAST","UP"],"mtu":1450,"address":"0a:58:0a:f4:01:01","ifalias":"hivemind:c1","linkinfo":{"info_kind":"bridge","info_data":{"forward_delay":1500}},"addr_info":[{"family":"inet","local":"10.244.1.1","prefixlen":24},{"family":"inet6","local":"fe80::1","prefixlen":64}]},{},{"ifname":"hm-vx","flags":[],"mtu":1450,"address":"0a:58:0a:f4:01:00","linkinfo":{"info_kind":"vxlan","info_data":{"id":244,"port":8472,"local":"10.200.1.11"}},"addr_info":[]},{"ifname":"veth1","mtu":1450,"master":"hm0","linkinfo":{"info_kind":"veth"}}]',
       '[{"type":"unicast","dst":"10.244.2.0/24","gateway":"10.244.2.0","dev":"hm-vx","flags":["onlink"]},{"dst":"10.244.3.7","gateway":"10.200.1.13","dev":"eth0","prefsrc":"10.244.1.1","flags":[]}]',
       '[{"dst":"10.244.2.0","lladdr":"0a:58:0a:f4:02:00","state":["PERMANENT"]}]',
     ].join('\n');
     expect(parseKernel(ip, '[{"mac":"0a:58:0a:f4:02:00","dst":"10.200.1.12","flags":["self"],"state":"permanent"},{"mac":"33:33:00:00:00:01","flags":["self"],"state":"permanent"}]\n')).toEqual({
       links: [
-        {name: 'hm0', mtu: 1450, mac: '0a:58:0a:f4:01:01', up: true, master: undefined, kind: 'bridge', vxlan: undefined, addresses: [{address: '10.244.1.1', prefix: 24}]},
+        {name: 'hm0', mtu: 1450, mac: '0a:58:0a:f4:01:01', up: true, master: undefined, kind: 'bridge', alias: 'hivemind:c1', vxlan: undefined, addresses: [{address: '10.244.1.1', prefix: 24}]},
         {name: 'hm-vx', mtu: 1450, mac: '0a:58:0a:f4:01:00', up: false, master: undefined, kind: 'vxlan', vxlan: {id: 244, port: 8472, local: '10.200.1.11'}, addresses: []},
-        {name: 'veth1', mtu: 1450, mac: '', up: false, master: 'hm0', kind: 'veth', vxlan: undefined, addresses: []},
+        {name: 'veth1', mtu: 1450, mac: '', up: false, master: 'hm0', kind: 'veth', alias: undefined, vxlan: undefined, addresses: []},
       ],
       routes: [
         {destination: '10.244.2.0/24', gateway: '10.244.2.0', device: 'hm-vx', source: undefined, onLink: true},

@@ -165,7 +165,7 @@ class MachineNetwork implements Network {
   }
 
   #lookAfter(inForce: InForce): void {
-    this.#upkeep ??= startUpkeep({clock: this.#clock, logger: this.#logger});
+    this.#upkeep ??= startUpkeep({cluster: this.#options.cluster, clock: this.#clock, logger: this.#logger});
     this.#mesh ??= startMesh(this.#clock);
     this.#upkeep.want(inForce);
     this.#mesh.watch(inForce.self.subnet, inForce.view.spec.cidr, inForce.view.peers);

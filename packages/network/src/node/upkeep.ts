@@ -7,14 +7,15 @@ import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
 import {declare, type Declared} from '../core/declare.ts';
 import {BRIDGE} from '../core/kernel.ts';
-import {mend} from '../core/mend.ts';
+import {mend, otherOwner} from '../core/mend.ts';
+import {networkErrors} from '../errors.ts';
 import {apply, forwardPackets, mendFilter, readKernel, Translation} from './machine.ts';
 import {monitor} from './monitor.ts';
 
 /** Without news of a change. */
 const LOOK_MS = 5_000;
 /** Between two looks, however many changes there are. */
-const REST_MS = 250;
+const REST_MS = 1_000;
 /** What was made anew had things that went with it: they are seen at the next look. */
 const ROUNDS = 3;
 
@@ -36,11 +37,13 @@ export interface Upkeep {
   stop(): Promise<void>;
 }
 
-export function startUpkeep({clock, logger}: {readonly clock: Clock; readonly logger: Logger}): Upkeep {
-  return new Keeper(clock, logger);
+/** @param cluster whose network it is */
+export function startUpkeep({cluster, clock, logger}: {readonly cluster: string; readonly clock: Clock; readonly logger: Logger}): Upkeep {
+  return new Keeper(cluster, clock, logger);
 }
 
 class Keeper implements Upkeep {
+  readonly #cluster: string;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #translation = new Translation();
@@ -58,7 +61,8 @@ class Keeper implements Upkeep {
   declared: Declared | undefined;
   mended: {times: number; last: string | null} = {times: 0, last: null};
 
-  constructor(clock: Clock, logger: Logger) {
+  constructor(cluster: string, clock: Clock, logger: Logger) {
+    this.#cluster = cluster;
     this.#clock = clock;
     this.#logger = logger;
     this.#stopMonitor = monitor(() => this.#soon());
@@ -128,9 +132,11 @@ class Keeper implements Upkeep {
     let failed: readonly string[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       const kernel = await readKernel();
+      const other = otherOwner(kernel, this.#cluster);
+      if (other !== undefined) throw networkErrors['machine-unable'](`The bridge ${BRIDGE} of this machine is another cluster's (${other}): hivemind network down removes it.`);
       const declared = declare(view, self, kernel.links);
       this.declared = declared;
-      const batch = mend(declared, kernel, this.#members);
+      const batch = mend(declared, kernel, this.#members, this.#cluster);
       this.#remember(kernel.links);
       if (batch.ip.length === 0 && batch.bridge.length === 0) {
         failed = [];
