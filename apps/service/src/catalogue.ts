@@ -21,7 +21,7 @@ export const catalogue = {
   discovery: {segments: ['discovery', 'services'], load: async () => (await import('@hivemind/discovery/control')).createDiscoveryManager},
   container: {segments: ['containers', 'images'], load: async () => (await import('@hivemind/container/control')).createContainerManager},
   storage: {segments: ['volumes', 'volume-drivers'], load: async () => (await import('@hivemind/storage/control')).createStorageManager},
-  network: {segments: ['networks'], load: async () => (await import('@hivemind/network/control')).createNetworkManager},
+  network: {segments: ['networks', 'network-policies'], load: async () => (await import('@hivemind/network/control')).createNetworkManager},
   health: {segments: ['health'], load: async () => (await import('@hivemind/health/control')).createHealthManager},
   security: {segments: ['secrets'], load: async () => (await import('@hivemind/security/control')).createSecurityManager},
 } as const satisfies Readonly<Record<string, ManagerEntry>>;

@@ -9,6 +9,7 @@ import {DiscoverySettings, EndpointRecord, ServiceRecord} from './discovery.ts';
 import {NodeBrake, NodeSettings, NodeVerdict} from './node-life.ts';
 import {LeaderRecord, MemberRecord} from './membership.ts';
 import {NetworkRecord, SubnetsRecord} from './network.ts';
+import {NetworkPolicyRecord} from './network-policy.ts';
 import {NodeLeaseRecord, NodeRecord, NodeStatusRecord, SecretRecord, VolumeRecord} from './node.ts';
 import {ClusterIdentityRecord, GatewayTokenRecord, ServiceInstanceRecord} from './service-instance.ts';
 import {BusRevocationsRecord, JoinTokenRecord, NodeIdentityRecord} from './join.ts';
@@ -51,6 +52,7 @@ export const collections = {
   leader: {name: 'leader', schema: LeaderRecord, version: 1},
   networks: {name: 'networks', schema: NetworkRecord, version: 1},
   subnets: {name: 'subnets', schema: SubnetsRecord, version: 1},
+  networkPolicies: {name: 'network-policies', schema: NetworkPolicyRecord, version: 1},
   services: {name: 'services', schema: ServiceRecord, version: 1},
   endpoints: {name: 'endpoints', schema: EndpointRecord, version: 1},
   discoverySettings: {name: 'discovery-settings', schema: DiscoverySettings, version: 1},

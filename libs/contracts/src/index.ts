@@ -9,6 +9,7 @@ export * from './container.ts';
 export * from './discovery.ts';
 export * from './membership.ts';
 export * from './network.ts';
+export * from './network-policy.ts';
 export * from './node.ts';
 export * from './node-life.ts';
 export * from './service-instance.ts';

@@ -5,9 +5,10 @@
 import {getNames, namesChanged} from './discovery.ts';
 import {leaderChanged, meetMembers, membershipChanged, membershipReport, reportWhole} from './membership.ts';
 import {getNetwork, getOverlay, networkChanged} from './network.ts';
+import {getPolicies, policiesChanged} from './network-policy.ts';
 import * as subjects from './subjects.ts';
 
-const all = {...subjects, membershipChanged, membershipReport, reportWhole, meetMembers, getNames, getNetwork, getOverlay};
+const all = {...subjects, membershipChanged, membershipReport, reportWhole, meetMembers, getNames, getNetwork, getOverlay, getPolicies};
 type Subjects = typeof all;
 /** The definitions whose subject names a machine. */
 export type NodeSubject = {[K in keyof Subjects]: Subjects[K] extends {readonly subject: `${string}{node}${string}`} ? K : never}[keyof Subjects];
@@ -40,10 +41,11 @@ export const nodeSubjects: Readonly<Record<NodeSubject, 'served' | 'called'>> = 
   getNames: 'called',
   getNetwork: 'called',
   getOverlay: 'served',
+  getPolicies: 'called',
 };
 
 /** Told to everybody: each machine may hear it. */
-const heardByAll = [leaderChanged, namesChanged, networkChanged];
+const heardByAll = [leaderChanged, namesChanged, networkChanged, policiesChanged];
 
 /** The machine's end of each subject, with its kind: all that a bus needs to know of who may do what. */
 export function subjectsOfNodes(): readonly {readonly end: 'served' | 'called'; readonly kind: 'message' | 'request' | 'stream'; readonly subject: string}[] {

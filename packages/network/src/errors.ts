@@ -12,5 +12,10 @@ export const networkErrors = defineErrors({
   'addresses-exhausted': {status: 422, title: 'The machine has no address left for another container'},
   'network-unknown': {status: 503, title: 'The machine does not know its network yet', retryable: true},
   'network-renumbering': {status: 503, title: 'The machine is to have other addresses', retryable: true},
+  'policy-not-found': {status: 404, title: 'Network policy not found'},
+  'policy-exists': {status: 409, title: 'A network policy of this name exists'},
+  'policy-unusable': {status: 422, title: 'The policy has a rule that can never decide'},
+  'policies-unenforced': {status: 422, title: 'Nothing would enforce the policy'},
+  'policies-held': {status: 503, title: 'Policies wait for the cluster to be adopted', retryable: true},
   'backend-unsupported': {status: 422, title: 'This way of carrying packets cannot be had'},
 });

@@ -1,9 +1,12 @@
 /** The network manager: which addresses the containers of each machine have, and what machines know of each other. */
 import {serve, type Subscription} from '@hivemind/bus';
-import {getNetwork} from '@hivemind/contracts';
+import {getNetwork, getPolicies} from '@hivemind/contracts';
 import {type Leader, runAsLeader} from '@hivemind/controller';
 import type {CreateManager} from '@hivemind/service';
 import {lead} from './lead.ts';
+import {Policies} from './policies.ts';
+import {policyRoutes} from './policy-routes.ts';
+import {PolicyViews, tellPolicies} from './policy-views.ts';
 import {networkRoutes} from './routes.ts';
 import {Settings} from './settings.ts';
 import {openTables, whenReady} from './tables.ts';
@@ -15,18 +18,25 @@ export const createNetworkManager: CreateManager = (host) => {
   const ending = new AbortController();
   const tables = openTables(store, ending.signal, (err) => logger.warn({err}, 'the store could not be followed'));
   const views = new Views(context, tables);
-  let subscription: Subscription | undefined;
+  const policyViews = new PolicyViews(tables);
+  let subscriptions: Subscription[] = [];
   let leader: Leader | undefined;
   return {
     name: 'network',
-    routes: (app) => networkRoutes(app, {bus, tables, settings: new Settings(context, tables)}),
+    routes(app) {
+      networkRoutes(app, {bus, tables, settings: new Settings(context, tables)});
+      policyRoutes(app, new Policies(context, tables), tables);
+    },
     async start() {
-      subscription = await serve(bus, getNetwork, {}, ({holds}, {tokens: {node}}) => views.of(node, holds), {queue: 'network'});
+      subscriptions = [
+        await serve(bus, getNetwork, {}, ({holds}, {tokens: {node}}) => views.of(node, holds), {queue: 'network'}),
+        await serve(bus, getPolicies, {}, async ({after}) => policyViews.page(after), {queue: 'network'}),
+      ];
       await whenReady(tables);
-      leader = runAsLeader({store, election: 'network', holder: instance, logger, onElected: (fence, signal) => lead({context, tables, views}, fence, signal)});
+      leader = runAsLeader({store, election: 'network', holder: instance, logger, onElected: (fence, signal) => Promise.all([lead({context, tables, views}, fence, signal), tellPolicies({context, tables, views: policyViews}, signal)]).then(() => undefined)});
     },
     async stop() {
-      await subscription?.unsubscribe();
+      await Promise.all(subscriptions.map((subscription) => subscription.unsubscribe()));
       await leader?.stop();
       ending.abort();
     },

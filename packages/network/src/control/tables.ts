@@ -1,4 +1,4 @@
-/** The collections this manager owns, and the machines, which it reads. */
+/** The collections this manager owns, and those that it reads: machines, services and who is behind them. */
 import {CLUSTER_NETWORK, collections, NetworkSpec, type SubnetsRecord} from '@hivemind/contracts';
 import {collection, informer, type Store} from '@hivemind/store';
 import {noSubnets} from '../core/subnets.ts';
@@ -6,6 +6,9 @@ import {noSubnets} from '../core/subnets.ts';
 export const networks = collection(collections.networks);
 export const subnets = collection(collections.subnets);
 export const nodes = collection(collections.nodes);
+export const policies = collection(collections.networkPolicies);
+export const services = collection(collections.services);
+export const endpoints = collection(collections.endpoints);
 /** Key of the addresses of version 4. */
 export const IPV4 = 'ipv4';
 
@@ -17,6 +20,11 @@ export function openTables(store: Store, signal: AbortSignal, onError: (error: u
     networks: informer({...follow, collection: networks}),
     subnets: informer({...follow, collection: subnets}),
     nodes: informer({...follow, collection: nodes}),
+    policies: informer({...follow, collection: policies}),
+    /** Which apps there are, and who is behind them: policies speak of both. */
+    services: informer({...follow, collection: services}),
+    endpoints: informer({...follow, collection: endpoints}),
+    cluster: informer({...follow, collection: collection(collections.cluster)}),
   };
 }
 

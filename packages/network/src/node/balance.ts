@@ -1,9 +1,10 @@
 /** Virtual IPs and published ports on this machine: services as they change, to the kernel, and what the kernel needs beside. */
-import {access, readdir, readFile, writeFile} from 'node:fs/promises';
+import {readdir} from 'node:fs/promises';
 import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
 import {Balancer, type ServicesChange} from '../core/balance/balancer.ts';
 import {type BalanceMachine, TABLE} from '../core/balance/compile.ts';
+import {set, showBridge} from './kernel-settings.ts';
 import {createNft, type Nft} from './nft/command.ts';
 import {KeptTable} from './nft/kept-table.ts';
 
@@ -54,21 +55,14 @@ export async function removeBalance(nft: Nft = createNft()): Promise<boolean> {
 }
 
 /**
- * Answers between two containers of a machine cross its bridge, where addresses are translated back only if the bridge shows
- * them to the firewall. A container that is led to itself is answered over the place it asked from. And an answer to 127.0.0.1
+ * Answers between two containers of a machine are translated back where the bridge shows them to the firewall. A container that is led to itself is answered over the place it asked from. And an answer to 127.0.0.1
  * is taken from a device only if that routes such addresses.
  */
 async function settings({bridge, overlay}: Pick<BalanceMachine, 'bridge' | 'overlay'>): Promise<void> {
   const members = await readdir(`/sys/class/net/${bridge}/brif`).catch(() => []);
   await Promise.all([
-    set(`/sys/class/net/${bridge}/bridge/nf_call_iptables`),
+    showBridge(bridge),
     ...members.map((member) => set(`/sys/class/net/${bridge}/brif/${member}/hairpin_mode`)),
     ...[bridge, overlay].map((device) => set(`/proc/sys/net/ipv4/conf/${device}/route_localnet`)),
   ]);
-}
-
-/** Nothing where there is no such device, or not any more. */
-async function set(path: string): Promise<void> {
-  if (!(await access(path).then(() => true, () => false))) return;
-  if ((await readFile(path, 'utf8')).trim() !== '1') await writeFile(path, '1');
 }

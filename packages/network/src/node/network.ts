@@ -16,6 +16,7 @@ import {networkErrors} from '../errors.ts';
 import {Addresses} from './addresses.ts';
 import {deviceCounters} from './counters.ts';
 import {type Mesh, startMesh} from './mesh.ts';
+import {type LocalContainer, MachinePolicies} from './policies.ts';
 import {removeNetwork} from './remove.ts';
 import {Told} from './told.ts';
 import {startUpkeep, type Upkeep} from './upkeep.ts';
@@ -30,6 +31,8 @@ export interface NetworkOptions {
   readonly runtime: Pick<Runtime, 'list'>;
   /** Names are answered at the bridge's address; else the engine answers those of the machine's own containers. */
   readonly names?: boolean;
+  /** Told where containers reach this machine, at once when it is known; undefined: there is no such place. */
+  readonly onGateway?: (gateway: string | undefined) => void;
   readonly clock?: Clock;
   readonly logger: Logger;
 }
@@ -64,6 +67,7 @@ class MachineNetwork implements Network {
   #open = false;
   #upkeep: Upkeep | undefined;
   #mesh: Mesh | undefined;
+  #policies: MachinePolicies | undefined;
   /** One decision after another: one may take the network down while the next builds it. */
   #deciding: Promise<void> = Promise.resolve();
   #known: Promise<void> = Promise.resolve();
@@ -106,10 +110,11 @@ class MachineNetwork implements Network {
     await this.#told.stop();
     await this.#deciding;
     this.#mesh?.stop();
+    await this.#policies?.stop();
     await this.#upkeep?.stop();
   }
 
-  async #prepare({id, namespace}: ContainerRecord, signal: AbortSignal): Promise<Contribution> {
+  async #prepare({id, namespace, app}: ContainerRecord, signal: AbortSignal): Promise<Contribution> {
     if (!(await settled(this.#known, signal, PATIENCE_MS))) throw networkErrors['network-unknown']('The control plane has not said yet which network this machine has.');
     if (!this.#isRoot || this.#latest === undefined || this.#latest.self === null) {
       if (this.#refused && this.#latest === undefined) throw this.#refused;
@@ -122,10 +127,13 @@ class MachineNetwork implements Network {
     const range = parseCidr(subnet);
     if (range === undefined) throw new TypeError(`${subnet} is not a range`);
     const gateway = gatewayOf(range);
+    const address = await this.#addresses.take(id, subnet);
+    const policies = this.#policies;
+    if (policies && !(await settled(policies.admit({id, namespace, app, address}), signal, PATIENCE_MS))) throw networkErrors['machine-unable'](`Policies do not hold on this machine yet: ${policies.problems.join('; ') || 'they are being asked for'}.`);
     return {
       network: {
         bridge: BRIDGE, subnet, gateway, others: formatCidr(rangeOfOthers(range)), mtu: upkeep.declared?.bridge.mtu ?? 1450,
-        address: await this.#addresses.take(id, subnet),
+        address,
         dns: {servers: this.#options.names === true ? [gateway] : [], search: [`${namespace}.svc.hive`, 'svc.hive'], options: ['ndots:1']},
       },
     };
@@ -133,6 +141,7 @@ class MachineNetwork implements Network {
 
   async #removed(id: string): Promise<void> {
     if (this.#inForce === undefined) return;
+    await this.#policies?.release(id);
     await this.#addresses.free(id);
     if (this.#addresses.all.size === 0 && this.#latest) await this.#take(this.#latest);
   }
@@ -159,6 +168,8 @@ class MachineNetwork implements Network {
     this.#inForce = inForce;
     this.#open = open;
     this.#because = because;
+    const range = inForce && parseCidr(inForce.self.subnet);
+    this.#options.onGateway?.(range && gatewayOf(range));
     if (inForce) this.#lookAfter(inForce);
     else if (before) await this.#takeDown();
     await this.#told.keep(view, inForce);
@@ -167,14 +178,31 @@ class MachineNetwork implements Network {
   #lookAfter(inForce: InForce): void {
     this.#upkeep ??= startUpkeep({cluster: this.#options.cluster, clock: this.#clock, logger: this.#logger});
     this.#mesh ??= startMesh(this.#clock);
+    this.#policies ??= this.#startPolicies();
     this.#upkeep.want(inForce);
     this.#mesh.watch(inForce.self.subnet, inForce.view.spec.cidr, inForce.view.peers);
   }
 
+  #startPolicies(): MachinePolicies {
+    const {bus, node, cluster, dataDir, session} = this.#options;
+    const policies = new MachinePolicies({bus, node, cluster, session, path: join(dataDir, 'agent', 'policies.json'), bridge: BRIDGE, present: () => this.#present(), clock: this.#clock, logger: this.#logger});
+    policies.start().catch((err: unknown) => this.#logger.warn({err}, 'policies are not kept on this machine'));
+    return policies;
+  }
+
+  /** Containers on the machine's network, by their labels. */
+  async #present(): Promise<readonly LocalContainer[]> {
+    return (await this.#options.runtime.list()).flatMap(({id, labels}) => {
+      const {[engineLabels.address]: address, [engineLabels.namespace]: namespace, [engineLabels.app]: app} = labels;
+      return address === undefined || namespace === undefined || app === undefined ? [] : [{id, namespace, app, address}];
+    });
+  }
+
   async #takeDown(): Promise<void> {
     this.#mesh?.stop();
+    await this.#policies?.stop();
     await this.#upkeep?.stop();
-    [this.#mesh, this.#upkeep] = [undefined, undefined];
+    [this.#mesh, this.#upkeep, this.#policies] = [undefined, undefined, undefined];
     await removeNetwork();
     this.#logger.info({}, 'the network of this machine is taken down');
   }
@@ -198,7 +226,7 @@ class MachineNetwork implements Network {
       backend: upkeep && inForce ? inForce.view.spec.backend : 'none',
       subnet: upkeep && inForce ? inForce.self.subnet : null,
       mtu: upkeep?.declared?.bridge.mtu ?? null,
-      problems: [...(this.#refused ? [this.#refused.message] : []), ...(this.#because === '' ? [] : [this.#because]), ...(upkeep?.problems ?? [])],
+      problems: [...(this.#refused ? [this.#refused.message] : []), ...(this.#because === '' ? [] : [this.#because]), ...(upkeep?.problems ?? []), ...(this.#policies?.problems ?? [])],
       mended: upkeep?.mended ?? {times: 0, last: null},
       device: upkeep?.declared?.vxlan ? await deviceCounters() : null,
       peers: (upkeep?.declared?.peers ?? []).map(({node, address, subnet, via}) => ({node, address, subnet, via, ...(this.#mesh?.reach(node) ?? {sent: 0, loss: null, roundTrip: null})})),

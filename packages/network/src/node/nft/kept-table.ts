@@ -40,6 +40,7 @@ export class KeptTable {
   #present: {chains: Map<string, {hook: string; marks: readonly string[]}>; elements: Map<string, Map<string, string>>; objects: Present['objects']} | undefined;
   #pending: TableChange[] = [];
   #isLookDue = true;
+  #isRewriteDue = false;
   #waiting: PromiseWithResolvers<void>[] = [];
   #running: Promise<void> | undefined;
   #stopped = false;
@@ -60,6 +61,12 @@ export class KeptTable {
   /** Resolves when it is in the kernel, or was found there; later, where the kernel refuses it for now. */
   change(change: TableChange): Promise<void> {
     this.#pending.push(change);
+    return this.#settled();
+  }
+
+  /** `wanted` is otherwise: what differs from what the kernel had is written. Resolves as {@link change} does. */
+  rewrite(): Promise<void> {
+    this.#isRewriteDue = true;
     return this.#settled();
   }
 
@@ -106,13 +113,15 @@ export class KeptTable {
   }
 
   async #workOff(): Promise<void> {
-    while (!this.#stopped && (this.#isLookDue || this.#pending.length > 0 || this.#waiting.length > 0)) {
+    while (!this.#stopped && (this.#isLookDue || this.#isRewriteDue || this.#pending.length > 0 || this.#waiting.length > 0)) {
       const waiting = this.#waiting.splice(0);
       const changes = this.#pending.splice(0);
       const whole = this.#isLookDue || this.#present === undefined;
-      this.#isLookDue = false;
+      const rewrite = this.#isRewriteDue;
+      [this.#isLookDue, this.#isRewriteDue] = [false, false];
       try {
-        if (whole) await this.#compare(changes.length > 0);
+        if (whole) await this.#compare(rewrite || changes.length > 0);
+        else if (rewrite) await this.#rewrite();
         else await this.#write(changes);
         this.problem = undefined;
         for (const {resolve} of waiting) resolve();
@@ -137,12 +146,24 @@ export class KeptTable {
     const ruleset = wanted();
     const script = transaction(ruleset, listing === undefined ? undefined : parseListing(listing));
     if (script !== '') await nft.apply(script);
-    const {objects, chains, elements} = presentOf(ruleset);
-    this.#present = {objects, chains: new Map(chains), elements: new Map([...elements].map(([set, own]) => [set, new Map(own)]))};
+    this.#remember(ruleset);
     await beside?.();
     if (!known || isChange || script === '') return;
     this.mended++;
     logger.warn({table, lines: script.split('\n').length - 1}, 'rules of this machine were changed by another hand, and put right');
+  }
+
+  async #rewrite(): Promise<void> {
+    const {nft, wanted} = this.#options;
+    const ruleset = wanted();
+    const script = transaction(ruleset, this.#present);
+    if (script !== '') await nft.apply(script);
+    this.#remember(ruleset);
+  }
+
+  #remember(ruleset: Ruleset): void {
+    const {objects, chains, elements} = presentOf(ruleset);
+    this.#present = {objects, chains: new Map(chains), elements: new Map([...elements].map(([set, own]) => [set, new Map(own)]))};
   }
 
   async #write(changes: readonly TableChange[]): Promise<void> {
