@@ -83,23 +83,22 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
   const cluster = await knownCluster(options, dataDir, registration);
   const beside = await sidecarBeside({...options, dataDir}, {name, cluster, clock, logger, registration});
   if (beside) begun.push(() => beside.stop());
+  const listen = options.ring?.dnsListen ?? [];
   const discovery = createDiscovery({
-    bus, node: name, dataDir, clock, logger,
-    listen: options.ring?.dnsListen ?? [],
+    bus, node: name, dataDir, clock, logger, listen,
     // No packet to one is delivered on a machine yet.
     virtualIps: false,
     sidecar: beside,
     random: Math.random,
   });
   begun.push(() => discovery.stop());
-  await discovery.start();
   const owned = typeof options.runtime !== 'object';
   const runtime = typeof options.runtime === 'object' ? options.runtime : await createDockerRuntime({host: options.dockerHost, cluster, node: name, logger, now: () => clock.now()});
   if (owned) begun.push(() => runtime.close());
 
   const configuration = createConfiguration({bus, node: name, session: registration, dataDir, secretsDir: secretsDir(cluster)});
   const storage = createStorage({bus, node: name, cluster, runtime});
-  const network = createNetwork({bus, node: name, cluster, dataDir, names: beside !== undefined, session: registration, runtime, clock, logger});
+  const network = createNetwork({bus, node: name, cluster, dataDir, names: beside !== undefined, session: registration, runtime, clock, logger, onGateway: (gateway) => discovery.configure({listen: gateway === undefined ? listen : [`${gateway}:${DNS_PORT}`, ...listen]})});
   const health = createHealthHook({runtime, clock});
   const worker = createWorker({
     node: name,
@@ -120,6 +119,8 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
   const served = await serveContainerNode({bus, node: name, runtime, logger, restart: (id) => worker.restart(id)});
   begun.push(() => served.stop(), () => network.stop(), () => storage.stop(), () => worker.stop());
   await network.start();
+  // After that: a sidecar that answers is never told to answer nowhere, only because its agent does not know yet where containers ask.
+  await discovery.start();
   await storage.start();
   await worker.start();
 
@@ -136,6 +137,9 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
     },
   };
 }
+
+/** Where containers on the machine's network ask for names. */
+const DNS_PORT = 53;
 
 /** As the runtime has it where no other is named. */
 const DEFAULT_ENGINE = '/var/run/docker.sock';

@@ -34,6 +34,8 @@ export interface Discovery {
   readonly at: Point | undefined;
   /** Told of each change from now on, and first, at once, of all there is (`whole`). Answers how to stop. */
   onEndpointsChanged(listener: (change: EndpointsChange) => void): () => void;
+  /** From now on, where something is given: `address:port` each where the sidecar answers, and whether names may give virtual IPs. */
+  configure(settings: {readonly listen?: readonly string[]; readonly virtualIps?: boolean}): void;
   /** Resolves when it goes on from what is on disk; the control plane may be away. */
   start(): Promise<void>;
   /** What the sidecar was told stands. */
@@ -49,7 +51,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
 
 class MachineNames implements Discovery {
   readonly #options: DiscoveryOptions;
-  readonly #settings: NameSettings;
+  #settings: NameSettings;
   readonly #path: string;
   readonly #registry = new Registry();
   readonly #listeners = new Set<(change: EndpointsChange) => void>();
@@ -80,6 +82,15 @@ class MachineNames implements Discovery {
     return () => this.#listeners.delete(listener);
   }
 
+  configure(settings: Partial<Pick<NameSettings, 'listen' | 'virtualIps'>>): void {
+    const next = {...this.#settings, ...settings};
+    if (JSON.stringify(next) === JSON.stringify(this.#settings)) return;
+    this.#settings = next;
+    if (!this.#receiver) return;
+    void this.#write();
+    this.#handOn?.push();
+  }
+
   async start(): Promise<void> {
     const {bus, node, sidecar, clock, random, logger} = this.#options;
     await mkdir(dirname(this.#path), {recursive: true, mode: 0o700});
@@ -88,8 +99,8 @@ class MachineNames implements Discovery {
     if (kept?.at && kept.node === node) this.#take(kept.items, true, kept.at);
     // Before anybody is told of them: a sidecar that starts meanwhile reads the settings of now.
     await this.#write();
-    if (sidecar) this.#handOn = new HandOn({target: sidecar, settings: this.#settings, items: () => this.#registry.items(), at: () => this.#at, clock});
-    this.#handOn?.start();
+    if (sidecar) this.#handOn = new HandOn({target: sidecar, settings: () => this.#settings, items: () => this.#registry.items(), at: () => this.#at, clock});
+    this.#handOn?.push();
     this.#receiver = new Receiver({
       bus, node, clock, random, logger, at: this.#at,
       onItems: (items, whole, at) => {
@@ -107,7 +118,9 @@ class MachineNames implements Discovery {
   }
 
   async stop(): Promise<void> {
-    await this.#receiver?.stop();
+    // What was never read is not to be written over.
+    if (!this.#receiver) return;
+    await this.#receiver.stop();
     await this.#handOn?.stop();
     this.#cancelWriting?.();
     await this.#write();

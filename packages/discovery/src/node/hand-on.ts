@@ -28,7 +28,7 @@ export interface NamesTarget {
 
 export interface HandOnOptions {
   readonly target: NamesTarget;
-  readonly settings: NameSettings;
+  readonly settings: () => NameSettings;
   readonly items: () => Iterable<NameItem>;
   readonly at: () => Point | undefined;
   readonly clock: Clock;
@@ -55,7 +55,8 @@ export class HandOn {
     this.#options = options;
   }
 
-  start(): void {
+  /** Also when settings are others than before. */
+  push(): void {
     this.#push();
   }
 
@@ -96,7 +97,8 @@ export class HandOn {
   }
 
   async #bringUp(): Promise<void> {
-    const {target, settings} = this.#options;
+    const {target} = this.#options;
+    const settings = this.#options.settings();
     const at = this.#options.at() ?? {epoch: '', n: 0};
     const items = this.#waiting;
     const theirs = this.#theirs;
@@ -110,7 +112,8 @@ export class HandOn {
 
   async #bringWhole(at: Point): Promise<Point | undefined> {
     if (at.epoch === '') return undefined;
-    const {target, settings} = this.#options;
+    const {target} = this.#options;
+    const settings = this.#options.settings();
     // Of this moment: what changes while it is brought waits.
     const parts = [...inParts(this.#options.items())];
     let answer: Point | undefined;

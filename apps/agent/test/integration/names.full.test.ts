@@ -1,0 +1,59 @@
+/** Names within containers of a cluster whose machines carry packets to each other: asked through the engine, as any program in them asks. */
+import {type Container, Overlay} from '@hivemind/contracts';
+import {waitFor} from '@hivemind/testkit';
+import {startCluster, type TestCluster} from '../cluster.ts';
+
+let cluster: TestCluster;
+
+beforeAll(async () => {
+  cluster = await startCluster({machines: 2});
+  await cluster.api.ask('PATCH', '/networks/cluster', {spec: {backend: 'vxlan'}});
+  await waitFor(async () => Overlay.parse(await cluster.api.ask('GET', '/networks/overlay')).items.filter(({backend}) => backend === 'vxlan').length === 2, {what: 'both machines to have a network', deadlineMs: 30_000});
+}, 150_000);
+afterAll(() => cluster?.stop());
+
+const serving = (name: string) => ['sh', '-c', `mkdir -p /www; echo ${name} > /www/name; exec httpd -f -p 80 -h /www`];
+
+/** What a command in a container prints. */
+async function within(id: string, command: string): Promise<string> {
+  const found = (await cluster.running()).find((container) => container.id === id);
+  if (!found) throw new Error(`${id} does not run`);
+  const exec = await cluster.member(found.node).machine.engine.docker.getContainer(found.runtimeId).exec({Cmd: ['sh', '-c', command], AttachStdout: true, AttachStderr: true, Tty: true});
+  return Buffer.concat(await (await exec.start({Tty: true})).toArray()).toString().trim();
+}
+/** What the container's own resolver gives, by its search list. */
+const looksUp = async (id: string, name: string): Promise<readonly string[]> => [...new Set([...(await within(id, `nslookup -type=a ${name}`)).matchAll(/^Name:.*\r?\nAddress(?: \d+)?: ([\d.]+)/gm)].map(([, address = '']) => address))].toSorted();
+const untilFinds = (id: string, name: string, expected: readonly string[]): Promise<unknown> => waitFor(async () => {
+  const found = await looksUp(id, name);
+  if (JSON.stringify(found) !== JSON.stringify(expected)) throw new Error(`${id} finds ${found.join() || 'nothing'} as ${name}, and not ${expected.join()}`);
+  return true;
+}, {what: `${id} to find ${name}`, deadlineMs: 20_000});
+const addressesOf = async (app: string): Promise<readonly string[]> => (await cluster.records(app)).map(({status}: Container) => status.ip ?? '').toSorted();
+
+describe('names within containers', () => {
+  it('lead to every replica on any machine, within their namespace and across', async () => {
+    await cluster.deploy('web', cluster.sleeper({replicas: 4, command: serving('web')}));
+    await cluster.deploy('db', cluster.sleeper({replicas: 2, command: serving('db')}));
+    await Promise.all([cluster.untilRunning('web', 4), cluster.untilRunning('db', 2)]);
+    const asking = await cluster.records('web');
+    expect(new Set(asking.map(({spec}) => spec.node)).size).toBe(2);
+    const [web, db] = [await addressesOf('web'), await addressesOf('db')];
+    for (const {name: id} of asking) for (const name of ['db', 'db.default', 'db.default.svc.hive']) await untilFinds(id, name, db);
+    await untilFinds(asking[0]!.name, 'web', web);
+    // What was found is reached: those on the other machine too.
+    for (const address of db) expect(await within(asking[0]!.name, `printf 'GET /name HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${address} 80`)).toMatch(/db$/);
+  }, 120_000);
+
+  it('lead on while the agent is away, also those that were not asked before, and after the sidecar was killed', async () => {
+    const [asking] = (await cluster.records('web')).filter(({spec}) => spec.node === 'm1');
+    const {agent} = cluster.member('m1');
+    await agent.kill();
+    await untilFinds(asking!.name, `${asking!.name}.web.default.svc.hive`, [asking!.status.ip ?? '']);
+    await untilFinds(asking!.name, 'web', await addressesOf('web'));
+    agent.launch();
+    await cluster.untilNode('m1', 'ready');
+    const [sidecar] = cluster.member('m1').sidecarPids();
+    process.kill(sidecar!, 'SIGKILL');
+    await untilFinds(asking!.name, 'db', await addressesOf('db'));
+  }, 120_000);
+});
