@@ -29,8 +29,6 @@ export interface NetworkOptions {
   readonly dataDir: string;
   readonly session: {current(): number | undefined; onRegistered(listener: () => void): () => void};
   readonly runtime: Pick<Runtime, 'list'>;
-  /** Told where containers reach this machine, at once when it is known; undefined: there is no such place. */
-  readonly onGateway?: (gateway: string | undefined) => void;
   /** Names are answered at the bridge's address; else the engine answers those of the machine's own containers. */
   readonly names?: boolean;
   /** Told where containers reach this machine, at once when it is known; undefined: there is no such place. */
