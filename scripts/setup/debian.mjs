@@ -18,11 +18,13 @@ const packages = {
   debootstrap: {anyOf: ['/usr/sbin/debootstrap'], why: 'images where none can be pulled'},
   'bind9-dnsutils': {anyOf: ['/usr/bin/dig'], why: 'tests of names'},
   iperf3: {anyOf: ['/usr/bin/iperf3'], why: 'the bench of the network'},
+  containerd: {anyOf: ['/usr/bin/containerd', '/usr/local/bin/containerd'], why: 'tests of containers without Docker'},
+  runc: {anyOf: ['/usr/sbin/runc', '/usr/bin/runc', '/usr/local/bin/runc'], why: 'tests of containers without Docker'},
   'docker-registry': {anyOf: ['/usr/bin/docker-registry'], why: 'tests of pulling images'},
 };
 
 export const packagesToStart = ['docker.io', 'iptables', 'busybox-static', 'ca-certificates'];
-export const packagesToTest = [...packagesToStart, 'iproute2', 'nftables', 'redis-server', 'nats-server', 'docker-registry', 'bind9-dnsutils'];
+export const packagesToTest = [...packagesToStart, 'iproute2', 'nftables', 'redis-server', 'nats-server', 'docker-registry', 'bind9-dnsutils', 'containerd', 'runc'];
 
 /** Installs those of `names` that are missing. `yes` answers the question beforehand. */
 export async function installDebianPackages(names, {yes = false} = {}) {

@@ -8,6 +8,7 @@ export {startRedisSet, type RedisSet} from './redis-sentinel.ts';
 export {startNats, type NatsOptions, type NatsServer} from './nats.ts';
 export {startRegistry, type Registry, type RegistryOptions} from './registry.ts';
 export {dockerEngine, startDockerEngine, type DockerEngine, type DockerEngineOptions} from './docker.ts';
+export {startContainerd, type Containerd} from './containerd.ts';
 export {assembleBusyboxImage, busyboxImage, busyboxImageName, type BusyboxImage} from './busybox.ts';
 export {startHivemind, type Answer, type HivemindOptions, type HivemindProcess} from './hivemind.ts';
 export {machines, type Machines, type MachinesOptions} from './machines/machines.ts';

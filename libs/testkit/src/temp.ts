@@ -7,6 +7,7 @@ import {existsSync, mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:f
 import {rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {containerdState, releaseContainerd} from './containerd-remains.ts';
 import {sweepNetworks} from './machines/claims.ts';
 
 const prefix = 'hivemind-test-';
@@ -47,11 +48,12 @@ function isStale(name: string): boolean {
 }
 
 /**
- * Releases what a directory's servers hold in the kernel: the engine's bridge, and by `killProcessesOf`
- * all that runs there.
+ * Releases what a directory's servers hold in the kernel: the engine's bridge, containerd's control groups, and by
+ * `killProcessesOf` all that runs there.
  */
 export function release(dir: string): void {
   killProcessesOf(dir);
+  if (existsSync(join(dir, containerdState))) releaseContainerd(dir);
   const bridge = readOrEmpty(join(dir, bridgeFile));
   if (bridge) spawnSync('ip', ['link', 'delete', bridge]);
 }

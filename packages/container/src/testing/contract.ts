@@ -6,8 +6,16 @@ import {streamContract} from './contract/streams.ts';
 
 export type {RuntimeUnderTest} from './contract/bench.ts';
 
+/** What a runtime may not have: it then refuses, in words. */
+export interface Lacks {
+  /** A builder of images. */
+  readonly builder?: boolean;
+  /** A way to publish ports. */
+  readonly ports?: boolean;
+}
+
 /** @param make Called once before all; `close` closes the runtimes and removes what the tests left. */
-export function runtimeContract(name: string, make: () => Promise<{readonly under: RuntimeUnderTest; close(): Promise<void>}>): void {
+export function runtimeContract(name: string, make: () => Promise<{readonly under: RuntimeUnderTest; close(): Promise<void>}>, lacks: Lacks = {}): void {
   describe(`runtime contract: ${name}`, () => {
     const bench = new ContractBench();
     let close: (() => Promise<void>) | undefined;
@@ -20,8 +28,8 @@ export function runtimeContract(name: string, make: () => Promise<{readonly unde
     afterAll(() => close?.(), 60_000);
     afterEach(() => bench.clear());
 
-    lifeContract(bench);
+    lifeContract(bench, lacks);
     streamContract(bench);
-    imageContract(bench);
+    imageContract(bench, lacks);
   });
 }

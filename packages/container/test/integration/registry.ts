@@ -12,8 +12,8 @@ export async function startRegistries(docker: Docker): Promise<{readonly images:
     await Promise.all([open.stop(), closed.stop()]);
   };
   try {
-    await push(docker, open.host);
-    await push(docker, closed.host, credentials);
+    await push(docker, open.host, 'busybox');
+    await push(docker, closed.host, 'busybox', credentials);
   } catch (error) {
     await stop();
     throw error;
@@ -22,8 +22,8 @@ export async function startRegistries(docker: Docker): Promise<{readonly images:
 }
 
 /** Leaves it in the registry alone. */
-async function push(docker: Docker, host: string, credentials?: {readonly username: string; readonly password: string}): Promise<void> {
-  const repository = `${host}/busybox`;
+export async function push(docker: Docker, host: string, name: string, credentials?: {readonly username: string; readonly password: string}): Promise<void> {
+  const repository = `${host}/${name}`;
   await docker.getImage(await busyboxImage(docker)).tag({repo: repository, tag: '1'});
   const image = docker.getImage(`${repository}:1`);
   const progress = await image.push(credentials ? {authconfig: {...credentials, serveraddress: host}} : {authconfig: {username: '', password: '', serveraddress: host}});

@@ -1,6 +1,7 @@
 /** What the engine says, as errors of the runtime port. Its status codes are coarse, so its words are read too. */
 import {HivemindError} from '@hivemind/contracts';
 import {runtimeErrors} from '@hivemind/runtime';
+import {missingCommand} from '../missing-command.ts';
 
 const unreachable = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'EACCES', 'ENOTSOCK', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN']);
 
@@ -91,12 +92,4 @@ function takenPort(said: string): string | undefined {
   if (!/port is already allocated|address already in use/i.test(said)) return undefined;
   const match = /Bind for \S*:(\d+) failed|listen (?:tcp|udp)\d? \S*:(\d+): bind|host port (?:for )?\S*?:(\d+)(?::|\/|\s|$)/i.exec(said);
   return match?.[1] ?? match?.[2] ?? match?.[3] ?? 'that it publishes';
-}
-
-/** What could not be executed, in words. */
-function missingCommand(said: string): string | undefined {
-  const match = /exec: \\?"(.*?)\\?": (executable file not found in \$PATH|stat .*?: no such file or directory|no such file or directory|permission denied|is a directory)/.exec(said);
-  if (match) return `the command ${match[1]} cannot be run in the image: ${match[2]?.replace(/^stat .*: /, '')}. Check command and args.`;
-  const format = /exec format error/.exec(said);
-  return format ? 'the image is for another kind of processor (exec format error).' : undefined;
 }

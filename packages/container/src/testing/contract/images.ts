@@ -1,9 +1,10 @@
 /** The contract: images, volumes and networks. */
 import {engineLabels, type RegistryCredentials} from '@hivemind/contracts';
 import type {z} from 'zod';
+import type {Lacks} from '../contract.ts';
 import type {ContractBench} from './bench.ts';
 
-export function imageContract(bench: ContractBench): void {
+export function imageContract(bench: ContractBench, {builder = false}: Lacks): void {
   describe('images', () => {
     const pull = async (image: string, credentials?: z.infer<typeof RegistryCredentials>) => {
       const progress = [];
@@ -38,14 +39,21 @@ export function imageContract(bench: ContractBench): void {
       await expect(pull(bench.under.registry.missing)).rejects.toMatchObject({code: 'image-not-found', message: expect.stringContaining(bench.under.registry.missing)});
     });
 
-    it('are built from a tar', async () => {
-      const tag = `hivemind-test/built-${bench.under.cluster}:1`;
+    const build = async (tag: string) => {
       const options = {tag, dockerfile: 'Dockerfile', args: {}, labels: {}, noCache: false, extraHosts: []};
       const progress = [];
       for await (const step of bench.runtime.build(bench.under.context(), options, bench.over.signal)) progress.push(step);
-      expect(progress.at(-1)).toMatchObject({done: true});
+      return progress;
+    };
+    const built = async (): Promise<void> => {
+      const tag = `hivemind-test/built-${bench.under.cluster}:1`;
+      expect((await build(tag)).at(-1)).toMatchObject({done: true});
       expect(await bench.runtime.hasImage(tag)).toBe(true);
-    });
+    };
+    const refused = async (): Promise<void> => {
+      await expect(build('hivemind-test/built:1')).rejects.toMatchObject({code: 'build-failed', message: expect.stringContaining('hivemind-test/built:1')});
+    };
+    it(builder ? 'are not built, which it says' : 'are built from a tar', builder ? refused : built);
   });
 
   describe('volumes and networks', () => {

@@ -1,0 +1,241 @@
+/**
+ * Pulls an image: its manifest, then config and layers beside each other, each unpacked as soon as it and those below it are
+ * there. All of it under a lease, so that containerd's garbage collection takes nothing meanwhile; the lease lapses by itself
+ * should this process die.
+ */
+import {randomUUID} from 'node:crypto';
+import type {PullProgress, RegistryCredentials} from '@hivemind/contracts';
+import {runtimeErrors} from '@hivemind/runtime';
+import {setTimeout as pause} from 'node:timers/promises';
+import type {z} from 'zod';
+import {type ContainerdClient, isStatus, wordsOf} from '../api/client.ts';
+import {type ImageName, parseImageName} from '../core/image-name.ts';
+import {type Descriptor, forPlatform, ImageConfig, Index, indexTypes, Manifest, type Platform} from '../core/manifest.ts';
+import {toTimestamp} from '../core/time.ts';
+import {Gate} from '../../worker/gate.ts';
+import {abortContent, hasContent, readDocument, writeContent} from './content.ts';
+import {type RegistrySettings, repositoriesOf, type Repository} from './registry.ts';
+import {type ImageStore, sha256} from './store.ts';
+import {unpack} from './unpack.ts';
+
+type Progress = z.infer<typeof PullProgress>;
+type Credentials = z.infer<typeof RegistryCredentials>;
+
+export interface PullerOptions {
+  readonly client: ContainerdClient;
+  readonly store: ImageStore;
+  readonly snapshotter: () => Promise<string>;
+  readonly registries: RegistrySettings;
+  readonly platform: Platform;
+  /** ms since the epoch. */
+  now(): number;
+}
+
+/** Layers on their way at once, over all pulls. */
+const PARALLEL = 4;
+const LEASE_MS = 24 * 3600_000;
+/** Another process writes the same blob. */
+const BUSY_MS = 200;
+
+interface Source {
+  readonly image: ImageName;
+  readonly repository: Repository;
+  readonly lease: string;
+  readonly tell: (progress: Progress) => void;
+}
+
+export class ImagePuller {
+  readonly #options: PullerOptions;
+  readonly #gate = new Gate(PARALLEL);
+  /** Blobs on their way, by digest: images share layers. */
+  readonly #arriving = new Map<string, Promise<void>>();
+
+  constructor(options: PullerOptions) {
+    this.#options = options;
+  }
+
+  /** @throws `image-not-found`, `image-unauthorized`, `image-pull-failed`, ServiceError of gRPC; the signal's reason */
+  async *pull(written: string, credentials: Credentials | undefined, signal: AbortSignal): AsyncGenerator<Progress> {
+    const image = parseImageName(written);
+    if (!image) throw runtimeErrors['image-not-found'](`${written} is not the name of an image.`);
+    const told: Progress[] = [];
+    let wake = Promise.withResolvers<void>();
+    const over = new AbortController();
+    const tell = (progress: Progress): void => {
+      told.push(progress);
+      wake.resolve();
+    };
+    let done = false;
+    const pulling = this.#pull(image, credentials, tell, AbortSignal.any([signal, over.signal])).finally(() => {
+      done = true;
+      wake.resolve();
+    });
+    pulling.catch(() => undefined);
+    try {
+      while (!done || told.length > 0) {
+        yield* told.splice(0);
+        if (done) continue;
+        await wake.promise;
+        wake = Promise.withResolvers<void>();
+      }
+      await pulling;
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      over.abort();
+      await pulling.catch(() => undefined);
+    }
+    yield {status: `Pulled ${written}`, done: true};
+  }
+
+  async #pull(image: ImageName, credentials: Credentials | undefined, tell: Source['tell'], signal: AbortSignal): Promise<void> {
+    const {client, registries, now} = this.#options;
+    const lease = `hivemind-pull-${randomUUID()}`;
+    await client.call('createLease', {id: lease, labels: {'containerd.io/gc.expire': new Date(now() + LEASE_MS).toISOString()}});
+    try {
+      let failure: unknown;
+      const repositories = repositoriesOf(image, credentials, registries, signal);
+      for (const repository of repositories) {
+        try {
+          await this.#from({image, repository, lease, tell}, signal);
+          return;
+        } catch (error) {
+          signal.throwIfAborted();
+          // What a mirror says is of no interest once the registry itself is asked.
+          failure = error;
+        }
+      }
+      throw failure;
+    } finally {
+      await client.call('deleteLease', {id: lease}).catch(() => undefined);
+    }
+  }
+
+  async #from(source: Source, signal: AbortSignal): Promise<void> {
+    const {client, store, snapshotter, now} = this.#options;
+    const {image, lease, tell} = source;
+    tell({status: `Pulling ${image.full}`});
+    const {descriptor, manifest} = await this.#manifest(source);
+    const config = this.#config(source, manifest, signal);
+    const arriving = new Map(manifest.layers.map((layer) => [layer.digest, this.#layer(source, layer, signal)]));
+    // Each is waited for in its turn; one that fails early is heard of then.
+    for (const layer of arriving.values()) layer.catch(() => undefined);
+    try {
+      const {rootfs} = await config;
+      const name = await snapshotter();
+      const chainId = await unpack({client, snapshotter: name, lease, image: image.full}, manifest.layers, rootfs.diff_ids, async (layer) => {
+        await arriving.get(layer.digest);
+        tell({status: 'Unpacking', layer: short(layer.digest), current: layer.size, total: layer.size});
+      });
+      await Promise.all(arriving.values());
+      const label = `containerd.io/gc.ref.snapshot.${name}`;
+      await client.call('updateContent', {info: {digest: manifest.config.digest, size: 0, labels: {[label]: chainId}}, updateMask: {paths: [`labels.${label}`]}}, {lease});
+      await store.put(image.full, descriptor, toTimestamp(now()));
+    } finally {
+      await Promise.allSettled(arriving.values());
+    }
+  }
+
+  /** The one for this machine, in the content store. */
+  async #manifest({repository, image, lease}: Source): Promise<{readonly descriptor: Descriptor; readonly manifest: Manifest}> {
+    const {client, platform} = this.#options;
+    let wanted = image.reference;
+    let {bytes, mediaType} = await repository.manifest(wanted);
+    verify(bytes, wanted, image);
+    if (indexTypes.includes(mediaType)) {
+      const found = forPlatform(parsed(Index, bytes, image).manifests, platform);
+      if (!found) throw runtimeErrors['image-not-found'](`The image ${image.full} does not exist for ${platform.os}/${platform.architecture}.`);
+      wanted = found.digest;
+      ({bytes, mediaType} = await repository.manifest(wanted));
+      verify(bytes, wanted, image);
+    }
+    const manifest = parsed(Manifest, bytes, image);
+    const descriptor = {mediaType: manifest.mediaType ?? mediaType, digest: sha256(bytes), size: bytes.length};
+    const references = [manifest.config, ...manifest.layers].map(({digest}, at) => [`containerd.io/gc.ref.content.${at}`, digest]);
+    await writeContent(client, {digest: descriptor.digest, size: descriptor.size, lease, labels: Object.fromEntries(references)}, once(bytes));
+    return {descriptor, manifest};
+  }
+
+  async #config(source: Source, {config}: Manifest, signal: AbortSignal): Promise<ImageConfig> {
+    const {client, platform} = this.#options;
+    await this.#blob(source, config, () => undefined, signal);
+    const {data, success} = ImageConfig.safeParse(await readDocument(client, config.digest));
+    const {full} = source.image;
+    if (!success) throw runtimeErrors['image-pull-failed'](`The image ${full} is not one that can be run: its config is not an image's.`);
+    if (data.architecture !== undefined && data.architecture !== platform.architecture) {
+      throw runtimeErrors['image-not-found'](`The image ${full} does not exist for ${platform.os}/${platform.architecture}: it is for ${data.os ?? 'linux'}/${data.architecture}.`);
+    }
+    return data;
+  }
+
+  async #layer(source: Source, layer: Descriptor, signal: AbortSignal): Promise<void> {
+    const {tell} = source;
+    const name = short(layer.digest);
+    const progress = (current: number): void => tell({status: 'Downloading', layer: name, current, total: layer.size});
+    progress(0);
+    await this.#gate.pass(() => this.#blob(source, layer, progress, signal));
+    tell({status: 'Downloaded', layer: name, current: layer.size, total: layer.size});
+  }
+
+  async #blob(source: Source, blob: Descriptor, progress: (current: number) => void, signal: AbortSignal): Promise<void> {
+    // Credentials of one must not open what another may not see: only who comes through with the manifest gets here.
+    for (let other = this.#arriving.get(blob.digest); other; other = this.#arriving.get(blob.digest)) await other.catch(() => undefined);
+    const arriving = this.#fetch(source, blob, progress, signal).finally(() => this.#arriving.delete(blob.digest));
+    this.#arriving.set(blob.digest, arriving);
+    await arriving;
+  }
+
+  async #fetch({repository, image, lease}: Source, {digest, size}: Descriptor, progress: (current: number) => void, signal: AbortSignal): Promise<void> {
+    const {client} = this.#options;
+    const open = async function* (offset: number): AsyncGenerator<Uint8Array> {
+      let current = offset;
+      for await (const chunk of repository.blob(digest, size, offset)) {
+        current += chunk.length;
+        progress(current);
+        yield chunk;
+      }
+    };
+    while (true) {
+      signal.throwIfAborted();
+      // Under the lease even where it is there: its image may be removed meanwhile.
+      try {
+        if (!(await hasContent(client, digest))) progress(0);
+        await writeContent(client, {digest, size, lease}, open);
+        return;
+      } catch (error) {
+        if (isStatus(error, 'UNAVAILABLE') && /locked/.test(wordsOf(error))) {
+          await pause(BUSY_MS, undefined, {signal});
+          continue;
+        }
+        if (!isStatus(error, 'FAILED_PRECONDITION')) throw error;
+        await abortContent(client, digest);
+        throw runtimeErrors['image-pull-failed'](`The image ${image.full} could not be pulled: what the registry gave for ${digest} is something else (${wordsOf(error)}).`, {cause: error});
+      }
+    }
+  }
+}
+
+function verify(bytes: Buffer, wanted: string, {full}: ImageName): void {
+  if (wanted.includes(':') && sha256(bytes) !== wanted) throw runtimeErrors['image-pull-failed'](`The image ${full} could not be pulled: what the registry gave for ${wanted} is something else.`);
+}
+
+function parsed<T>(schema: z.ZodType<T>, bytes: Buffer, {full}: ImageName): T {
+  try {
+    return schema.parse(JSON.parse(bytes.toString('utf8')));
+  } catch (error) {
+    throw runtimeErrors['image-pull-failed'](`The image ${full} could not be pulled: the registry gave no manifest that is understood.`, {cause: error});
+  }
+}
+
+function once(bytes: Buffer): (offset: number) => AsyncGenerator<Uint8Array> {
+  return async function* (offset) {
+    await Promise.resolve();
+    yield bytes.subarray(offset);
+  };
+}
+
+/** As Docker shows layers. */
+function short(digest: string): string {
+  return digest.slice(7, 19);
+}

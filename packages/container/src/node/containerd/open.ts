@@ -1,0 +1,11 @@
+/** The door to the driver: it and gRPC are loaded only where containerd is used. */
+import type {Runtime} from '@hivemind/runtime';
+import type {ContainerdRuntimeOptions} from './runtime.ts';
+
+export type {ContainerdRuntimeOptions} from './runtime.ts';
+
+/** Does not connect yet: a containerd that is away shows in `events()` and in each call. */
+export async function createContainerdRuntime(options: ContainerdRuntimeOptions): Promise<Runtime> {
+  const {ContainerdRuntime} = await import('./runtime.ts');
+  return new ContainerdRuntime(options);
+}

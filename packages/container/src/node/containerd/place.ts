@@ -1,0 +1,98 @@
+/** Where the driver keeps what containerd does not: files of containers, logs, pipes, volumes. It outlives every agent. */
+import {execFile} from 'node:child_process';
+import {randomUUID} from 'node:crypto';
+import {mkdir, readFile, rename, rm, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {promisify} from 'node:util';
+import {z} from 'zod';
+
+/** What is remembered of a container's last run. */
+export const RunRecord = z.object({
+  startedAt: z.string().optional(),
+  error: z.string().optional(),
+  exitCode: z.number().optional(),
+  finishedAt: z.string().optional(),
+  oomKilled: z.boolean().optional(),
+});
+export type RunRecord = z.infer<typeof RunRecord>;
+
+/** Pipes made at once: a program is started for it. */
+const BATCH = 32;
+
+export class Place {
+  readonly root: string;
+  /** Pipes that nobody uses yet. */
+  readonly #spare: string[] = [];
+  #making: Promise<void> | undefined;
+
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  files(id: string): string {
+    return join(this.root, 'containers', id);
+  }
+
+  log(id: string): string {
+    return join(this.root, 'logs', id);
+  }
+
+  /** Of a container's main process, or of a command run in it. */
+  pipes(id: string, name = 'main'): string {
+    return join(this.root, 'pipes', id, name);
+  }
+
+  volume(name: string): string {
+    return join(this.root, 'volumes', name);
+  }
+
+  /** Pipes of these names in a directory. Those that are there stay. */
+  async makePipes(dir: string, names: readonly string[]): Promise<void> {
+    await mkdir(dir, {recursive: true, mode: 0o700});
+    for (const name of names) {
+      while (this.#spare.length === 0) await (this.#making ??= this.#makeSpare());
+      const spare = this.#spare.pop();
+      if (spare !== undefined) await rename(spare, join(dir, name));
+    }
+    if (this.#spare.length < BATCH / 4) void (this.#making ??= this.#makeSpare()).catch(() => undefined);
+  }
+
+  async run(id: string): Promise<RunRecord> {
+    try {
+      return RunRecord.parse(JSON.parse(await readFile(join(this.files(id), 'run.json'), 'utf8')));
+    } catch {
+      // Not run yet, or cut off while it was written: what containerd says goes.
+      return {};
+    }
+  }
+
+  async setRun(id: string, record: RunRecord): Promise<void> {
+    const path = join(this.files(id), 'run.json');
+    await writeFile(`${path}.new`, JSON.stringify(record));
+    await rename(`${path}.new`, path);
+  }
+
+  /** All of a container's, its log too. */
+  async remove(id: string): Promise<void> {
+    await Promise.all([this.files(id), this.log(id), join(this.root, 'pipes', id)].map((path) => rm(path, {recursive: true, force: true})));
+  }
+
+  async #makeSpare(): Promise<void> {
+    try {
+      const dir = join(this.root, 'pipes', '.spare');
+      await mkdir(dir, {recursive: true, mode: 0o700});
+      const paths = Array.from({length: BATCH}, () => join(dir, randomUUID()));
+      // Node has no call for it.
+      await promisify(execFile)('mkfifo', ['-m', '600', ...paths]);
+      this.#spare.push(...paths);
+    } finally {
+      this.#making = undefined;
+    }
+  }
+
+  /** Spare pipes are this process's alone. */
+  async close(): Promise<void> {
+    await this.#making?.catch(() => undefined);
+    await Promise.all(this.#spare.splice(0).map((path) => rm(path, {force: true})));
+  }
+}

@@ -1,0 +1,66 @@
+/** What the driver keeps of a container in containerd: labels to find it by, and the rest, which labels are too short for. */
+import {engineLabels} from '@hivemind/contracts';
+import type {RuntimeContainer, RuntimeSpec} from '@hivemind/runtime';
+import {z} from 'zod';
+import type {Any, Container, Process} from './api/messages.ts';
+import {fromTimestamp} from './core/time.ts';
+import type {RunRecord} from './place.ts';
+
+const EXTENSION = 'hivemind';
+/** Of a container whose end nobody saw: the machine was restarted. */
+const UNSEEN_END = 255;
+
+const Kept = z.object({
+  name: z.string(),
+  labels: z.record(z.string(), z.string()),
+  volumes: z.array(z.string()),
+  /** It has a terminal. */
+  tty: z.boolean(),
+  /** Path of its control group. */
+  cgroup: z.string(),
+});
+export type Kept = z.infer<typeof Kept>;
+
+/** The name where containerd takes it; containers of one name are one container. @param hash Of a text, in hex */
+export function runtimeIdOf(name: string, hash: (text: string) => string): string {
+  return name.length <= 76 && /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/.test(name) ? name : hash(name);
+}
+
+export function keptOf({record, name, labels, mounts}: RuntimeSpec, cluster: string, cgroup: string): Kept {
+  return {
+    name,
+    labels: {...record.template.containerLabels, ...labels, [engineLabels.cluster]: cluster, [engineLabels.container]: record.id},
+    volumes: mounts.flatMap((mount) => (mount.type === 'volume' ? [mount.source] : [])),
+    tty: record.template.tty ?? false,
+    cgroup,
+  };
+}
+
+/** Labels of containerd's: only those that containers are found by. */
+export function searchLabels({labels, name}: Kept): Readonly<Record<string, string>> {
+  const kept = [engineLabels.cluster, engineLabels.container, engineLabels.namespace, engineLabels.app].flatMap((key) => (labels[key] === undefined ? [] : [[key, labels[key]]]));
+  return {...Object.fromEntries(kept), 'hivemind.name': name};
+}
+
+export function toExtension(kept: Kept): Readonly<Record<string, Any>> {
+  return {[EXTENSION]: {typeUrl: 'hivemind/container', value: Buffer.from(JSON.stringify(kept))}};
+}
+
+/** undefined: it was not made by this driver. */
+export function fromExtension({extensions}: Container): Kept | undefined {
+  const value = extensions[EXTENSION]?.value;
+  return value === undefined ? undefined : Kept.parse(JSON.parse(Buffer.from(value).toString('utf8')));
+}
+
+const running: Readonly<Record<string, RuntimeContainer['state']>> = {CREATED: 'created', RUNNING: 'running', PAUSED: 'paused', PAUSING: 'paused'};
+
+/** @param task undefined: it has none */
+export function toRuntimeContainer(runtimeId: string, {name, labels}: Kept, task: Process | undefined, run: RunRecord): RuntimeContainer {
+  const base = {runtimeId, id: labels[engineLabels.container] ?? '', name, labels, oomKilled: run.oomKilled ?? false, ports: [], ...(run.error === undefined ? {} : {error: run.error})};
+  const startedAt = run.startedAt === undefined ? {} : {startedAt: run.startedAt};
+  const state = running[task?.status ?? ''];
+  if (task && state !== undefined) return {...base, ...startedAt, state, ...(task.pid > 0 ? {pid: task.pid} : {})};
+  if (!task && run.startedAt === undefined) return {...base, state: 'created'};
+  const finishedAt = fromTimestamp(task?.exitedAt) ?? run.finishedAt;
+  return {...base, ...startedAt, state: 'exited', exitCode: task?.exitStatus ?? run.exitCode ?? UNSEEN_END, ...(finishedAt === undefined ? {} : {finishedAt})};
+}

@@ -1,0 +1,375 @@
+/**
+ * The runtime port on containerd 1.6 and newer, with runc's shim: no daemon between, no process a container beside the shim.
+ *
+ * A container's id in containerd follows from its name, so that a create repeated after a crash meets the first one. What
+ * refers to what keeps containerd's garbage collection off: the container is made first and names its snapshot, images name
+ * their content, content names its snapshots, and pulls hold a lease.
+ */
+import {constants} from 'node:os';
+import {join} from 'node:path';
+import {setTimeout as pause} from 'node:timers/promises';
+import {engineLabels} from '@hivemind/contracts';
+import {runtimeErrors, type Runtime, type RuntimeContainer, type RuntimeInfo, type RuntimeSpec} from '@hivemind/runtime';
+import type {Logger} from 'pino';
+import {ContainerdClient, isStatus, wordsOf} from './api/client.ts';
+import type {Container, Process} from './api/messages.ts';
+import {platformOf} from './core/manifest.ts';
+import {asking} from './errors.ts';
+import {containerdEvents} from './events.ts';
+import {execute} from './exec.ts';
+import {attach} from './attach.ts';
+import {ImagePuller} from './images/pull.ts';
+import type {RegistrySettings} from './images/registry.ts';
+import {ImageStore, sha256} from './images/store.ts';
+import {LogPump} from './logs/pump.ts';
+import {readLog} from './logs/reader.ts';
+import {Maker, processOf} from './making.ts';
+import {Place} from './place.ts';
+import {fromExtension, type Kept, runtimeIdOf, searchLabels, toExtension, toRuntimeContainer} from './record.ts';
+import {orGone, Snapshots} from './snapshots.ts';
+import {StatsReader} from './stats.ts';
+import {taskId, Tasks} from './tasks.ts';
+import {Volumes} from './volumes.ts';
+
+export interface ContainerdRuntimeOptions {
+  /** Default: /run/containerd/containerd.sock. */
+  readonly socketPath?: string;
+  /** containerd's namespace; default: hivemind. */
+  readonly namespace?: string;
+  /** Value of the label `hivemind.cluster`. */
+  readonly cluster: string;
+  /** This machine, for the log. */
+  readonly node: string;
+  /** Where logs, volumes and the like are kept; default: /var/lib/hivemind/containerd. Like an engine's own, it outlives data dirs. */
+  readonly root?: string;
+  /** Parent of the containers' control groups; default: /hivemind. */
+  readonly cgroupParent?: string;
+  readonly registries?: RegistrySettings;
+  readonly logger: Logger;
+  /** ms since the epoch. */
+  now(): number;
+}
+
+/** A list is asked for again and again, and says whether containerd is there: it need not wait as long as a start. */
+const LIST_MS = 30_000;
+
+export class ContainerdRuntime implements Runtime {
+  readonly #client: ContainerdClient;
+  readonly #options: ContainerdRuntimeOptions;
+  readonly #namespace: string;
+  readonly #place: Place;
+  readonly #images: ImageStore;
+  readonly #puller: ImagePuller;
+  readonly #volumes: Volumes;
+  readonly #maker: Maker;
+  readonly #stats: StatsReader;
+  readonly #pump = new LogPump();
+  readonly #closing = new AbortController();
+  /** What is known of this cluster's containers, by containerd's id. */
+  readonly #kept = new Map<string, Kept>();
+  readonly #snapshots: Snapshots;
+  readonly #tasks: Tasks;
+  #namespaceMade: Promise<void> | undefined;
+
+  constructor(options: ContainerdRuntimeOptions) {
+    const {socketPath = '/run/containerd/containerd.sock', namespace = 'hivemind', root = '/var/lib/hivemind/containerd', cgroupParent = '/hivemind', cluster, registries = {}, logger} = options;
+    this.#options = options;
+    this.#namespace = namespace;
+    this.#client = new ContainerdClient(socketPath, namespace);
+    this.#place = new Place(root);
+    this.#images = new ImageStore(this.#client);
+    this.#snapshots = new Snapshots(this.#client);
+    this.#tasks = new Tasks(this.#client, this.#pump);
+    const snapshotter = (): Promise<string> => this.#snapshots.snapshotter();
+    this.#puller = new ImagePuller({client: this.#client, store: this.#images, snapshotter, registries, platform: platformOf(process.arch), now: options.now});
+    this.#volumes = new Volumes(this.#place, cluster);
+    this.#maker = new Maker({client: this.#client, place: this.#place, volumes: this.#volumes, snapshotter, cgroupParent, logger});
+    this.#stats = new StatsReader(options.now);
+  }
+
+  async info(): Promise<RuntimeInfo> {
+    const {version} = await this.#asking('Asking for the version', () => this.#client.call('version', {}));
+    return {name: 'containerd', version: version.replace(/^v/, '')};
+  }
+
+  async list(): Promise<readonly RuntimeContainer[]> {
+    const [containers, {tasks}] = await this.#asking('Listing containers', () => Promise.all([this.#listed(), this.#client.call('listTasks', {}, {deadlineMs: LIST_MS})]));
+    const byId = new Map(tasks.map((task) => [taskId(task), task]));
+    return Promise.all([...containers].map(([runtimeId, kept]) => this.#described(runtimeId, kept, byId.get(runtimeId))));
+  }
+
+  async inspect(id: string): Promise<RuntimeContainer | undefined> {
+    return this.#asking('Looking at a container', async () => {
+      for (const [runtimeId, {labels}] of this.#kept) if (labels[engineLabels.container] === id) return this.#look(runtimeId);
+      const [found] = await this.#listed(`labels."${engineLabels.container}"==${JSON.stringify(id)}`);
+      return found && this.#look(found[0]);
+    });
+  }
+
+  async create(spec: RuntimeSpec): Promise<string> {
+    const {cluster} = this.#options;
+    return this.#asking(`Creating ${spec.record.id}`, async () => {
+      await this.#ensureNamespace();
+      const runtimeId = runtimeIdOf(spec.name, (text) => sha256(text).slice(7));
+      const image = await this.#images.find(spec.record.template.image);
+      if (!image) throw runtimeErrors['image-not-found'](`Creating ${spec.record.id} failed: No such image: ${spec.record.template.image}.`);
+      const made = await this.#maker.describe(runtimeId, spec, image, cluster);
+      const snapshotter = await this.#snapshots.snapshotter();
+      const container: Container = {
+        id: runtimeId, labels: searchLabels(made.kept), image: image.name, runtime: {name: 'io.containerd.runc.v2', options: undefined},
+        spec: {typeUrl: 'types.containerd.io/opencontainers/runtime-spec/1/Spec', value: Buffer.from(JSON.stringify(made.spec))},
+        snapshotter, snapshotKey: runtimeId, createdAt: undefined, extensions: toExtension(made.kept),
+      };
+      try {
+        await this.#client.call('createContainer', {container});
+      } catch (error) {
+        if (!isStatus(error, 'ALREADY_EXISTS')) throw error;
+        const existing = await this.#keptOf(runtimeId);
+        if (existing?.labels[engineLabels.cluster] !== cluster || existing.labels[engineLabels.container] !== spec.record.id) {
+          throw runtimeErrors['runtime-conflict'](`containerd has another container named ${spec.name}. Rename or remove it.`, {cause: error});
+        }
+      }
+      this.#kept.set(runtimeId, made.kept);
+      await this.#snapshots.prepare(runtimeId, image.chainId);
+      return runtimeId;
+    });
+  }
+
+  async start(runtimeId: string): Promise<void> {
+    await this.#asking('Starting the container', async () => {
+      const kept = await this.#known(runtimeId);
+      const stdout = join(this.#place.pipes(runtimeId), 'stdout');
+      const stderr = join(this.#place.pipes(runtimeId), 'stderr');
+      const task = await this.#tasks.get(runtimeId);
+      if (task?.status === 'RUNNING' || task?.status === 'PAUSED' || task?.status === 'PAUSING') return;
+      // What a start left that was cut off between its two calls is begun anew: its pipes may have lost their reader.
+      if (task) await this.#tasks.delete(runtimeId);
+      await this.#place.makePipes(this.#place.pipes(runtimeId), ['stdout', ...(kept.tty ? [] : ['stderr'])]);
+      await this.#pump.open(runtimeId, {log: this.#place.log(runtimeId), stdout, ...(kept.tty ? {} : {stderr})});
+      try {
+        await this.#client.call('createTask', {containerId: runtimeId, rootfs: await this.#snapshots.rootfs(runtimeId), stdout, stderr: kept.tty ? '' : stderr, terminal: kept.tty});
+        // Before it runs: who sees it run sees since when.
+        await this.#place.setRun(runtimeId, {startedAt: new Date(this.#options.now()).toISOString()});
+        await this.#client.call('startTask', {containerId: runtimeId});
+      } catch (error) {
+        if (isStatus(error, 'ALREADY_EXISTS')) throw runtimeErrors['runtime-conflict']('Starting the container failed: it is being started.', {cause: error});
+        this.#pump.abandon(runtimeId);
+        await this.#tasks.delete(runtimeId).catch(() => undefined);
+        await this.#place.setRun(runtimeId, {error: wordsOf(error)}).catch(() => undefined);
+        throw error;
+      }
+    });
+  }
+
+  async stop(runtimeId: string, signal: string, graceMs: number): Promise<void> {
+    const number = signalNumber(signal);
+    await this.#asking('Stopping the container', async () => {
+      if (!(await this.#tasks.kill(runtimeId, number))) return;
+      const stopped = this.#tasks.waited(runtimeId);
+      const grace = new AbortController();
+      const inTime = await Promise.race([stopped.then(() => true), pause(graceMs, false, {signal: grace.signal})]).finally(() => grace.abort());
+      if (inTime) return;
+      await this.#tasks.kill(runtimeId);
+      await stopped;
+    });
+  }
+
+  async remove(runtimeId: string): Promise<void> {
+    await this.#asking('Removing the container', async () => {
+      const kept = await this.#keptOf(runtimeId);
+      await this.#tasks.delete(runtimeId);
+      await orGone(this.#client.call('deleteContainer', {id: runtimeId}));
+      // Nothing refers to it any more, so that containerd may be faster.
+      await this.#snapshots.remove(runtimeId);
+      await this.#place.remove(runtimeId);
+      if (kept) this.#stats.forget(kept.cgroup);
+    });
+  }
+
+  async *events(signal: AbortSignal): ReturnType<Runtime['events']> {
+    const {logger, cluster} = this.#options;
+    const source = {
+      client: this.#client, namespace: this.#namespace, logger,
+      onConnected: () => this.#adopt(),
+      idOf: async (runtimeId: string): Promise<string | undefined> => {
+        const kept = this.#kept.get(runtimeId) ?? (await this.#keptOf(runtimeId).catch(() => undefined));
+        return kept?.labels[engineLabels.cluster] === cluster ? kept.labels[engineLabels.container] : undefined;
+      },
+    };
+    for await (const event of containerdEvents(source, AbortSignal.any([signal, this.#closing.signal]))) {
+      if (event.type === 'disconnected') this.#forget();
+      if (event.type === 'oom') {
+        const run = await this.#place.run(event.runtimeId);
+        await this.#place.setRun(event.runtimeId, {...run, oomKilled: true}).catch(() => undefined);
+      }
+      yield event;
+      if (event.type === 'removed') this.#kept.delete(event.runtimeId);
+    }
+  }
+
+  async *logs(runtimeId: string, options: Parameters<Runtime['logs']>[1], signal: AbortSignal): ReturnType<Runtime['logs']> {
+    await this.#asking('Reading the log', () => this.#known(runtimeId));
+    // All that an ended container wrote is there before it is read; a running one may write on.
+    const ended = options.follow ? this.#tasks.ended(runtimeId) : Promise.resolve();
+    if (!options.follow && !(await this.#tasks.runs(runtimeId))) await this.#tasks.drained(runtimeId);
+    yield* readLog(this.#place.log(runtimeId), options, ended, signal);
+  }
+
+  async exec(runtimeId: string, options: Parameters<Runtime['exec']>[1]): ReturnType<Runtime['exec']> {
+    return this.#asking('Running a command', async () => {
+      const kept = await this.#known(runtimeId);
+      const {command, user} = options;
+      if (!(await this.#tasks.runs(runtimeId))) throw runtimeErrors['runtime-conflict'](`${command === undefined ? 'Attaching' : `Running ${command[0] ?? ''}`} failed: the container does not run.`);
+      if (command === undefined) return attach({log: this.#place.log(runtimeId), ended: this.#tasks.ended(runtimeId), exitCode: this.#tasks.waited(runtimeId).then((code) => code ?? 0), resize: (width, height) => (kept.tty ? this.#client.call('resizePty', {containerId: runtimeId, width, height}) : Promise.resolve())}, options);
+      const {container} = await this.#client.call('getContainer', {id: runtimeId});
+      if (!container) throw runtimeErrors['container-not-found']('Running a command failed: containerd has no such container.');
+      const as = user === undefined ? undefined : await this.#maker.userOf(user, container.image, container.snapshotKey);
+      return execute({client: this.#client, place: this.#place, runtimeId, main: processOf(container), ...(as ? {user: as} : {})}, command, options);
+    });
+  }
+
+  async stats(ids: readonly string[]): ReturnType<Runtime['stats']> {
+    const {tasks} = await this.#asking('Reading figures', () => this.#client.call('listTasks', {}, {deadlineMs: LIST_MS}));
+    if ([...this.#kept.values()].length === 0) await this.#asking('Reading figures', () => this.#listed());
+    const byId = new Map([...this.#kept].map(([runtimeId, kept]) => [kept.labels[engineLabels.container] ?? '', {runtimeId, cgroup: kept.cgroup}]));
+    const read = async (id: string): ReturnType<StatsReader['read']> => {
+      const known = byId.get(id);
+      const task = tasks.find((each) => taskId(each) === known?.runtimeId);
+      return known === undefined || (task?.status !== 'RUNNING' && task?.status !== 'PAUSED') ? undefined : this.#stats.read(id, known.cgroup, task.pid);
+    };
+    return (await Promise.all(ids.map(read))).filter((stats) => stats !== undefined);
+  }
+
+  images(): ReturnType<Runtime['images']> {
+    return this.#asking('Listing images', () => this.#images.list());
+  }
+
+  async hasImage(image: string): Promise<boolean> {
+    return (await this.#asking(`Looking for the image ${image}`, () => this.#images.find(image))) !== undefined;
+  }
+
+  async *pull(image: string, credentials: Parameters<Runtime['pull']>[1], signal: AbortSignal): ReturnType<Runtime['pull']> {
+    await this.#asking(`Pulling ${image}`, () => this.#ensureNamespace());
+    const steps = this.#puller.pull(image, credentials, signal);
+    try {
+      for (let step = await steps.next(); step.done !== true; step = await steps.next()) yield step.value;
+    } catch (error) {
+      signal.throwIfAborted();
+      await this.#asking(`Pulling ${image}`, () => Promise.reject(error instanceof Error ? error : new Error(String(error))));
+    } finally {
+      await steps.return(undefined);
+    }
+  }
+
+  async *build(_context: AsyncIterable<Uint8Array>, {tag}: Parameters<Runtime['build']>[1]): ReturnType<Runtime['build']> {
+    await Promise.resolve();
+    throw runtimeErrors['build-failed'](`${tag} cannot be built on ${this.#options.node}: it runs containerd, which has no builder. Build where Docker is, push it to a registry, and name it from there.`);
+  }
+
+  /** It makes none: each container has a network namespace of its own, which goes with it. */
+  pruneNetworks(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async removeVolume(name: string): Promise<void> {
+    const users = [...(await this.#asking(`Removing the volume ${name}`, () => this.#listed())).values()].filter(({volumes}) => volumes.includes(name));
+    if (users[0]) throw runtimeErrors['runtime-conflict'](`Removing the volume ${name} failed: ${users[0].name} uses it.`);
+    await this.#volumes.remove(name);
+  }
+
+  volumeUsage(names: readonly string[]): ReturnType<Runtime['volumeUsage']> {
+    return this.#volumes.usage(names);
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#client.close();
+    this.#pump.close();
+    await this.#place.close();
+  }
+
+  // --- containers -----------------------------------------------------------------------------------------------------
+
+  async #listed(filter?: string): Promise<ReadonlyMap<string, Kept>> {
+    const {cluster} = this.#options;
+    const found = new Map<string, Kept>();
+    const filters = [`labels."${engineLabels.cluster}"==${JSON.stringify(cluster)}${filter === undefined ? '' : `,${filter}`}`];
+    for await (const {container} of this.#client.stream('listContainers', {filters}, AbortSignal.timeout(LIST_MS))) {
+      const kept = container && fromExtension(container);
+      if (kept) found.set(container.id, kept);
+    }
+    for (const [runtimeId, kept] of found) this.#kept.set(runtimeId, kept);
+    return found;
+  }
+
+  async #look(runtimeId: string): Promise<RuntimeContainer | undefined> {
+    const [kept, task] = await Promise.all([this.#keptOf(runtimeId), this.#tasks.get(runtimeId)]);
+    return kept && this.#described(runtimeId, kept, task);
+  }
+
+  async #described(runtimeId: string, kept: Kept, task: Process | undefined): Promise<RuntimeContainer> {
+    const run = await this.#place.run(runtimeId);
+    return toRuntimeContainer(runtimeId, kept, task, run);
+  }
+
+  /** As containerd has it. undefined: it is gone, or not the driver's. */
+  async #keptOf(runtimeId: string): Promise<Kept | undefined> {
+    try {
+      const {container} = await this.#client.call('getContainer', {id: runtimeId});
+      return container && fromExtension(container);
+    } catch (error) {
+      if (isStatus(error, 'NOT_FOUND')) return undefined;
+      throw error;
+    }
+  }
+
+  async #known(runtimeId: string): Promise<Kept> {
+    const kept = await this.#keptOf(runtimeId);
+    if (!kept) throw runtimeErrors['container-not-found']('containerd has no such container.');
+    return kept;
+  }
+
+  // --- beginnings ---------------------------------------------------------------------------------------------------
+
+  #ensureNamespace(): Promise<void> {
+    if (!this.#namespaceMade) {
+      this.#namespaceMade = this.#client.call('createNamespace', {namespace: {name: this.#namespace, labels: {}}}).then(() => undefined, (error: unknown) => {
+        if (!isStatus(error, 'ALREADY_EXISTS')) throw error;
+      });
+      this.#namespaceMade.catch(() => (this.#namespaceMade = undefined));
+    }
+    return this.#namespaceMade;
+  }
+
+  /** Containers of an earlier agent: their output is read on, and events tell of them by our ids. */
+  async #adopt(): Promise<void> {
+    const containers = await this.#listed();
+    const {tasks} = await this.#client.call('listTasks', {}, {deadlineMs: LIST_MS});
+    for (const task of tasks) {
+      const {status, stdout, stderr} = task;
+      const runtimeId = taskId(task);
+      if (!containers.has(runtimeId) || status === 'STOPPED' || stdout === '') continue;
+      await this.#pump.open(runtimeId, {log: this.#place.log(runtimeId), stdout, ...(stderr === '' ? {} : {stderr})}).catch((error: unknown) => {
+        this.#options.logger.warn({err: error, container: runtimeId}, 'the output of a container cannot be read');
+      });
+    }
+  }
+
+  /** Another containerd may answer there now. */
+  #forget(): void {
+    this.#namespaceMade = undefined;
+    this.#snapshots.forget();
+    this.#maker.forget();
+  }
+
+  #asking<T>(what: string, ask: () => Promise<T>): Promise<T> {
+    return asking(this.#client.socketPath, what, ask);
+  }
+}
+
+function signalNumber(name: string): number {
+  const realTime = /^SIGRTMIN(?:\+(\d{1,2}))?$/.exec(name);
+  const number = realTime ? 34 + Number(realTime[1] ?? 0) : (constants.signals as Readonly<Record<string, number>>)[name];
+  if (number === undefined) throw runtimeErrors['runtime-conflict'](`${name} is not a signal of this machine.`);
+  return number;
+}
