@@ -22,6 +22,11 @@ async function reads(id: string, address: string): Promise<string> {
   return Buffer.concat(await (await exec.start({Tty: true})).toArray()).toString().trim().split(/\s+/).at(-1) ?? '';
 }
 
+const untilAddresses = (app: string, expected: ReadonlyMap<string, string>): Promise<unknown> => waitFor(async () => {
+  expect(await addresses(app)).toEqual(expected);
+  return true;
+}, {what: `containers of ${app} to have the addresses that they had`, deadlineMs: 30_000});
+
 /** Every container of the app reads from every one. */
 async function untilAllReach(app: string): Promise<void> {
   const where = await addresses(app);
@@ -51,7 +56,7 @@ describe('a cluster with a network of its own', () => {
     await cluster.member(victim!.node).machine.engine.docker.getContainer(victim!.runtimeId).kill({signal: 'SIGKILL'});
     await waitFor(async () => (await cluster.running('web')).some(({id, startedAt}) => id === victim!.id && startedAt !== victim!.startedAt), {what: 'it to be started again'});
     await cluster.untilRunning('web', 4);
-    expect(await addresses('web')).toEqual(before);
+    await untilAddresses('web', before);
     await cluster.scale('web', 2);
     await cluster.untilContainers('web', 2);
     await cluster.scale('web', 4);
@@ -67,7 +72,7 @@ describe('a cluster with a network of its own', () => {
     await agent.kill();
     agent.launch();
     await cluster.untilNode('m1', 'ready');
-    expect(await addresses('web')).toEqual(before);
+    await untilAddresses('web', before);
     await cluster.loseControl();
     await cluster.member('m2').powerOff();
     await cluster.member('m2').powerOn();
@@ -76,6 +81,6 @@ describe('a cluster with a network of its own', () => {
     await waitFor(async () => (await reads(here!.id, before.get(there!.id)!)) === 'web' && (await reads(there!.id, before.get(here!.id)!)) === 'web', {what: 'them to reach each other', deadlineMs: 20_000});
     await cluster.regainControl();
     await cluster.untilRunning('web', 4, 60_000);
-    expect(await addresses('web')).toEqual(before);
+    await untilAddresses('web', before);
   }, 120_000);
 });
