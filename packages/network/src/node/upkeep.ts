@@ -9,6 +9,7 @@ import {declare, type Declared} from '../core/declare.ts';
 import {BRIDGE} from '../core/kernel.ts';
 import {mend, otherOwner} from '../core/mend.ts';
 import {networkErrors} from '../errors.ts';
+import {showBridge} from './kernel-settings.ts';
 import {apply, forwardPackets, mendFilter, readKernel, Translation} from './machine.ts';
 import {monitor} from './monitor.ts';
 
@@ -145,6 +146,8 @@ class Keeper implements Upkeep {
       changes.push(...batch.ip, ...batch.bridge);
       failed = await apply(batch);
     }
+    // A bridge that was made anew hides again what crosses it, and policies would not hold there.
+    await showBridge(BRIDGE);
     if (await forwardPackets()) changes.push('packets are forwarded');
     if (await this.#translation.mend(self.subnet, view.spec.cidr)) changes.push('addresses are translated');
     if (await mendFilter(view.spec.cidr)) changes.push('packets between containers are let through');

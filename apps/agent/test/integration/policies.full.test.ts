@@ -1,0 +1,50 @@
+/** A whole cluster: a policy that a person writes decides who reaches whom, on one machine and across two. */
+import type {Container} from '@hivemind/contracts';
+import {waitFor} from '@hivemind/testkit';
+import {startCluster, type TestCluster} from '../cluster.ts';
+
+let cluster: TestCluster;
+
+beforeAll(async () => {
+  cluster = await startCluster({machines: 2});
+}, 120_000);
+afterAll(() => cluster?.stop());
+
+const command = ['sh', '-c', 'mkdir -p /www; echo here > /www/name; exec httpd -f -p 80 -h /www'];
+
+async function reads(id: string, address: string): Promise<boolean> {
+  const found = (await cluster.running()).find((container) => container.id === id);
+  if (!found) throw new Error(`${id} does not run`);
+  const exec = await cluster.member(found.node).machine.engine.docker.getContainer(found.runtimeId).exec({Cmd: ['sh', '-c', `printf 'GET /name HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${address} 80`], AttachStdout: true, Tty: true});
+  return Buffer.concat(await (await exec.start({Tty: true})).toArray()).toString().includes('here');
+}
+
+/** Of every container of the one app to every one of the other, also where they are on two machines. */
+async function untilReached(from: string, to: string, expected: boolean): Promise<void> {
+  const [sources, targets] = [await cluster.records(from), await cluster.records(to)];
+  await waitFor(async () => {
+    for (const {name} of sources) for (const {status} of targets) if ((await reads(name, status.ip ?? '')) !== expected) throw new Error(`${name} ${expected ? 'does not reach' : 'reaches'} ${status.ip}`);
+    return true;
+  }, {what: `${from} ${expected ? '' : 'not '}to reach ${to}`, deadlineMs: 20_000});
+}
+
+describe('policies of a cluster', () => {
+  it('hold between containers of a machine and of two, for new containers from the first, and no more when they are gone', async () => {
+    await cluster.api.ask('PATCH', '/networks/cluster', {spec: {backend: 'vxlan'}});
+    await waitFor(async () => ((await cluster.api.ask('GET', '/networks/overlay')) as {items: {backend: string}[]}).items.filter(({backend}) => backend === 'vxlan').length === 2, {what: 'both machines to have a network'});
+    for (const app of ['web', 'api', 'db']) await cluster.deploy(app, cluster.sleeper({replicas: 2, command}));
+    for (const app of ['web', 'api', 'db']) await cluster.untilRunning(app, 2);
+    const homes = new Set((await cluster.records('db')).map(({spec}: Container) => spec.node));
+    expect(homes.size).toBe(2);
+    await untilReached('web', 'db', true);
+    await cluster.api.ask('POST', '/network-policies', {name: 'only-api', spec: {target: {app: 'db'}, ingress: [{action: 'allow', from: {app: 'api'}}, {action: 'deny', from: {all: true}}]}});
+    await untilReached('web', 'db', false);
+    await untilReached('api', 'db', true);
+    await cluster.scale('db', 4);
+    await cluster.untilRunning('db', 4);
+    await untilReached('web', 'db', false);
+    await untilReached('api', 'db', true);
+    await cluster.api.ask('DELETE', '/network-policies/only-api');
+    await untilReached('web', 'db', true);
+  }, 150_000);
+});
