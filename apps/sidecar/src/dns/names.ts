@@ -72,6 +72,7 @@ export class Names {
 
   #tenant(): Tenant {
     const {file, logger} = this.#options;
+    let own: Worker | undefined;
     return {
       name: 'names',
       launch: () => {
@@ -81,9 +82,11 @@ export class Names {
           this.#pending.get(message.id)?.settle(message);
           this.#pending.delete(message.id);
         });
-        return (this.#worker = worker);
+        return (own = this.#worker = worker);
       },
       onEnd: () => {
+        // One that was told to end may end after the next one began.
+        if (this.#worker !== own) return;
         this.#worker = undefined;
         for (const {reject} of this.#pending.values()) reject(down());
         this.#pending.clear();
