@@ -53,6 +53,8 @@ const examples: Readonly<Record<string, Record<string, unknown>>> = {
   configs: {name: 'settings', spec: {data: {x: 'y'}, encoding: 'text'}},
   secrets: {name: 'db', spec: {data: {password: 'hunter2'}}},
   volumes: {name: 'data', spec: {driver: 'local'}},
+  // Of the engine's own: no request may set one up on the machine that tests run on.
+  networks: {name: 'cluster', spec: {backend: 'none', cidr: '10.244.0.0/16'}},
   apps: {
     name: 'web', namespace: 'default', labels: {tier: 'front'}, annotations: {},
     spec: {
