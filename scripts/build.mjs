@@ -20,8 +20,11 @@ await enter(async () => {
     // esbuild has shown them, with the lines.
     throw error.errors ? new SetupError(`${project} was not bundled: ${error.errors.length} errors.`) : error;
   });
-  // A machine's sidecar outlives its agent, and is a smaller program than the command.
-  if (name === 'hivemind') await bundle({entry: join(root, 'apps/sidecar/src/main.ts'), outfile: join(out, 'sidecar.js')});
+  if (name === 'hivemind') {
+    // What stays in memory on every machine are smaller programs than the command; the sidecar outlives its agent.
+    await bundle({entry: join(root, 'apps/cli/src/agent-main.ts'), outfile: join(out, 'agent.js')});
+    await bundle({entry: join(root, 'apps/sidecar/src/main.ts'), outfile: join(out, 'sidecar.js')});
+  }
   await (name === 'hivemind' ? writePackage(out) : writeFile(join(out, 'package.json'), '{"type": "module"}\n'));
   process.stdout.write(`dist/${project}/${name}.js ${(bytes / 1024).toFixed(0)} KiB\n`);
   return 0;
@@ -39,7 +42,7 @@ async function writePackage(out) {
     type: 'module',
     bin: {hivemind: 'bin/hivemind.mjs'},
     engines: {node: '>=24'},
-    files: ['bin', 'hivemind.js', 'hivemind.js.LEGAL.txt', 'sidecar.js', 'sidecar.js.LEGAL.txt'],
+    files: ['bin', ...['hivemind', 'agent', 'sidecar'].flatMap((program) => [`${program}.js`, `${program}.js.LEGAL.txt`])],
   };
   await writeFile(join(out, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   await mkdir(join(out, 'bin'));

@@ -23,4 +23,5 @@ if (own !== undefined && !isSaid && process.execve !== undefined) {
 enableCompileCache();
 // Those of bundled packages are for their authors; Node only mutes them under node_modules.
 process.noDeprecation = true;
-await import('../hivemind.js');
+// An agent needs a third of the command: a program of its own.
+await import(process.argv[2] === 'agent' ? '../agent.js' : '../hivemind.js');

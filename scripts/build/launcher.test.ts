@@ -12,7 +12,7 @@ describe('the launcher', () => {
     mkdirSync(join(dir, 'bin'));
     cpSync(join(import.meta.dirname, 'launcher.mjs'), join(dir, 'bin/hivemind.mjs'));
     writeFileSync(join(dir, 'package.json'), '{"type": "module"}');
-    writeFileSync(join(dir, 'hivemind.js'), 'console.log(JSON.stringify({pid: process.pid, flags: process.execArgv, words: process.argv.slice(2), arenas: process.env.MALLOC_ARENA_MAX, trim: process.env.MALLOC_TRIM_THRESHOLD_}));');
+    for (const program of ['hivemind', 'agent']) writeFileSync(join(dir, `${program}.js`), `console.log(JSON.stringify({program: '${program}', pid: process.pid, flags: process.execArgv, words: process.argv.slice(2), arenas: process.env.MALLOC_ARENA_MAX, trim: process.env.MALLOC_TRIM_THRESHOLD_}));`);
   });
   afterEach(() => removeTempDir(dir));
 
@@ -20,15 +20,15 @@ describe('the launcher', () => {
     const child = spawn(process.execPath, [...flags, join(dir, 'bin/hivemind.mjs'), ...words], {env: {PATH: process.env.PATH}, stdio: ['ignore', 'pipe', 'pipe']});
     const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
     expect(err).toBe('');
-    return {child: child.pid, ...(JSON.parse(out) as {pid: number; flags: string[]; words: string[]; arenas?: string; trim?: string})};
+    return {child: child.pid, ...(JSON.parse(out) as {program: string; pid: number; flags: string[]; words: string[]; arenas?: string; trim?: string})};
   };
 
   it.each([
     ['up', ['--max-semi-space-size=2'], undefined],
     ['agent', ['--max-semi-space-size=1', '--optimize-for-size'], '131072'],
   ])('starts %s anew with little room for what lives shortly, under its own pid', async (command, lean, trimAt) => {
-    const {child, pid, flags, words, arenas, trim} = await launch(['--no-warnings'], command, '--data-dir', '/a b');
-    expect({pid, flags, words, arenas, trim}).toEqual({pid: child, flags: ['--no-warnings', ...lean], words: [command, '--data-dir', '/a b'], arenas: '2', trim: trimAt});
+    const {child, program, pid, flags, words, arenas, trim} = await launch(['--no-warnings'], command, '--data-dir', '/a b');
+    expect({program, pid, flags, words, arenas, trim}).toEqual({program: command === 'agent' ? 'agent' : 'hivemind', pid: child, flags: ['--no-warnings', ...lean], words: [command, '--data-dir', '/a b'], arenas: '2', trim: trimAt});
   });
 
   it('starts it as it was told where that was said', async () => {

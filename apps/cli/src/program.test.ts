@@ -4,6 +4,7 @@ import {mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync} f
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {Command, hivemind} from '../test/command.ts';
+import {branches} from './branches.ts';
 import {buildProgram} from './program.ts';
 import {version} from '@hivemind/contracts/version';
 
@@ -47,7 +48,7 @@ describe('usage', () => {
   });
 
   it('every command has help with an example', async () => {
-    const program = await buildProgram(undefined, {terminal: new Command(), exit: () => undefined});
+    const program = await buildProgram(branches, undefined, {terminal: new Command(), exit: () => undefined});
     const paths: string[][] = [];
     const visit = (command: typeof program, path: string[]): void => {
       for (const child of command.commands) {

@@ -1,5 +1,6 @@
 /** The command as tests run it: in this process, with streams, environment and directory of their own. */
 import {PassThrough} from 'node:stream';
+import {branches} from '../src/branches.ts';
 import {run} from '../src/program.ts';
 import type {Terminal} from '../src/terminal.ts';
 
@@ -45,7 +46,7 @@ export class Command implements Terminal {
   }
 
   async run(argv: readonly string[]): Promise<Outcome> {
-    const status = await run(argv, this);
+    const status = await run(argv, this, branches);
     // What was written is read before it is looked at.
     await Promise.all([this.out, this.err].map((stream) => new Promise((resolve) => stream.end(() => setImmediate(resolve)))));
     return {status, ...this.printed};

@@ -18,8 +18,8 @@ export function register(parent: Command, host: Host): void {
     args: z.tuple([z.enum(['bash', 'zsh', 'fish'], 'is not a shell known here; use bash, zsh or fish')]),
     options: z.object({}),
     async run(session, [shell]) {
-      const {buildProgram} = await import('../program.ts');
-      const tree = collect(await buildProgram(undefined, host), '');
+      const [{buildProgram}, {branches}] = await Promise.all([import('../program.ts'), import('../branches.ts')]);
+      const tree = collect(await buildProgram(branches, undefined, host), '');
       session.output.print({bash, zsh, fish}[shell](tree));
     },
   });
