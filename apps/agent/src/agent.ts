@@ -43,6 +43,8 @@ export interface AgentOptions {
 
 export interface Agent {
   readonly name: string;
+  /** Whether something runs here, or may, that is stopped when the control plane is not heard for long: this agent is to see to that. */
+  hasGuarded(): boolean;
   /** Leaves every container running. */
   stop(): Promise<void>;
 }
@@ -86,7 +88,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
   const listen = options.ring?.dnsListen ?? [];
   const discovery = createDiscovery({
     bus, node: name, dataDir, clock, logger, listen,
-    // No packet to one is delivered on a machine yet.
+    // They are delivered where the machine has a network, but names do not give them yet.
     virtualIps: false,
     sidecar: beside,
     random: Math.random,
@@ -98,7 +100,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
 
   const configuration = createConfiguration({bus, node: name, session: registration, dataDir, secretsDir: secretsDir(cluster)});
   const storage = createStorage({bus, node: name, cluster, runtime});
-  const network = createNetwork({bus, node: name, cluster, dataDir, names: beside !== undefined, session: registration, runtime, clock, logger, onGateway: (gateway) => discovery.configure({listen: gateway === undefined ? listen : [`${gateway}:${DNS_PORT}`, ...listen]})});
+  const network = createNetwork({bus, node: name, cluster, dataDir, names: beside !== undefined, services: discovery, session: registration, runtime, clock, logger, onGateway: (gateway) => discovery.configure({listen: gateway === undefined ? listen : [`${gateway}:${DNS_PORT}`, ...listen]})});
   const health = createHealthHook({runtime, clock});
   const worker = createWorker({
     node: name,
@@ -126,6 +128,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
 
   return {
     name,
+    hasGuarded: () => worker.hasGuarded(),
     async stop() {
       await Promise.all([served.stop(), storage.stop()]);
       await worker.stop();

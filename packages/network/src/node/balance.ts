@@ -1,10 +1,9 @@
 /** Virtual IPs and published ports on this machine: services as they change, to the kernel, and what the kernel needs beside. */
-import {readdir} from 'node:fs/promises';
 import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
 import {Balancer, type ServicesChange} from '../core/balance/balancer.ts';
 import {type BalanceMachine, TABLE} from '../core/balance/compile.ts';
-import {set, showBridge} from './kernel-settings.ts';
+import {reflect, set, showBridge} from './kernel-settings.ts';
 import {createNft, type Nft} from './nft/command.ts';
 import {KeptTable} from './nft/kept-table.ts';
 
@@ -59,10 +58,9 @@ export async function removeBalance(nft: Nft = createNft()): Promise<boolean> {
  * is taken from a device only if that routes such addresses.
  */
 async function settings({bridge, overlay}: Pick<BalanceMachine, 'bridge' | 'overlay'>): Promise<void> {
-  const members = await readdir(`/sys/class/net/${bridge}/brif`).catch(() => []);
   await Promise.all([
     showBridge(bridge),
-    ...members.map((member) => set(`/sys/class/net/${bridge}/brif/${member}/hairpin_mode`)),
+    reflect(bridge),
     ...[bridge, overlay].map((device) => set(`/proc/sys/net/ipv4/conf/${device}/route_localnet`)),
   ]);
 }

@@ -1,16 +1,37 @@
-/** Settings of the kernel that rules depend on. */
-import {access, readFile, writeFile} from 'node:fs/promises';
+/**
+ * Settings of the kernel that rules depend on. By files where this process sees those of its network; else (in a namespace
+ * whose /sys is another's) by the tools.
+ */
+import {access, readdir, readFile, writeFile} from 'node:fs/promises';
+import {z} from 'zod';
+import {run} from './command.ts';
 
 const BRIDGED = '/proc/sys/net/bridge/bridge-nf-call-iptables';
+const Links = z.array(z.object({ifname: z.string().optional()}));
 
 /** What crosses the bridge from one of its members to another passes the firewall too. @returns whether the kernel has the means */
 export async function showBridge(bridge: string): Promise<boolean> {
-  await set(`/sys/class/net/${bridge}/bridge/nf_call_iptables`);
-  return access(BRIDGED).then(() => true, () => false);
+  if (!(await set(`/sys/class/net/${bridge}/bridge/nf_call_iptables`))) await run('ip', ['link', 'set', 'dev', bridge, 'type', 'bridge', 'nf_call_iptables', '1']);
+  return exists(BRIDGED);
 }
 
-/** To 1; nothing where there is no such device, or not any more. */
-export async function set(path: string): Promise<void> {
-  if (!(await access(path).then(() => true, () => false))) return;
+/** A member of the bridge may be sent what came from it. */
+export async function reflect(bridge: string): Promise<void> {
+  const members = await readdir(`/sys/class/net/${bridge}/brif`).catch(() => undefined);
+  if (members) return void (await Promise.all(members.map((member) => set(`/sys/class/net/${bridge}/brif/${member}/hairpin_mode`))));
+  const {status, stdout} = await run('ip', ['-json', 'link', 'show', 'master', bridge]);
+  if (status !== 0) return;
+  const names = Links.parse(JSON.parse(stdout.trim() === '' ? '[]' : stdout)).flatMap(({ifname}) => ifname ?? []);
+  if (names.length > 0) await run('bridge', ['-force', '-batch', '-'], names.map((name) => `link set dev ${name} hairpin on\n`).join(''));
+}
+
+/** To 1. @returns whether there is such a file */
+export async function set(path: string): Promise<boolean> {
+  if (!(await exists(path))) return false;
   if ((await readFile(path, 'utf8')).trim() !== '1') await writeFile(path, '1');
+  return true;
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(() => true, () => false);
 }

@@ -11,13 +11,14 @@ import type {Logger} from 'pino';
 import {rangeOfOthers} from '../core/addresses.ts';
 import {formatCidr, gatewayOf, parseCidr} from '../core/cidr.ts';
 import {decide, type InForce} from '../core/force.ts';
-import {BRIDGE} from '../core/kernel.ts';
+import {BRIDGE, VXLAN} from '../core/kernel.ts';
 import {networkErrors} from '../errors.ts';
 import {Addresses} from './addresses.ts';
 import {deviceCounters} from './counters.ts';
 import {type Mesh, startMesh} from './mesh.ts';
 import {type LocalContainer, MachinePolicies} from './policies.ts';
 import {removeNetwork} from './remove.ts';
+import {type ServicesFeed, VirtualIps} from './virtual-ips.ts';
 import {Told} from './told.ts';
 import {startUpkeep, type Upkeep} from './upkeep.ts';
 
@@ -33,6 +34,8 @@ export interface NetworkOptions {
   readonly names?: boolean;
   /** Told where containers reach this machine, at once when it is known; undefined: there is no such place. */
   readonly onGateway?: (gateway: string | undefined) => void;
+  /** Which virtual IPs there are, and who is behind each; absent: none are delivered. */
+  readonly services?: ServicesFeed;
   readonly clock?: Clock;
   readonly logger: Logger;
 }
@@ -68,6 +71,7 @@ class MachineNetwork implements Network {
   #upkeep: Upkeep | undefined;
   #mesh: Mesh | undefined;
   #policies: MachinePolicies | undefined;
+  #virtualIps: VirtualIps | undefined;
   /** One decision after another: one may take the network down while the next builds it. */
   #deciding: Promise<void> = Promise.resolve();
   #known: Promise<void> = Promise.resolve();
@@ -110,7 +114,7 @@ class MachineNetwork implements Network {
     await this.#told.stop();
     await this.#deciding;
     this.#mesh?.stop();
-    await this.#policies?.stop();
+    await Promise.all([this.#policies?.stop(), this.#virtualIps?.stop()]);
     await this.#upkeep?.stop();
   }
 
@@ -179,6 +183,9 @@ class MachineNetwork implements Network {
     this.#upkeep ??= startUpkeep({cluster: this.#options.cluster, clock: this.#clock, logger: this.#logger});
     this.#mesh ??= startMesh(this.#clock);
     this.#policies ??= this.#startPolicies();
+    const {services, node} = this.#options;
+    if (services) this.#virtualIps ??= new VirtualIps({services, node, bridge: BRIDGE, overlay: VXLAN, clock: this.#clock, logger: this.#logger});
+    this.#virtualIps?.among(inForce.view.spec.cidr);
     this.#upkeep.want(inForce);
     this.#mesh.watch(inForce.self.subnet, inForce.view.spec.cidr, inForce.view.peers);
   }
@@ -200,9 +207,9 @@ class MachineNetwork implements Network {
 
   async #takeDown(): Promise<void> {
     this.#mesh?.stop();
-    await this.#policies?.stop();
+    await Promise.all([this.#policies?.stop(), this.#virtualIps?.stop()]);
     await this.#upkeep?.stop();
-    [this.#mesh, this.#upkeep, this.#policies] = [undefined, undefined, undefined];
+    [this.#mesh, this.#upkeep, this.#policies, this.#virtualIps] = [undefined, undefined, undefined, undefined];
     await removeNetwork();
     this.#logger.info({}, 'the network of this machine is taken down');
   }
@@ -226,7 +233,7 @@ class MachineNetwork implements Network {
       backend: upkeep && inForce ? inForce.view.spec.backend : 'none',
       subnet: upkeep && inForce ? inForce.self.subnet : null,
       mtu: upkeep?.declared?.bridge.mtu ?? null,
-      problems: [...(this.#refused ? [this.#refused.message] : []), ...(this.#because === '' ? [] : [this.#because]), ...(upkeep?.problems ?? []), ...(this.#policies?.problems ?? [])],
+      problems: [...(this.#refused ? [this.#refused.message] : []), ...(this.#because === '' ? [] : [this.#because]), ...(upkeep?.problems ?? []), ...(this.#policies?.problems ?? []), ...(this.#virtualIps?.problems ?? [])],
       mended: upkeep?.mended ?? {times: 0, last: null},
       device: upkeep?.declared?.vxlan ? await deviceCounters() : null,
       peers: (upkeep?.declared?.peers ?? []).map(({node, address, subnet, via}) => ({node, address, subnet, via, ...(this.#mesh?.reach(node) ?? {sent: 0, loss: null, roundTrip: null})})),
