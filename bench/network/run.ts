@@ -46,8 +46,8 @@ const pingPong = `
   });`;
 
 async function output(child: ChildProcess): Promise<string> {
-  const [said] = await Promise.all([text(child.stdout!), once(child, 'close')]);
-  if (child.exitCode !== 0) throw new Error(`${child.spawnargs.slice(0, 8).join(' ')} ended with ${child.exitCode}: ${said}`);
+  const [said, complaint] = await Promise.all([text(child.stdout!), text(child.stderr!), once(child, 'close')]);
+  if (child.exitCode !== 0) throw new Error(`${child.spawnargs.slice(0, 8).join(' ')} ended with ${child.exitCode}: ${said}${complaint}`);
   return said;
 }
 
@@ -77,12 +77,17 @@ try {
   const inContainer = async (node: NodeProgram, id: string): Promise<{readonly place: Place; readonly address: string}> => {
     const address = await node.container(id, image, ['sleep', '100000']);
     const {State: {Pid}} = await node.machine.engine.docker.getContainer(id).inspect();
-    return {address, place: (program, args) => spawn('nsenter', ['--target', String(Pid), '--net', program, ...args], {stdio: ['ignore', 'pipe', 'inherit']})};
+    return {address, place: (program, args) => spawn('nsenter', ['--target', String(Pid), '--net', program, ...args], {stdio: ['ignore', 'pipe', 'pipe']})};
   };
   const [client, server] = [await inContainer(one, 'client'), await inContainer(two, 'server')];
-  const onMachine = (node: NodeProgram): Place => (program, args) => node.machine.run(program, [...args], {stdio: ['ignore', 'pipe', 'inherit'], env: {PATH: process.env.PATH}});
+  const onMachine = (node: NodeProgram): Place => (program, args) => node.machine.run(program, [...args], {stdio: ['ignore', 'pipe', 'pipe'], env: {PATH: process.env.PATH}});
   for (const place of [server.place, onMachine(two)]) {
-    servers.push(place('iperf3', ['--server', '--port', String(THROUGHPUT_PORT)]), place(process.execPath, ['-e', echo]));
+    for (const child of [place('iperf3', ['--server', '--port', String(THROUGHPUT_PORT)]), place(process.execPath, ['-e', echo])]) {
+      // What it says of each client would fill the pipe.
+      child.stdout?.resume();
+      child.stderr?.resume();
+      servers.push(child);
+    }
   }
   const bare: Pair = {from: onMachine(one), address: two.machine.address};
   const inside: Pair = {from: client.place, address: server.address};
