@@ -1,0 +1,47 @@
+/** containerd runtimes for tests, and images for them out of a real registry. */
+import {randomBytes} from 'node:crypto';
+import {join} from 'node:path';
+import {dockerEngine, startContainerd, startRegistry, type Containerd, type Registry} from '@hivemind/testkit';
+import type {Runtime} from '@hivemind/runtime';
+import pino from 'pino';
+import {createContainerdRuntime} from '../../src/node/index.ts';
+import {push} from './registry.ts';
+
+export interface ContainerdBench extends AsyncDisposable {
+  readonly containerd: Containerd;
+  /** Has `base:1`, which is pulled. */
+  readonly registry: Registry;
+  readonly cluster: string;
+  readonly image: string;
+  /** Where the driver keeps its files. */
+  readonly root: string;
+  /** One more driver, as another agent would have it. @param plainHttp further registries that it speaks to in the clear */
+  open(options?: {readonly cluster?: string; readonly plainHttp?: readonly string[]}): Promise<Runtime>;
+}
+
+export async function containerdBench(): Promise<ContainerdBench> {
+  const docker = await dockerEngine();
+  const [containerd, registry] = await Promise.all([startContainerd(), startRegistry()]);
+  const cluster = `test-${randomBytes(4).toString('hex')}`;
+  const root = join(containerd.dir, 'hivemind');
+  const open: ContainerdBench['open'] = (options = {}) => createContainerdRuntime({
+    socketPath: containerd.socketPath, cgroupParent: containerd.cgroupParent, root, registries: {plainHttp: [registry.host, ...(options.plainHttp ?? [])]},
+    cluster: options.cluster ?? cluster, node: 'n1', logger: pino({level: process.env['LOG'] ?? 'silent'}), now: Date.now,
+  });
+  const stop = async (): Promise<void> => void (await Promise.all([containerd.stop(), registry.stop()]));
+  try {
+    await push(docker, registry.host, 'base');
+    const image = `${registry.host}/base:1`;
+    const runtime = await open();
+    await pulled(runtime, image);
+    await runtime.close();
+    return {containerd, registry, cluster, image, root, open, [Symbol.asyncDispose]: stop};
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+export async function pulled(runtime: Runtime, image: string): Promise<void> {
+  for await (const step of runtime.pull(image, undefined, AbortSignal.timeout(30_000))) if (step.error !== undefined) throw new Error(step.error);
+}
