@@ -6,7 +6,7 @@
  *
  * Needs the Debian packages dnsperf, dnsmasq-base and unbound, which nothing else of the repository needs. Servers run one after the
  * other in each round, the rounds' medians count; processor time a query is told too, since it hardly depends on what else runs on
- * the machine. Exit status 1: a *must* was missed.
+ * the machine. Exit status 1: a *must* was missed. The sidecar is measured bundled, as it ships.
  */
 import {execFileSync, spawn, spawnSync} from 'node:child_process';
 import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
@@ -58,6 +58,9 @@ async function throughput(dir: string): Promise<void> {
   for (const [program, packageName] of [['dnsperf', 'dnsperf'], ['dnsmasq', 'dnsmasq-base'], ['unbound', 'unbound']] as const) {
     if (spawnSync('which', [program]).status !== 0) throw new Error(`there is no ${program}: apt-get install --no-install-recommends ${packageName}`);
   }
+  const {default: bundle} = await import('../../scripts/build/bundle.mjs');
+  writeFileSync(join(dir, 'package.json'), '{"type": "module"}');
+  await bundle({entry: join(root, 'apps/sidecar/src/main.ts'), outfile: join(dir, 'sidecar.js')});
   const asked = join(dir, 'queries');
   writeFileSync(asked, Array.from({length: count}, (_, index) => `${nameOf(index)} A\n`).join(''));
   const all = contenders(dir);
@@ -85,13 +88,12 @@ function contenders(dir: string): readonly Contender[] {
   return [
     {
       name: 'hivemind',
-      // The sidecar as it ships, where it was built.
+      // The sidecar as it ships: bundled.
       async words(port) {
         const dataDir = join(dir, 'data');
         if (!existsSync(join(dataDir, SNAPSHOT_FILE))) execFileSync('mkdir', ['-p', join(dataDir, 'agent')]);
         await writeSnapshot(join(dataDir, SNAPSHOT_FILE), {node: 'n0', listen: [`127.0.0.1:${port}`], virtualIps: true, at: {epoch: 'e', n: 1}}, items());
-        const built = join(root, 'dist/apps/cli/sidecar.js');
-        return [process.execPath, '--disable-warning=ExperimentalWarning', existsSync(built) && process.env.BENCH_SOURCE === undefined ? built : join(root, 'apps/sidecar/src/main.ts'), 'membership', '--name=n0', '--bind=127.0.0.1:0', `--data-dir=${dataDir}`, `--socket=${join(dir, 's')}`];
+        return [process.execPath, join(dir, 'sidecar.js'), 'membership', '--name=n0', '--bind=127.0.0.1:0', `--data-dir=${dataDir}`, `--socket=${join(dir, 's')}`];
       },
     },
     {
