@@ -1,5 +1,6 @@
 /** The contract: logs, commands and figures. */
 import type {ExecSession} from '@hivemind/runtime';
+import {waitFor} from '@hivemind/testkit';
 import type {ContractBench} from './bench.ts';
 
 export function streamContract(bench: ContractBench): void {
@@ -91,8 +92,9 @@ export function streamContract(bench: ContractBench): void {
     });
 
     it('attaches to the main process', async () => {
-      const spec = bench.scripted("trap 'exit 5' TERM; sleep 1000 & wait");
-      const runtimeId = await bench.run(spec);
+      const runtimeId = await bench.run(bench.scripted("trap 'exit 5' TERM; echo ready; sleep 1000 & wait"));
+      // Before, the signal would meet runc, which is about to become the shell.
+      await waitFor(async () => (await bench.log(runtimeId)).length === 1, {what: 'it to be ready'});
       const session = await bench.runtime.exec(runtimeId, {tty: false, stdin: false});
       const result = collect(session);
       await bench.runtime.stop(runtimeId, 'SIGTERM', 30_000);
