@@ -10,7 +10,7 @@ export function containerdError(error: unknown, what: string, socketPath: string
   const said = wordsOf(error);
   const details = {cause: error};
   if (isStatus(error, 'UNAVAILABLE', 'DEADLINE_EXCEEDED', 'CANCELLED')) {
-    const hint = /EACCES/.test(said) ? 'This user may not open it: run as root.' : 'Is containerd running? Start it, or name its socket with --containerd.';
+    const hint = /EACCES/.test(said) ? 'This user may not open it: run as root.' : 'Is containerd running?';
     return runtimeErrors['runtime-unavailable'](`containerd at ${socketPath} does not answer (${/\bE[A-Z]{3,}\b/.exec(said)?.[0] ?? said}). ${hint}`, details);
   }
   const command = missingCommand(said);
