@@ -20,7 +20,8 @@ export interface ProgramOptions {
 /** From its end to its next start by the supervisor, ms. */
 const AGAIN_MS = 500;
 
-const READY_MS = 60_000;
+/** A busy computer takes its time to start a dozen programs. */
+const READY_MS = 180_000;
 
 /** The source is compiled once for all processes; jest's flags are not for a child. */
 export const programEnv: Readonly<Record<string, string | undefined>> = {

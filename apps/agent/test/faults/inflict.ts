@@ -1,6 +1,9 @@
 /** Doing it: each fault as what is done at its start, and what undoes it. What it is about to befall is there, or it waits. */
+import {once} from 'node:events';
 import {rmSync, statfsSync, writeFileSync} from 'node:fs';
+import {connect} from 'node:net';
 import {join} from 'node:path';
+import {Member as RingMember} from '@hivemind/contracts';
 import {waitFor} from '@hivemind/testkit';
 import type {TestCluster} from '../cluster.ts';
 import type {Program} from '../program.ts';
@@ -21,8 +24,10 @@ export async function untilFit(cluster: TestCluster, fault: Fault): Promise<void
   const member = cluster.member(fault.node);
   await waitFor(async () => {
     const {status} = await cluster.node(member.name);
-    if (status.phase === 'ready' && !status.conditions.some(({type}) => type === 'Degraded') && member.sidecarPids().length > 0) return true;
-    throw new Error(JSON.stringify(status));
+    const {status: {phase: state}} = RingMember.parse(await cluster.api.ask('GET', `/members/${member.name}`));
+    // A process that only starts is in no ring yet, and a suspect is dead soon.
+    if (status.phase === 'ready' && state === 'alive' && (await serves(join(member.dataDir, 'sidecar.sock')))) return true;
+    throw new Error(`${state}, ${JSON.stringify(status)}`);
   }, {what: `${member.name} to be whole`, deadlineMs: PATIENCE_MS, intervalMs: 200});
 }
 
@@ -105,6 +110,18 @@ function programOf({control: {programs}}: TestCluster, name: string) {
 function running(program: Program): Program {
   if (!program.isRunning) throw new Error(`${program.name} ended by itself (${program.falls.join(', ')}):\n${program.log().slice(-2_000)}`);
   return program;
+}
+
+async function serves(socketPath: string): Promise<boolean> {
+  const socket = connect(socketPath);
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {

@@ -80,15 +80,15 @@ function explains(deed: Deed, end: End): boolean {
   const {fault} = deed;
   if (!('node' in fault) || fault.node !== end.node) return false;
   const then = end.earliest <= deed.to;
-  // What first ran there after it was back is in nobody's place.
-  const elsewhere = end.last && end.born < deed.to && end.earliest <= deed.to + LAG && kindOf(end.app) !== 'stateful';
+  const elsewhere = end.last && end.earliest <= deed.to + LAG && kindOf(end.app) !== 'stateful';
   switch (fault.kind) {
     case 'power-off':
       return then || elsewhere;
     case 'restart-engine':
       return then;
     case 'cut-off':
-      return fault.from === 'everything' && elsewhere;
+      // What first ran there after it was back is in nobody's place. After a boot it may be: what was made before starts from what is kept.
+      return fault.from === 'everything' && elsewhere && end.born < deed.to;
     default:
       return false;
   }
