@@ -43,6 +43,8 @@ export interface AgentOptions {
 
 export interface Agent {
   readonly name: string;
+  /** Whether something runs here, or may, that is stopped when the control plane is not heard for long: this agent is to see to that. */
+  hasGuarded(): boolean;
   /** Leaves every container running. */
   stop(): Promise<void>;
 }
@@ -126,6 +128,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
 
   return {
     name,
+    hasGuarded: () => worker.hasGuarded(),
     async stop() {
       await Promise.all([served.stop(), storage.stop()]);
       await worker.stop();

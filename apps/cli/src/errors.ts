@@ -14,6 +14,9 @@ export const cliErrors = defineErrors({
 /** Exit status of wrong usage; 1 is for everything that was understood and failed. */
 export const WRONG_USAGE = 2;
 
+/** Exit status of an agent whose machine was removed: to start it again as it is would be of no use. */
+export const NODE_REMOVED = 3;
+
 /** `ENOENT` and its like, of what Node throws. */
 export function systemCode(error: unknown): string | undefined {
   const code: unknown = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;

@@ -5,7 +5,8 @@ import type {BusLogger} from './client.ts';
 import {busErrors} from './errors.ts';
 import type {Carrier, Delivery, Envelope, Headers, Transport} from './transport.ts';
 
-const RETRY_MS = {first: 250, most: 5_000};
+/** ms. Who is refused would be refused a moment later too. */
+const RETRY_MS = {first: 250, most: 5_000, refused: 30_000};
 /** How long (ms) the first try may take before it is no longer waited for. */
 const FIRST_TRY_MS = 3_000;
 
@@ -86,13 +87,14 @@ export class LateTransport implements Transport {
 
   async #connect(connect: () => Promise<Transport>): Promise<void> {
     const {signal} = this.#ending;
-    for (let delayMs = RETRY_MS.first; !signal.aborted; delayMs = Math.min(delayMs * 2, RETRY_MS.most)) {
+    for (let delayMs = RETRY_MS.first, most = RETRY_MS.most; !signal.aborted; delayMs = Math.min(delayMs * 2, most)) {
       try {
         const transport = await connect();
         if (signal.aborted) return await transport.close();
         await this.#begin(transport);
         return;
       } catch (err) {
+        most = isError(err, 'not-permitted') ? RETRY_MS.refused : RETRY_MS.most;
         this.#logger?.debug({err}, 'the bus cannot be reached; trying again');
         this.#tried.resolve();
         await sleep(delayMs, undefined, {signal, ref: false}).catch(() => undefined);

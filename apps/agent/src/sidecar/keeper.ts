@@ -77,7 +77,8 @@ async function comeBy({settings, client, launch, clock, logger}: KeeperOptions, 
   const {pid, ended} = await launch(settings);
   let end: string | undefined;
   void ended.then((reason) => (end = reason));
-  await until(clock, signal, async () => {
+  // Also where the agent ends meanwhile: who ends the sidecar of a machine that was removed has to find it.
+  await until(clock, undefined, async () => {
     if (end !== undefined) throw new Error(`the sidecar could not be started, ${end}: see ${settings.dataDir}/sidecar/sidecar.log`);
     return (await describe(client)) !== undefined;
   }, 'the sidecar does not answer');
@@ -109,24 +110,24 @@ async function describe(client: KeeperOptions['client']): Promise<Description | 
   }
 }
 
-async function until(clock: Clock, signal: AbortSignal, condition: () => Promise<boolean>, otherwise: string): Promise<void> {
+async function until(clock: Clock, signal: AbortSignal | undefined, condition: () => Promise<boolean>, otherwise: string): Promise<void> {
   const deadline = clock.monotonic() + WITHIN_MS;
   while (!(await condition())) {
-    if (signal.aborted) return;
+    if (signal?.aborted === true) return;
     if (clock.monotonic() >= deadline) throw new Error(otherwise);
     await pause(clock, LOOK_EVERY_MS, signal);
   }
 }
 
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+function pause(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       cancel();
-      signal.removeEventListener('abort', done);
+      signal?.removeEventListener('abort', done);
       resolve();
     };
     const cancel = clock.setTimer(done, ms);
-    signal.addEventListener('abort', done, {once: true});
-    if (signal.aborted) done();
+    signal?.addEventListener('abort', done, {once: true});
+    if (signal?.aborted === true) done();
   });
 }

@@ -1,9 +1,11 @@
 /** `hivemind agent`: this machine as a node of a cluster, in the foreground. */
 import {isIP} from 'node:net';
-import {DnsLabel} from '@hivemind/contracts';
+import {DnsLabel, isError} from '@hivemind/contracts';
 import type {Command} from 'commander';
 import {z} from 'zod';
+import {NODE_REMOVED} from '../errors.ts';
 import {openLog, signalled} from '../foreground.ts';
+import {printError} from '../output/error-text.ts';
 import {dnsListen} from './dns-listen.ts';
 import {type Host, leaf, noArgs, wholeNumber} from './define.ts';
 
@@ -31,7 +33,7 @@ export function register(parent: Command, host: Host): void {
       runtime: z.enum(['auto', 'docker'], 'is not a runtime of this release; use auto or docker').default('auto'),
       dockerHost: z.string().optional(),
     }),
-    async run({terminal: {env, out}, dataDir, givenToken}, _args, options) {
+    async run({terminal: {env, out, err}, dataDir, givenToken}, _args, options) {
       const {startJoinedAgent} = await import('@hivemind/agent');
       const gateway = options.join ?? (env.HIVEMIND_JOIN || undefined);
       const token = givenToken ?? (env.HIVEMIND_JOIN_TOKEN || undefined);
@@ -51,8 +53,14 @@ export function register(parent: Command, host: Host): void {
           ...(dockerHost === undefined ? {} : {dockerHost}),
         });
         out.write(`This machine is node ${agent.name}\n`);
-        await asked;
+        const removed = await Promise.race([asked, agent.removed]);
+        if (removed) throw removed;
         await agent.stop();
+      } catch (error) {
+        if (!isError(error, 'node-removed')) throw error;
+        printError(error, err);
+        err.write(`What this machine runs goes on until it is removed: hivemind down --data-dir ${dataDir}\n`);
+        return NODE_REMOVED;
       } finally {
         flush();
       }

@@ -78,4 +78,17 @@ describe('another machine', () => {
     expect((await control(`node join-token --revoke ${given.split('.')[1]}`)).out).toContain('is void');
     expect(await attempt(`--join ${server} --token ${given} --name third`, 'third')).toMatchObject({status: 1, err: expect.stringContaining('not made here, or was deleted')});
   });
+
+  it('ends, with a status of its own, when it is removed, and at every start after that', async () => {
+    const removed = agent && once(agent, 'exit');
+    let said = '';
+    agent?.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    await waitFor(async () => (await control('node rm second')).status === 0, {what: 'the node to be removed'});
+    expect(await removed).toEqual([3, null]);
+    expect(said).toContain('hivemind node join-token');
+    expect(said).toContain(`hivemind down --data-dir ${dir}/second`);
+    // Once, not at every try.
+    expect(said.match(/was removed from the cluster, and its agent ends/g)).toHaveLength(1);
+    expect(await hivemind(`agent --data-dir ${dir}/second --docker-host unix://${dir}/none.sock`)).toMatchObject({status: 3, err: expect.stringContaining('hivemind node join-token')});
+  }, 90_000);
 });

@@ -4,7 +4,7 @@
  */
 import {randomBytes, randomUUID} from 'node:crypto';
 import {readFile} from 'node:fs/promises';
-import {startJoinedAgent, type Agent, type JoinedAgentOptions} from '@hivemind/agent';
+import {startJoinedAgent, type JoinedAgent, type JoinedAgentOptions} from '@hivemind/agent';
 import {createFakeRuntime} from '@hivemind/container/testing';
 import {createGateway, tokenHash, type Gateway} from '@hivemind/gateway';
 import type {Manager, ManagerContext} from '@hivemind/service';
@@ -29,7 +29,7 @@ describe('a machine that joined', () => {
   let managers: readonly Manager[];
   let gateway: Gateway;
   let url: string;
-  let agent: Agent;
+  let agent: JoinedAgent;
 
   beforeAll(async () => {
     dataDir = tempDir('joined');
@@ -60,7 +60,7 @@ describe('a machine that joined', () => {
     const answer = await fetch(`${url}/api/v1${path}`, {method, headers: {authorization: 'Bearer admin', ...(body ? {'content-type': 'application/json'} : {})}, ...(body ? {body: JSON.stringify(body)} : {})});
     return {status: answer.status, body: JSON.parse((await answer.text()) || 'null')};
   };
-  const start = async (options: Partial<JoinedAgentOptions> = {}): Promise<Agent> => (agent = await startJoinedAgent({dataDir: `${dataDir}/n1`, runtime, address: '127.0.0.1', logger, ...options}));
+  const start = async (options: Partial<JoinedAgentOptions> = {}): Promise<JoinedAgent> => (agent = await startJoinedAgent({dataDir: `${dataDir}/n1`, runtime, address: '127.0.0.1', logger, ...options}));
   const nodeIs = (phase: string) => waitFor(async () => (await ask('GET', '/nodes/n1')).body?.status?.phase === phase, {what: `n1 to be ${phase}`, deadlineMs: 20_000});
   const processes = () => [...runtime.engine.containers.values()].map(({runtimeId, startedAt}) => ({runtimeId, startedAt}));
   /** Who is connected to the bus, as the server tells its system account. */
@@ -123,8 +123,21 @@ describe('a machine that joined', () => {
     await waitFor(() => runtime.engine.containers.size === 0, {what: 'its containers to be gone', deadlineMs: 20_000});
     await waitFor(async () => (await ask('DELETE', '/nodes/n1?force=true')).status === 200, {what: 'the node to be removed', deadlineMs: 20_000});
     await waitFor(async () => !(await connections()).some(isNode), {what: 'the bus to have thrown it out', deadlineMs: 20_000});
-    await agent.stop();
+    // It ends by itself: told by the gateway, since the bus does not speak with it any more.
+    expect(await agent.removed).toMatchObject({code: 'node-removed'});
     await expect(start({token: (await ask('POST', '/nodes/join-tokens')).body.token, gateway: url, name: 'n1'})).resolves.toMatchObject({name: 'n1'});
     await nodeIs('ready');
+  });
+
+  it('stops what must never run twice before it is out, where it was removed unheard', async () => {
+    expect((await ask('POST', '/apps', {name: 'one', spec: {image: 'busybox', singleton: true, fencing: {lease: '8s'}, stop: {grace: '1s'}}})).status).toBe(201);
+    expect((await ask('POST', '/apps', {name: 'many', spec: {image: 'busybox'}})).status).toBe(201);
+    const runs = (app: string): boolean => [...runtime.engine.containers.values()].some(({spec, state}) => spec.name.startsWith(app) && state === 'running');
+    await waitFor(() => runs('one') && runs('many'), {what: 'both to run', deadlineMs: 20_000});
+    await nats.server.terminate();
+    await waitFor(async () => (await ask('DELETE', '/nodes/n1')).status === 200, {what: 'the lease to lapse', deadlineMs: 20_000});
+    await nats.server.start();
+    expect(await agent.removed).toMatchObject({code: 'node-removed'});
+    expect([runs('one'), runs('many')]).toEqual([false, true]);
   });
 });

@@ -7,6 +7,7 @@
  * user can be permitted the frames of its own streams only. What a user must be permitted follows from that.
  */
 import {randomUUID} from 'node:crypto';
+import {isError} from '@hivemind/contracts';
 import type * as nats from 'nats';
 import type {ConnectionOptions, Msg, MsgHdrs, NatsConnection, Subscription as NatsSubscription} from 'nats';
 import {createBus, type BusLogger} from '../client.ts';
@@ -16,6 +17,7 @@ import type {Bus} from '../bus.ts';
 import type {Carrier, Delivery, Envelope, Headers, Transport} from '../transport.ts';
 import {jwtAuthenticator} from './nats-authenticator.ts';
 import {translate} from './nats-errors.ts';
+import {Patience} from './nats-patience.ts';
 import {checkedTls} from './nats-tls.ts';
 
 /** Credentials that are replaced while the bus is used. */
@@ -24,6 +26,8 @@ export interface CredentialSource {
   current(): {readonly jwt: string; readonly seed: string};
   /** Calls when there are newer ones, in good time: connections are then made anew, at a moment when nothing waits on them. */
   onRenewed(listener: () => void): () => void;
+  /** Called each time a server refuses what `current` gave; less and less often while that lasts. Must not throw. */
+  onRefused?(): void;
 }
 
 /** Anything else that the `nats` library takes (tls, token, ...) is passed on. */
@@ -47,6 +51,9 @@ export interface NatsBusOptions extends Omit<ConnectionOptions, 'servers'> {
 /** How long (ms) a closing connection may take to send what is left. */
 const DRAIN_MS = 2_000;
 
+/** How the library names a server's refusal. */
+const REFUSED = 'AUTHORIZATION_VIOLATION';
+
 /** How every inbox begins. */
 const INBOX = '_INBOX';
 /** How long (ms) new credentials wait for questions and answers in hand. */
@@ -65,11 +72,16 @@ async function connectTransport(options: NatsBusOptions): Promise<NatsTransport>
   const {logger, credentials, mayBeAway: _, subjectPrefix = 'hivemind', streamKeepAliveMs = 5_000, tls, ...passed} = options;
   const library = await import('nats');
   const connect = async (name: string): Promise<NatsConnection> => {
-    const tuned = {maxReconnectAttempts: -1, reconnectTimeWait: 250, reconnectJitter: 100, pingInterval: 10_000, maxPingOut: 2, noAsyncTraces: true};
+    const patience = new Patience(Math.random);
+    const tuned = {maxReconnectAttempts: -1, reconnectDelayHandler: patience.waitMs, pingInterval: 10_000, maxPingOut: 2, noAsyncTraces: true};
     try {
-      return await library.connect({...tuned, ...passed, ...checkedTls(tls, options.servers), ...(credentials ? authentication(credentials) : {}), name});
+      const connection = await library.connect({...tuned, ...passed, ...checkedTls(tls, options.servers), ...(credentials ? authentication(credentials) : {}), name});
+      void heed(connection, {patience, credentials, logger});
+      return connection;
     } catch (error) {
-      throw translate(error, `NATS at ${String(options.servers)}`);
+      const failure = translate(error, `NATS at ${String(options.servers)}`);
+      if (isError(failure, 'not-permitted')) credentials?.onRefused?.();
+      throw failure;
     }
   };
   return new NatsTransport({
@@ -87,6 +99,20 @@ async function connectTransport(options: NatsBusOptions): Promise<NatsTransport>
 /** Refused credentials are no reason to give up: the next try may have newer ones. */
 function authentication(credentials: CredentialSource): Partial<ConnectionOptions> {
   return {authenticator: jwtAuthenticator(() => credentials.current()), ignoreAuthErrorAbort: true};
+}
+
+/** What the server says on a connection that was made: errors, and whether it takes the credentials when it is made again. */
+async function heed(connection: NatsConnection, {patience, credentials, logger}: {readonly patience: Patience; readonly credentials: CredentialSource | undefined; readonly logger: BusLogger | undefined}): Promise<void> {
+  for await (const {type, data} of connection.status()) {
+    if (type === 'reconnect') patience.accepted();
+    if (type !== 'error') continue;
+    const refused = data === REFUSED;
+    // Once is enough: it goes on until there are others.
+    if (!refused || patience.refusals === 0) logger?.error({detail: String(data)}, refused ? 'NATS refuses the credentials; it is asked again, less and less often' : 'NATS reports an error');
+    if (!refused) continue;
+    patience.refused();
+    credentials?.onRefused?.();
+  }
 }
 
 interface NatsTransportOptions {
@@ -288,10 +314,9 @@ class NatsTransport implements Transport {
   }
 
   async #follow(): Promise<void> {
-    for await (const {type, data} of this.#connection.status()) {
+    for await (const {type} of this.#connection.status()) {
       if (type === 'disconnect') this.#lost();
       else if (type === 'reconnect') this.#setConnected(true);
-      else if (type === 'error') this.#options.logger?.error({detail: String(data)}, 'NATS reports an error');
     }
     this.#lost();
   }

@@ -3,7 +3,7 @@
  * out while the machine was away), by a gateway, whom the machine's key convinces. Until one answers, it goes on alone.
  */
 import {type Bus, call} from '@hivemind/bus';
-import {credentialsChallenge, isError, subjects} from '@hivemind/contracts';
+import {credentialsChallenge, type HivemindError, isError, subjects} from '@hivemind/contracts';
 import {type Clock, systemClock} from '@hivemind/controller';
 import {keyPairFromSeed, sign, type KeyPair} from '@hivemind/trust/node';
 import type {Logger} from 'pino';
@@ -34,6 +34,7 @@ export class NodeCredentials {
   #bus: Bus | undefined;
   #cancel: (() => void) | undefined;
   #renewing: Promise<void> | undefined;
+  readonly #removed = Promise.withResolvers<HivemindError>();
   #stopped = false;
 
   constructor({identity, dataDir, clock = systemClock, logger}: NodeCredentialsOptions) {
@@ -75,6 +76,19 @@ export class NodeCredentials {
     }
   }
 
+  /**
+   * Resolves when this machine is told that it was removed (`node-removed`), while these are kept fresh: they are renewed no more
+   * then. Does not resolve otherwise.
+   */
+  get removed(): Promise<HivemindError> {
+    return this.#removed.promise;
+  }
+
+  /** The bus refuses them: they ran out, or are void. A gateway knows which. */
+  onRefused(): void {
+    if (this.#renewing === undefined && this.#bus) this.#schedule(0);
+  }
+
   /** Keeps them fresh from now on, over that bus where it is reached. */
   start(bus: Bus): void {
     this.#bus = bus;
@@ -96,20 +110,28 @@ export class NodeCredentials {
 
   #schedule(delayMs: number): void {
     if (this.#stopped) return;
+    this.#cancel?.();
     this.#cancel = this.#clock.setTimer(() => {
-      this.#renewing = this.#renew().then((nextMs) => this.#schedule(nextMs));
+      this.#renewing = this.#renew().then((nextMs) => {
+        this.#renewing = undefined;
+        if (nextMs !== undefined) this.#schedule(nextMs);
+      });
     }, delayMs);
   }
 
-  /** @returns ms until the next time */
-  async #renew(): Promise<number> {
+  /** @returns ms until the next time; undefined: there is none */
+  async #renew(): Promise<number | undefined> {
     try {
       await this.#renewByBus().catch((error: unknown) => (isError(error, 'node-removed') ? Promise.reject(error) : this.#renewByGateway()));
       return this.#dueInMs();
     } catch (err) {
+      if (isError(err, 'node-removed')) {
+        this.#stopped = true;
+        this.#removed.resolve(err);
+        return undefined;
+      }
       const retryMs = Math.min(Math.max(this.#identity.membership.busValidMs * RETRY_AFTER, RETRY_MS.least), RETRY_MS.most);
-      if (isError(err, 'node-removed')) this.#logger.error({err}, 'this machine was removed from the cluster: what it runs goes on until somebody stops it here');
-      else this.#logger.warn({err, retryMs}, 'the credentials of the bus could not be renewed; trying again');
+      this.#logger.warn({err, retryMs}, 'the credentials of the bus could not be renewed; trying again');
       return retryMs;
     }
   }

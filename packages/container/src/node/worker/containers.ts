@@ -127,6 +127,11 @@ export class Containers {
     await entry.busy;
   }
 
+  /** Whether something runs, or may, that is stopped when the control plane is not heard for long. */
+  hasGuarded(): boolean {
+    return [...this.#entries.values()].some(({record, observed, busy}) => record !== undefined && fencingOf(record.template)?.onIsolation === 'stop' && (!this.#engineUp || busy !== undefined || isRunning(observed)));
+  }
+
   /** Leaves every container as it is; finishes the steps that run. */
   async stop(): Promise<void> {
     this.#ending.abort();

@@ -41,6 +41,8 @@ export interface Worker {
   stop(): Promise<void>;
   /** Stop and start now, whatever its back-off. @throws `unassigned` 404 */
   restart(id: string): Promise<void>;
+  /** Whether something runs here, or may, that is stopped when the control plane is not heard for long. */
+  hasGuarded(): boolean;
 }
 
 export function createWorker(options: WorkerOptions): Worker {
@@ -104,6 +106,7 @@ export function createWorker(options: WorkerOptions): Worker {
       await ledger.stop();
     },
     restart: (id) => containers.restart(id),
+    hasGuarded: () => containers.hasGuarded(),
   };
 }
 
