@@ -1,5 +1,5 @@
 /** `GET /status`: what a person asks first. Whatever is weaker than the house asks for is among the warnings. */
-import {AdoptionRecord, collections, NodeReport, ServiceInstanceRecord} from '@hivemind/contracts';
+import {AdoptionRecord, collections, NodeReport, nodeState, ServiceInstanceRecord} from '@hivemind/contracts';
 import {revisionText, type HttpServer, type ManagerContext} from '@hivemind/service';
 import {collection, type Store} from '@hivemind/store';
 import {z} from 'zod';
@@ -19,6 +19,7 @@ export const Status = z.object({
   managers: z.array(z.string()),
   /** Processes of their own, by service; empty where one process does it all. */
   services: z.array(ServiceInstanceRecord.pick({service: true, instance: true, url: true, version: true, startedAt: true})),
+  /** `ready`: heard, as the node manager has ruled; also while it is drained or in maintenance. */
   nodes: z.array(z.object({name: z.string(), ready: z.boolean(), runtime: NodeReport.shape.runtime})),
   counts: z.record(z.enum(counted), z.number()),
   /** Law 12: while `held`, machines keep what the store does not list. */
@@ -75,9 +76,13 @@ async function readStatus({context, version, startedAt, busDriver, tls, managers
 }
 
 async function readNodes(store: Store): Promise<Status['nodes']> {
-  const [reports, leases] = await Promise.all([collection(collections.nodeStatus).in(store).list(), collection(collections.nodeLeases).in(store).list()]);
-  const alive = new Set(leases.items.map(({key}) => key));
-  return reports.items.map(({key, value}) => ({name: key, ready: alive.has(key), runtime: value.report.runtime}));
+  const [nodes, statuses, verdicts] = await Promise.all([collection(collections.nodes).in(store).list(), collection(collections.nodeStatus).in(store).list(), collection(collections.nodeVerdicts).in(store).list()]);
+  const reports = new Map(statuses.items.map(({key, value}) => [key, value.report]));
+  const ruled = new Map(verdicts.items.map(({key, value}) => [key, value]));
+  return nodes.items.map(({key: name}) => {
+    const report = reports.get(name);
+    return {name, ready: nodeState(ruled.get(name), report !== undefined) === 'ready', runtime: report?.runtime ?? {name: 'unknown', version: '', available: false}};
+  });
 }
 
 async function readCounts(store: Store): Promise<Status['counts']> {

@@ -27,6 +27,14 @@ export const NodeVerdict = z.object({
 });
 export type NodeVerdict = z.infer<typeof NodeVerdict>;
 
+/**
+ * How a machine fares, in every answer alike: as was ruled; before the first ruling it is ready once it has registered.
+ * @param registered it has reported at least once
+ */
+export function nodeState(verdict: Pick<NodeVerdict, 'state'> | undefined, registered: boolean): NodeVerdict['state'] {
+  return verdict?.state ?? (registered ? 'ready' : 'unreachable');
+}
+
 /** Collection `node-brake`, key: `brake`. While it is engaged nothing is put in the place of what is on a dead machine. Owner: node. */
 export const NodeBrake = z.object({
   engaged: z.boolean(),

@@ -4,7 +4,7 @@ import {stat, writeFile, chmod} from 'node:fs/promises';
 import {connect} from 'node:net';
 import {join} from 'node:path';
 import {createEmbeddedBus} from '@hivemind/bus';
-import {collections, DnsLabel} from '@hivemind/contracts';
+import {collections, DnsLabel, NodeRecord} from '@hivemind/contracts';
 import {created, type Manager, type ManagerContext} from '@hivemind/service';
 import {collection, openSqliteStore, type Store} from '@hivemind/store';
 import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
@@ -113,14 +113,19 @@ describe('who may', () => {
 
 describe('its own routes', () => {
   it('tells the state of the cluster', async () => {
-    await collection(collections.nodeStatus).in(store).put('n1', {name: 'n1', session: 1, lastSeenAt: now, report: {capacity: {cpu: 1, memory: 1, disk: 1, pods: 1}, labels: {}, address: '127.0.0.1', agentVersion: '0', runtime: {name: 'docker', version: '1', available: true}}});
+    const report = {capacity: {cpu: 1, memory: 1, disk: 1, pods: 1}, labels: {}, address: '127.0.0.1', agentVersion: '0', runtime: {name: 'docker', version: '1', available: true}};
+    const meta = {uid: 'u', generation: 1, createdAt: now, updatedAt: now};
+    for (const name of ['n1', 'n2', 'n3']) await collection(collections.nodes).in(store).put(name, NodeRecord.parse({name, labels: {}, annotations: {}, spec: {address: '127.0.0.1'}, meta}));
+    for (const name of ['n1', 'n2']) await collection(collections.nodeStatus).in(store).put(name, {name, session: 1, lastSeenAt: now, report});
+    await collection(collections.nodeVerdicts).in(store).put('n1', {name: 'n1', state: 'unreachable', degraded: false, reason: 'LeaseLapsed', message: 'it is not heard', since: now});
     await collection(collections.cluster).in(store).put('adoption', {held: true, reason: 'The data dir is new.', since: now});
     const status = Status.parse(await (await call('/api/v1/status')).json());
     expect(status).toMatchObject({
       cluster: 'c-test', tls: 'loopback', managers: ['storage'], bus: {driver: 'embedded', connected: true}, store: {driver: 'sqlite'},
-      nodes: [{name: 'n1', ready: false, runtime: {name: 'docker'}}], adoption: {held: true},
+      // As ruled; not ruled yet; never heard.
+      nodes: [{name: 'n1', ready: false, runtime: {name: 'docker'}}, {name: 'n2', ready: true}, {name: 'n3', ready: false, runtime: {available: false}}], adoption: {held: true},
     });
-    expect(status.warnings).toEqual([expect.stringContaining('hivemind cluster adopt'), expect.stringContaining('n1 does not report')]);
+    expect(status.warnings).toEqual([expect.stringContaining('hivemind cluster adopt'), expect.stringContaining('n1 does not report'), expect.stringContaining('n3 does not report')]);
   });
 
   it('documents the managers\' routes with its own', async () => {

@@ -88,6 +88,14 @@ describe('a machine that joined', () => {
     expect(runtime.engine.containers.size).toBe(2);
   });
 
+  it('is as ready in every answer', async () => {
+    const phases = await waitFor(async () => {
+      const [{body: status}, {body: listed}, {body: health}] = await Promise.all([ask('GET', '/status'), ask('GET', '/nodes'), ask('GET', '/health/nodes')]);
+      return health.items.length > 0 && {status: status.nodes[0].ready, listed: listed.items[0].status.phase, health: health.items[0].phase};
+    }, {what: 'health to know of it'});
+    expect(phases).toEqual({status: true, listed: 'ready', health: 'ready'});
+  });
+
   it('is told of services, by what its own credentials let it hear and ask', async () => {
     const known = async (): Promise<string> => readFile(`${dataDir}/n1/agent/names.ndjson`, 'utf8').catch(() => '');
     await waitFor(async () => (await known()).includes('"default/web"'), {what: 'the service to be known', deadlineMs: 20_000});
@@ -136,6 +144,7 @@ describe('a machine that joined', () => {
     await waitFor(() => runs('one') && runs('many'), {what: 'both to run', deadlineMs: 20_000});
     await nats.server.terminate();
     await waitFor(async () => (await ask('DELETE', '/nodes/n1')).status === 200, {what: 'the lease to lapse', deadlineMs: 20_000});
+    expect((await ask('GET', '/status')).body.nodes).toEqual([]);
     await nats.server.start();
     expect(await agent.removed).toMatchObject({code: 'node-removed'});
     expect([runs('one'), runs('many')]).toEqual([false, true]);

@@ -1,5 +1,5 @@
 /** The health manager: answers how everything is doing. Probing itself is done on the machines. */
-import {collections} from '@hivemind/contracts';
+import {collections, statusUnder} from '@hivemind/contracts';
 import {type CreateManager, type HttpServer, listQuery, listReply} from '@hivemind/service';
 import {collection, informer, type Store} from '@hivemind/store';
 import {appHealth, type ContainerView, nodeHealth, summary} from '../core/assess.ts';
@@ -29,16 +29,19 @@ function openTables(store: Store, signal: AbortSignal, onError: (error: unknown)
     statuses: informer({...follow, collection: collection(collections.containerStatus)}),
     nodes: informer({...follow, collection: collection(collections.nodes)}),
     nodeStatus: informer({...follow, collection: collection(collections.nodeStatus)}),
-    leases: informer({...follow, collection: collection(collections.nodeLeases)}),
+    verdicts: informer({...follow, collection: collection(collections.nodeVerdicts)}),
   };
 }
 
 function healthRoutes(app: HttpServer, tables: Tables): void {
   const tags = ['health'];
-  const joined = (records: ReturnType<Tables['containers']['list']>): ContainerView[] => records.map(({key, value}) => ({record: value, status: tables.statuses.get(key)?.value.status}));
+  const joined = (records: ReturnType<Tables['containers']['list']>): ContainerView[] => records.map(({key, value}) => {
+    const told = tables.statuses.get(key)?.value.status;
+    return {record: value, status: told && statusUnder(tables.verdicts.get(value.node)?.value, told)};
+  });
   const apps = (): AppHealth[] => tables.apps.list().map(({value}) => appHealth(value, joined(tables.containers.byIndex('app', value.meta.uid))));
   const nodes = (): NodeHealth[] =>
-    tables.nodes.list().map(({key, value}) => nodeHealth(value, tables.nodeStatus.get(key)?.value, tables.leases.get(key) !== undefined, joined(tables.containers.byIndex('node', key))));
+    tables.nodes.list().map(({key, value}) => nodeHealth(value, tables.nodeStatus.get(key)?.value, tables.verdicts.get(key)?.value, joined(tables.containers.byIndex('node', key))));
 
   app.get('/health', {schema: {tags, summary: 'How the cluster is doing', response: {200: HealthSummary}}}, async () => summary(apps(), nodes(), joined(tables.containers.list())));
   app.get('/health/apps', {schema: {tags, summary: 'How each app is doing, and what is wrong', querystring: listQuery({item: AppHealth, filters: ['level']})}}, async ({query}) => listReply(apps(), query, tables.apps.revision));

@@ -1,4 +1,4 @@
-import {AppRecord, ContainerRecord, ContainerStatus, NodeRecord, NodeStatusRecord, templateOf} from '@hivemind/contracts';
+import {AppRecord, ContainerRecord, ContainerStatus, NodeRecord, NodeStatusRecord, NodeVerdict, templateOf} from '@hivemind/contracts';
 import {appHealth, type ContainerView, nodeHealth, summary} from './assess.ts';
 
 const meta = {uid: 'u1', generation: 1, createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z'};
@@ -38,16 +38,27 @@ describe('a machine', () => {
   const told = (available: boolean) =>
     NodeStatusRecord.parse({name: 'n1', session: 1, lastSeenAt: meta.createdAt, report: {capacity: {cpu: 1, memory: 1, disk: 1}, labels: {}, address: '10.0.0.1', agentVersion: '0', runtime: {name: 'docker', version: '1', available}}});
 
+  const ruled = (state: NodeVerdict['state']) => NodeVerdict.parse({name: 'n1', state, reason: 'LeaseLapsed', message: 'it is not heard', since: meta.createdAt});
+
   it.each([
-    ['heard, its engine answering', true, true, 'healthy', 'ready'],
-    ['heard, without its engine', true, false, 'degraded', 'ready'],
-    ['not heard', false, true, 'unhealthy', 'unreachable'],
-  ])('%s', (_what, leased, available, level, phase) => {
-    expect(nodeHealth(node, told(available), leased, [view('a', ready)])).toMatchObject({level, phase});
+    ['heard, its engine answering', ruled('ready'), told(true), 'healthy', 'ready', ''],
+    ['of which nothing was ruled yet', undefined, told(true), 'healthy', 'ready', ''],
+    ['heard, without its engine', ruled('ready'), told(false), 'degraded', 'ready', 'its container engine does not answer'],
+    ['not heard', ruled('unreachable'), told(true), 'unhealthy', 'unreachable', 'it is not heard'],
+    ['that is dead', ruled('dead'), told(true), 'unhealthy', 'dead', 'it is not heard'],
+    ['that never registered', undefined, undefined, 'unhealthy', 'unreachable', 'its agent was never heard'],
+  ])('%s', (_what, verdict, status, level, phase, message) => {
+    expect(nodeHealth(node, status, verdict, [view('a', ready)])).toMatchObject({level, phase, message});
+  });
+
+  it('in maintenance is, where it is heard', () => {
+    const emptied = {...node, spec: {...node.spec, maintenance: true}};
+    expect(nodeHealth(emptied, told(true), ruled('ready'), [])).toMatchObject({level: 'healthy', phase: 'maintenance'});
+    expect(nodeHealth(emptied, told(true), ruled('dead'), [])).toMatchObject({phase: 'dead'});
   });
 
   it('counts what on it is not ready', () => {
-    expect(nodeHealth(node, told(true), true, [view('a', ready), view('b', crashing)])).toMatchObject({level: 'degraded', containers: 2, notReady: 1});
+    expect(nodeHealth(node, told(true), undefined, [view('a', ready), view('b', crashing)])).toMatchObject({level: 'degraded', containers: 2, notReady: 1});
   });
 });
 

@@ -1,5 +1,5 @@
 /** How apps, machines and the whole are doing, from what is wanted and what is reported. Pure. */
-import type {AppRecord, ContainerRecord, ContainerStatus, NodeRecord, NodeStatusRecord} from '@hivemind/contracts';
+import {type AppRecord, type ContainerRecord, type ContainerStatus, type NodeRecord, nodeState, type NodeStatusRecord, type NodeVerdict} from '@hivemind/contracts';
 import type {AppHealth, HealthLevel, HealthSummary, NodeHealth} from '../model.ts';
 
 export interface ContainerView {
@@ -27,11 +27,14 @@ export function appHealth(app: AppRecord, containers: readonly ContainerView[]):
   };
 }
 
-export function nodeHealth({name, spec}: NodeRecord, told: NodeStatusRecord | undefined, leased: boolean, containers: readonly ContainerView[]): NodeHealth {
+export function nodeHealth({name, spec}: NodeRecord, told: NodeStatusRecord | undefined, verdict: NodeVerdict | undefined, containers: readonly ContainerView[]): NodeHealth {
+  const state = nodeState(verdict, told !== undefined);
+  const heard = state === 'ready';
   const runtimeAvailable = told?.report.runtime.available ?? false;
   const notReady = containers.filter((view) => view.record.removedAt === undefined && !isCompleted(view) && view.status?.ready !== true).length;
-  const message = !leased ? 'its agent is not heard' : !runtimeAvailable ? (told?.report.runtime.message ?? 'its container engine does not answer') : spec.unschedulable ? 'takes no new containers' : '';
-  return {name, level: !leased ? 'unhealthy' : runtimeAvailable && notReady === 0 ? 'healthy' : 'degraded', phase: leased ? 'ready' : 'unreachable', runtimeAvailable, containers: containers.length, notReady, message};
+  const message = !heard ? (verdict?.message ?? 'its agent was never heard') : !runtimeAvailable ? (told?.report.runtime.message ?? 'its container engine does not answer') : spec.unschedulable ? 'takes no new containers' : '';
+  const phase = heard && spec.maintenance === true ? 'maintenance' : state;
+  return {name, level: !heard ? 'unhealthy' : runtimeAvailable && notReady === 0 ? 'healthy' : 'degraded', phase, runtimeAvailable, containers: containers.length, notReady, message};
 }
 
 export function summary(apps: readonly AppHealth[], nodes: readonly NodeHealth[], containers: readonly ContainerView[]): HealthSummary {

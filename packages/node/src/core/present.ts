@@ -1,5 +1,5 @@
 /** A machine as the API answers it. Pure. */
-import type {AllocationRecord, Condition, Node, NodeLeaseRecord, NodeRecord, NodeStatusRecord, NodeVerdict} from '@hivemind/contracts';
+import {type AllocationRecord, type Condition, type Node, type NodeLeaseRecord, type NodeRecord, nodeState, type NodeStatusRecord, type NodeVerdict} from '@hivemind/contracts';
 import type {DrainProgress} from './drain.ts';
 
 export interface NodeView {
@@ -49,7 +49,7 @@ export function presentNode(view: NodeView, now: string): Node {
 }
 
 function phaseOf({node, verdict, status, drain}: NodeView): Node['status']['phase'] {
-  const state = verdict?.state ?? (status === undefined ? 'unreachable' : 'ready');
+  const state = nodeState(verdict, status !== undefined);
   if (state !== 'ready') return state;
   if (node.spec.maintenance === true) return 'maintenance';
   return drain?.done === false ? 'draining' : 'ready';
@@ -59,7 +59,7 @@ function conditionsOf({node, verdict, status, drain}: NodeView): Condition[] {
   const since = status?.lastSeenAt ?? node.meta.createdAt;
   const runtime = status?.report.runtime;
   const closed = node.spec.maintenance === true ? 'Maintenance' : node.spec.drain !== undefined ? 'Draining' : node.spec.unschedulable ? 'Cordoned' : undefined;
-  const heard = verdict === undefined ? status !== undefined : verdict.state === 'ready';
+  const heard = nodeState(verdict, status !== undefined) === 'ready';
   const conditions = [
     condition('Reachable', heard, verdict?.since ?? since, verdict?.reason ?? (heard ? 'Heard' : 'NeverHeard'), verdict?.message ?? ''),
     condition('RuntimeAvailable', runtime?.available ?? false, since, runtime?.available === true ? 'Answers' : 'RuntimeUnavailable', runtime?.message ?? ''),
