@@ -11,14 +11,21 @@ import {collections} from '@hivemind/contracts';
 import {collection, openRedisStore} from '@hivemind/store';
 import {freePort, removeTempDir, startNats, startRedis, tempDir, type NatsServer, type RedisServer} from '@hivemind/testkit';
 import {clusterKeyFile, issueCertificate, natsServerConfig, openClusterKey, openClusterTrust} from '@hivemind/trust';
+import {z} from 'zod';
 import {Api} from './api.ts';
 import {Program, programEnv} from './program.ts';
 
 /** For Node: the `hivemind` command, from this source. */
 export const hivemind: readonly string[] = [resolve(import.meta.dirname, '../../cli/src/main.ts')];
 
-/** What there is to be started apart. */
-const services = ['app', 'container', 'deployment', 'discovery', 'gateway', 'health', 'membership', 'network', 'node', 'scheduler', 'security', 'storage'];
+/**
+ * What there is to be started apart; sorted, so that a fault schedule of a seed stays as it is. By its path, as the command: that
+ * package's tests have this one's agent.
+ */
+async function serviceNames(): Promise<readonly string[]> {
+  const {catalogue} = z.object({catalogue: z.record(z.string(), z.unknown())}).parse(await import(resolve(import.meta.dirname, '../../service/src/catalogue.ts')));
+  return [...Object.keys(catalogue), 'gateway'].toSorted();
+}
 
 export interface ControlPlaneOptions {
   /** Where machines reach it. */
@@ -71,7 +78,7 @@ export async function startControlPlane({address, services: layout = 'together',
     const gateway = ['--listen', `${address}:${port}`];
     const words = new Map(layout === 'together'
       ? [['all', ['up', '--no-agent', ...shared, ...gateway]]]
-      : services.map((name): [string, string[]] => [name, ['service', name, ...shared, ...(name === 'gateway' ? gateway : [])]]));
+      : (await serviceNames()).map((name): [string, string[]] => [name, ['service', name, ...shared, ...(name === 'gateway' ? gateway : [])]]));
     const programs = new Map([...words].map(([name, args]) => [name, programOf(name, () => [...source(name), ...args], dir, supervised)]));
     const each = (act: (program: Program) => Promise<void>) => Promise.all([...programs.values()].map(act));
     const kill = async (): Promise<void> => void (await each((program) => program.kill()));

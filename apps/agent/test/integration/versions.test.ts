@@ -21,6 +21,8 @@ const previous = previousOne(join(dir, 'source'));
 /** As what each program is started next: a service by its name, the agent of a machine by its machine's. */
 const runsAs = new Map<string, Checkout>();
 const lives = (containers: readonly EngineContainer[]) => containers.map(({id, runtimeId, pid, startedAt}) => ({id, runtimeId, pid, startedAt}));
+/** The services that the other one has. */
+let known: ReadonlySet<string>;
 let cluster: TestCluster;
 let steady: ReturnType<typeof lives>;
 
@@ -31,7 +33,7 @@ function inTree({dir: cwd}: Checkout, code: string): unknown {
 
 beforeAll(async () => {
   // All of it is loaded on the way, so that it is compiled once and not by ten programs at once.
-  const known = new Set(z.array(z.string()).parse(inTree(previous, `async () => (await import('@hivemind/standalone')) && (await import('@hivemind/service-host')).serviceNames`)));
+  known = new Set(z.array(z.string()).parse(inTree(previous, `async () => (await import('@hivemind/standalone')) && (await import('@hivemind/service-host')).serviceNames`)));
   cluster = await startCluster({
     machines: 2,
     services: 'apart',
@@ -100,7 +102,7 @@ describe(`with ${previous.what}`, () => {
       const {status, stderr} = spawnSync(process.execPath, [...guard.hivemind.slice(0, -1), source.hivemind.at(-1)!, '--version'], {env: programEnv, encoding: 'utf8'});
       expect([status === 0, stderr]).toEqual([false, expect.stringContaining(`is not of ${guard.dir}`)]);
     }
-    for (const program of cluster.control.programs.values()) expect(commandLine(program.pid)).toContain(previous.dir);
+    for (const [name, {pid}] of cluster.control.programs) expect([name, commandLine(pid).includes(previous.dir)]).toEqual([name, known.has(name)]);
     expect(cluster.members.map(({agent: {pid}}) => commandLine(pid).includes(previous.dir))).toEqual([true, false]);
   });
 
