@@ -24,6 +24,7 @@ import {ImageStore, sha256} from './images/store.ts';
 import {LogPump} from './logs/pump.ts';
 import {readLog} from './logs/reader.ts';
 import {Maker, processOf} from './making.ts';
+import {ranOutOfMemory} from './oom.ts';
 import {Place} from './place.ts';
 import {fromExtension, type Kept, runtimeIdOf, searchLabels, toExtension, toRuntimeContainer} from './record.ts';
 import {orGone, Snapshots} from './snapshots.ts';
@@ -198,13 +199,23 @@ export class ContainerdRuntime implements Runtime {
     };
     for await (const event of containerdEvents(source, AbortSignal.any([signal, this.#closing.signal]))) {
       if (event.type === 'disconnected') this.#forget();
-      if (event.type === 'oom') {
-        const run = await this.#place.run(event.runtimeId);
-        await this.#place.setRun(event.runtimeId, {...run, oomKilled: true}).catch(() => undefined);
-      }
+      if (event.type === 'oom') await this.#ranOut(event.runtimeId);
+      if (event.type === 'exited' && (await this.#ranOutUntold(event.runtimeId))) yield {type: 'oom', id: event.id, runtimeId: event.runtimeId};
       yield event;
       if (event.type === 'removed') this.#kept.delete(event.runtimeId);
     }
+  }
+
+  async #ranOut(runtimeId: string): Promise<void> {
+    const run = await this.#place.run(runtimeId);
+    await this.#place.setRun(runtimeId, {...run, oomKilled: true}).catch(() => undefined);
+  }
+
+  async #ranOutUntold(runtimeId: string): Promise<boolean> {
+    const kept = this.#kept.get(runtimeId);
+    if (kept === undefined || (await this.#place.run(runtimeId)).oomKilled === true || !(await ranOutOfMemory(kept.cgroup))) return false;
+    await this.#ranOut(runtimeId);
+    return true;
   }
 
   async *logs(runtimeId: string, options: Parameters<Runtime['logs']>[1], signal: AbortSignal): ReturnType<Runtime['logs']> {
