@@ -4,7 +4,7 @@ import {waitFor} from '@hivemind/testkit';
 import {aHivemind, app, clusterOf, createApp, engineContainers, sleeper, untilRunning, type Fixture} from '../standalone.ts';
 
 // The whole of it (50 kills) is for `npm run test:full`; each kill is the same test, so a slice says most of what all say.
-const kills = process.env.HIVEMIND_TEST_FULL === '1' ? 50 : 8;
+const kills = process.env.HIVEMIND_TEST_FULL === '1' ? 50 : 5;
 
 describe('kill -9 of standalone', () => {
   let fixture: Fixture;
