@@ -34,6 +34,8 @@ describe.each([1, 2, 3, 4])('with seed %i', (seed) => {
       waitFor(async () => [200, 201, 409].includes((await cluster.request(method, path, body)).statusCode), {deadlineMs: 10_000, what: `${method} ${path} to be accepted`});
     try {
       await insist('POST', '/apps', {name: 'web', spec: {image: 'web:1', replicas: MOST}});
+      // Else a scale to none might come first, and nothing below would be tested.
+      await waitFor(() => most > 0, {deadlineMs: 10_000, what: 'some to be placed'});
       let replicas = MOST;
       let image = 1;
       for (let round = 0; round < 12; round++) {
@@ -53,7 +55,6 @@ describe.each([1, 2, 3, 4])('with seed %i', (seed) => {
         {deadlineMs: 15_000, what: 'the cluster to be as asked'},
       );
       expect(most).toBeLessThanOrEqual(MOST);
-      expect(most).toBeGreaterThan(0);
       expect(Object.values(bus?.losses ?? {}).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(0);
       const assigned = await Promise.all(['n1', 'n2'].map(async (node) => JSON.parse((await cluster.store.get('assignments', node))?.value ?? '{"containers":[]}').containers));
       expect(assigned.flat().map(({id}: {id: string}) => id).toSorted()).toEqual((await cluster.containers()).map(({id}) => id).toSorted());
