@@ -19,6 +19,8 @@ export function toolEnvironment(env = process.env) {
   return {
     ...env,
     PATH: `${join(root, 'node_modules/.bin')}${delimiter}${env.PATH}`,
+    // Programs that tests start from source are stripped of their types once: a second of processor time each.
+    NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE ?? join(root, 'node_modules/.cache/hivemind-programs'),
     NODE_OPTIONS: `${env.NODE_OPTIONS ?? ''} --experimental-vm-modules --disable-warning=ExperimentalWarning`.trim(),
     NX_DAEMON: 'false',
     NX_NO_CLOUD: 'true',
