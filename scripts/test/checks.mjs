@@ -7,20 +7,27 @@ import {runJest} from './jest.mjs';
 import {tryTarball} from './tarball.mjs';
 
 const minutes = 60_000;
+/** Integration tests whose machines are network namespaces: what they do does not reach this machine's engine. */
+const onMachines = ['/apps/agent/test/integration/', '/packages/network/test/integration/', '/libs/testkit/test/integration/machines'];
 
 /** Runs the checks that `options` ask for, prints the sum as the last line, answers the exit status. */
 export async function runChecks({full, unit, paths}) {
   const scratch = mkdtempSync(join(tmpdir(), 'hivemind-checks-'));
-  const integration = ['--testPathPatterns', paths.length > 0 ? paths.map((path) => `${path}.*/test/integration/`).join('|') : '/test/integration/'];
-  const beside = ['--testPathIgnorePatterns', '/node_modules/', '/dist/', '/test/integration/', ...(full ? [] : ['\\.full\\.test\\.ts$'])];
-  const deadlineMs = (full ? 60 : 12) * minutes;
   const whole = paths.length === 0 && !unit;
+  const ignored = ['--testPathIgnorePatterns', '/node_modules/', '/dist/', ...(full ? [] : ['\\.full\\.test\\.ts$'])];
+  const beside = [...ignored, '/test/integration/'];
+  const integration = ['--runInBand', '--testPathPatterns', paths.length > 0 ? paths.map((path) => `${path}.*/test/integration/`).join('|') : '/test/integration/'];
+  const deadlineMs = (full ? 60 : 12) * minutes;
 
   const jobs = [
     whole && (() => Promise.all([check('lint', ['eslint', '.', '--max-warnings', '0']), check('types', ['tsc', '--project', 'tsconfig.json'])])),
     () => runJest('tests', [...paths, ...beside, '--maxWorkers=2'], {scratch, full, deadlineMs}),
-    // One at a time: they measure and kill real servers, and share one engine.
-    !unit && (() => runJest('integration tests', [...integration, '--runInBand'], {scratch, full, deadlineMs})),
+    // One at a time: they measure and kill real servers, and share one engine. Machines have engines and networks of their own.
+    whole && (() => Promise.all([
+      runJest('integration tests', [...integration, ...ignored, ...onMachines], {scratch, full, deadlineMs}),
+      runJest('tests of machines', ['--runInBand', '--testPathPatterns', onMachines.join('|')], {scratch, full, deadlineMs}),
+    ])),
+    !whole && !unit && (() => runJest('integration tests', integration, {scratch, full, deadlineMs})),
     whole && (() => check('bundles', ['nx', 'run-many', '--target', 'build'])),
     whole && (() => timed('tarball', () => tryTarball(scratch))),
   ];
