@@ -1,4 +1,5 @@
 /** Two of every service at once, each with connections of its own: one cluster, not two halves. */
+import {waitFor} from '@hivemind/testkit';
 import {z} from 'zod';
 import {serviceNames, type RunningService} from '../../src/index.ts';
 import {TestCluster} from '../services.ts';
@@ -58,9 +59,12 @@ it('counts replicas once while many apps change at once', async () => {
   await Promise.all(names.map((name, index) => cluster.untilReady(name, 1 + (index % 3))));
   await Promise.all(names.map((name) => cluster.call('POST', `/apps/${name}/scale`, {replicas: 2})));
   await Promise.all(names.map((name) => cluster.untilReady(name, 2)));
-  const {json} = await cluster.call('GET', '/containers?phase=running&limit=1000');
-  const ofMany = z.object({items: z.array(z.object({spec: z.object({app: z.string()})}))}).parse(json).items.filter(({spec}) => names.includes(spec.app));
-  expect(ofMany).toHaveLength(24);
+  // Those that were one too many go after the others are counted ready.
+  await waitFor(async () => {
+    const {json} = await cluster.call('GET', '/containers?phase=running&limit=1000');
+    const ofMany = z.object({items: z.array(z.object({spec: z.object({app: z.string()})}))}).parse(json).items.filter(({spec}) => names.includes(spec.app));
+    return ofMany.length === 24;
+  }, {what: 'two containers of each app', deadlineMs: 20_000});
 });
 
 it('goes on when a gateway and the leading app manager leave', async () => {
