@@ -38,7 +38,8 @@ describe('the engine under us', () => {
     await engine.start();
     await waitFor(async () => {
       const found = await engineContainers(docker, cluster, 'web');
-      return found.length === 2 && found.every((container) => container.state === 'running');
+      if (found.length === 2 && found.every((container) => container.state === 'running')) return true;
+      throw new Error(JSON.stringify([found, (await containersOf(hivemind, 'web')).map(({status}) => status)]));
     }, {what: 'both containers to run again', deadlineMs: 60_000});
     expect((await engineContainers(docker, cluster, 'web')).map(({id}) => id)).toEqual(ids);
     await untilRunning(hivemind, 'web', 2);
