@@ -106,6 +106,11 @@ class DockerRuntime implements Runtime {
         await container.start();
       } catch (error) {
         if (isStatus(error, 304)) return;
+        if (/task \S+ already exists/i.test(engineWords(error))) {
+          // An engine that was killed amid this start left its task behind, and refuses ever after to start the container: it is made again.
+          await container.remove({force: true});
+          throw runtimeErrors['container-not-found']('Starting the container failed: the engine had kept a task of it from before it was killed. It was removed, to be made again.', {cause: error});
+        }
         if (!isStatus(error, 404) || !/network .* not found/i.test(engineWords(error))) throw error;
         await this.#restoreNetworks(runtimeId);
         await container.start();
