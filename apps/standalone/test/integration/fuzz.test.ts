@@ -88,7 +88,7 @@ const hostileValue: fc.Arbitrary<unknown> = fc.oneof(
 
 /** What a route takes, as a person would write it. */
 function rightBody({method, path}: Route): unknown {
-  if (method === 'DELETE') return {};
+  if (method === 'DELETE' || path.startsWith('/api/v1/deployments/')) return {};
   const words = path.split('/').filter((word) => word !== '' && !word.startsWith('{'));
   const last = words.at(-1) ?? '';
   const action = actions[`${method} ${last}`] ?? actions[last];
@@ -145,6 +145,17 @@ function requests(route: Route): fc.Arbitrary<Sent> {
     headers: fc.tuple(extraHeaders, contentType(route)).map(([extra, type]) => (hasBody ? {...extra, 'content-type': type} : extra)),
     body: hasBody ? fc.option(bodyText(route), {nil: undefined}) : fc.constant(undefined),
   });
+}
+
+/** What a person would send, with nothing changed. */
+function rightRequest(route: Route): Sent {
+  const hasBody = route.method !== 'GET';
+  return {
+    path: Object.fromEntries([...route.path.matchAll(/\{([^}]+)\}/g)].map(([, name = '']) => [name, nameFor(route.path)])),
+    query: rightQuery[`${route.method} ${route.path}`] ?? [],
+    headers: hasBody ? {'content-type': route.path.endsWith('/build') ? 'application/x-tar' : 'application/json'} : {},
+    body: hasBody ? JSON.stringify(rightBody(route)) : undefined,
+  };
 }
 
 async function send(route: Route, {path, query, headers, body}: Sent): Promise<{status: number; type: string; text: string}> {
@@ -204,8 +215,13 @@ it('never answers 500', async () => {
       if (!problem.success) throw new Error(`${shown}: ${z.prettifyError(problem.error)}`);
       if (problem.data.status !== status) throw new Error(`${shown}: the problem says ${problem.data.status}`);
     }), {numRuns: RUNS_PER_ROUTE, interruptAfterTimeLimit: 15_000});
-    // Else the property would hold for a door that lets nobody in.
-    if (!reached) throw new Error(`No request reached what answers ${route.method} ${route.path}:\n${[...refusals].slice(0, 5).join('\n')}`);
+    // Else the property would hold for a door that lets nobody in. Few requests may all have been hostile: then the right one decides.
+    if (!reached) {
+      const {status, text} = await send(route, rightRequest(route));
+      reached = isReached(status, text);
+      refusals.add(`${status} ${text}`);
+    }
+    if (!reached) throw new Error(`No request reached what answers ${route.method} ${route.path}:\n${[...refusals].slice(-5).join('\n')}`);
   }
   expect(failures.filter((line) => line.includes('request failed'))).toEqual([]);
 }, 600_000);
