@@ -7,8 +7,10 @@ import {runJest} from './jest.mjs';
 import {tryTarball} from './tarball.mjs';
 
 const minutes = 60_000;
-/** Integration tests whose machines are network namespaces: what they do does not reach this machine's engine. */
+/** Integration tests whose machines are network namespaces, or whose servers are their own: what they do does not reach this machine's engine. */
 const onMachines = ['/apps/agent/test/integration/', '/packages/network/test/integration/', '/libs/testkit/test/integration/machines'];
+const onServers = ['/apps/sidecar/test/integration/', '/packages/membership/test/integration/', '/packages/container/test/integration/containerd', '/libs/(bus|controller|store|trust)/test/integration/'];
+const besideTheEngine = [...onMachines, ...onServers];
 
 /** Runs the checks that `options` ask for, prints the sum as the last line, answers the exit status. */
 export async function runChecks({full, unit, paths}) {
@@ -24,8 +26,8 @@ export async function runChecks({full, unit, paths}) {
     () => runJest('tests', [...paths, ...beside, '--maxWorkers=2'], {scratch, full, deadlineMs}),
     // One at a time: they measure and kill real servers, and share one engine. Machines have engines and networks of their own.
     whole && (() => Promise.all([
-      runJest('integration tests', [...integration, ...ignored, ...onMachines], {scratch, full, deadlineMs}),
-      runJest('tests of machines', ['--runInBand', '--testPathPatterns', onMachines.join('|')], {scratch, full, deadlineMs}),
+      runJest('integration tests', [...integration, ...ignored, ...besideTheEngine], {scratch, full, deadlineMs}),
+      runJest('tests of machines and servers', ['--runInBand', '--testPathPatterns', besideTheEngine.join('|')], {scratch, full, deadlineMs}),
     ])),
     !whole && !unit && (() => runJest('integration tests', integration, {scratch, full, deadlineMs})),
     whole && (() => check('bundles', ['nx', 'run-many', '--target', 'build'])),

@@ -1,5 +1,5 @@
 /** May this app be? Everything that is checked before a spec is accepted, each refusal with a field and a way out. */
-import {call} from '@hivemind/bus';
+import {call, type RequestOptions} from '@hivemind/bus';
 import {durationMs, isError, placementRequest, resourceKey, subjects, templateOf, unsupportedFields, type AppRecord, type FieldError} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
 import {dependencyCircle} from '../core/dependencies.ts';
@@ -9,6 +9,8 @@ import type {ClusterView} from './view.ts';
 
 /** The shortest lease of what must never run twice, ms: some heartbeats may be lost without a stop. */
 const MIN_FENCING_MS = 5_000;
+/** How long the first to be asked may take, ms, before the question is asked again: it may have died with it in hand, and another be there. */
+const FIRST_ANSWER_MS = 1_500;
 
 export type Candidate = Pick<AppRecord, 'namespace' | 'name' | 'spec'>;
 
@@ -51,9 +53,19 @@ function circleErrors({namespace, name, spec}: Candidate, view: ClusterView): re
   return circle === undefined ? [] : [{path: 'spec.dependsOn', message: `goes in a circle, so that none could start: ${circle.join(' → ')}`}];
 }
 
+/** Only for what changes nothing: who was asked first may have heard it. */
+async function askedTwice<Answer>(ask: (options: RequestOptions) => Promise<Answer>): Promise<Answer> {
+  try {
+    return await ask({timeoutMs: FIRST_ANSWER_MS});
+  } catch (error) {
+    if (!isError(error) || error.code !== 'timeout') throw error;
+    return ask({});
+  }
+}
+
 async function askSecurity({bus}: Pick<ManagerContext, 'bus'>, {namespace, name, spec}: Candidate): Promise<readonly FieldError[]> {
   try {
-    return (await call(bus, subjects.admit, {}, {namespace, name, spec})).errors;
+    return (await askedTwice((options) => call(bus, subjects.admit, {}, {namespace, name, spec}, options))).errors;
   } catch (cause) {
     throw errors.unavailable('The security manager cannot be asked whether this is allowed. Nothing was changed.', {cause, retryAfterMs: 1000});
   }
@@ -67,7 +79,7 @@ async function neverFits({bus, logger}: Pick<ManagerContext, 'bus' | 'logger'>, 
   const request = placementRequest({id: name, namespace, app: name, template: templateOf(spec), perNode: spec.mode === 'global', volumeNode: (volume) => view.volumeNode(namespace, volume)});
   if (request.memory === 0 && request.cpu === 0) return [];
   try {
-    const {refusals} = await call(bus, subjects.place, {}, {requests: [request], onEmpty: true});
+    const {refusals} = await askedTwice((options) => call(bus, subjects.place, {}, {requests: [request], onEmpty: true}, options));
     const nodes = refusals[0]?.nodes ?? [];
     if (!nodes.some(({filter}) => filter === 'memory' || filter === 'cpu')) return [];
     return nodes.map(({node, reason, filter}) => ({path: filter === 'cpu' ? 'spec.resources.cpu' : filter === 'memory' ? 'spec.resources.memory' : 'spec.placement', message: `${node}: ${reason}`}));

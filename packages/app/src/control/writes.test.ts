@@ -1,3 +1,4 @@
+import {busErrors} from '@hivemind/bus';
 import {TestCluster} from '../testing/cluster.ts';
 import {waitFor} from '@hivemind/testkit';
 
@@ -66,6 +67,21 @@ describe('writing apps', () => {
   it('refuses a circle of dependencies that its last part would close', async () => {
     await post({name: 'a', spec: {image: 'x', replicas: 0, dependsOn: {b: 'started'}}});
     expect((await post({name: 'b', spec: {image: 'x', replicas: 0, dependsOn: {a: 'started'}}})).json()).toMatchObject({errors: [{message: expect.stringContaining('b → a → b')}]});
+  });
+
+  it('asks another security service when the first dies with the question in hand', async () => {
+    let died = false;
+    const pair = await TestCluster.start({wrap: (bus) => ({...wrapped(bus), request: (subject, data, options) => {
+      if (subject !== 'security.admit' || died) return bus.request(subject, data, options);
+      died = true;
+      return Promise.reject(busErrors.timeout('Nobody answered.'));
+    }})});
+    try {
+      expect((await pair.request('POST', '/apps', web())).statusCode).toBe(201);
+      expect(died).toBe(true);
+    } finally {
+      await pair.stop();
+    }
   });
 
   it('is 503, and changes nothing, when security cannot be asked', async () => {
