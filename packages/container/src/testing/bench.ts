@@ -1,7 +1,7 @@
 /** The container manager with what it talks to: a store, a bus, one machine with a fake engine. For tests. */
 import {createEmbeddedBus, call, type Bus} from '@hivemind/bus';
 import {Container, subjects, type ContainerRecord, type ContainerStatus} from '@hivemind/contracts';
-import {createHttp, type HttpServer, type Manager} from '@hivemind/service';
+import {createHttp, stopHttp, type HttpServer, type Manager} from '@hivemind/service';
 import {openSqliteStore, type Store} from '@hivemind/store';
 import {waitFor} from '@hivemind/testkit';
 import {pino} from 'pino';
@@ -46,7 +46,8 @@ export class TestBench {
   }
 
   async stop(): Promise<void> {
-    await this.http.close();
+    // A client that was refused amid a large body may not be done with it.
+    await stopHttp(this.http, 2_000);
     await this.#manager.stop();
     await this.disconnectNode();
     await this.bus.close();
