@@ -25,8 +25,8 @@ const isInside = process.env.HIVEMIND_BENCH_INSIDE === '1';
 
 function service(index: number, endpoints: number): BalancedService {
   return {
-    namespace: 'default', name: `app-${index}`, virtualIp: `10.96.${Math.floor(index / 250)}.${(index % 250) + 1}`, ports: [{port: 80, targetPort: 8080, protocol: 'tcp'}],
-    endpoints: Array.from({length: endpoints}, (_, number) => ({container: `c-${index}-${number}`, node: `m${number}`, address: `10.244.${(index + number) % 250}.${(index % 250) + 2}`, weight: 100, ports: [{port: 8080, protocol: 'tcp'}]})),
+    namespace: 'default', name: `app-${index}`, virtualIp: `10.96.${Math.floor(index / 250)}.${(index % 250) + 1}`, ports: [{port: 80, targetPort: 80, protocol: 'tcp'}],
+    endpoints: Array.from({length: endpoints}, (_, number) => ({container: `c-${index}-${number}`, node: `m${number}`, address: `10.244.${(index + number) % 250}.${(index % 250) + 2}`, weight: 100, ports: [{port: 80, protocol: 'tcp'}]})),
   };
 }
 

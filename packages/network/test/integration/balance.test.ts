@@ -41,6 +41,28 @@ describe('virtual IPs in the kernel', () => {
     expect(await machine.peers[3]!.ask(VIP, 53)).toMatch(/^c[123]$/);
   });
 
+  it('leads ports that nobody declares too, to all in turn, and keeps to declared ones where only some have them', async () => {
+    const [one, two, three] = web([1, 2, 3]).endpoints;
+    await apply({services: [web([1, 2, 3])]});
+    expect(names(await machine.peers[3]!.dial(VIP, 8080, 6)).toSorted()).toEqual(['c1', 'c1', 'c2', 'c2', 'c3', 'c3']);
+    expect(await machine.peers[3]!.ask(VIP, 5353)).toMatch(/^c[123]$/);
+    await expect(machine.peers[3]!.dial(VIP, 8081)).rejects.toThrow('ECONNREFUSED');
+    await apply({services: [web([], {ports: [{port: 8080, targetPort: 8080, protocol: 'tcp'}], endpoints: [{...one!, ports: []}, {...two!, ports: []}, three!]})]});
+    expect(names(await machine.peers[3]!.dial(VIP, 8080, 3))).toEqual(['c3', 'c3', 'c3']);
+    expect(await machine.peers[3]!.ask(VIP, 5353)).toMatch(/^c[123]$/);
+    // No port is declared at all, and one asks itself.
+    await apply({services: [web([1], {ports: []})]});
+    expect(names(await machine.peers[0]!.dial(VIP, 8080, 2))).toEqual(['c1', 'c1']);
+    expect(names(await machine.self.dial(VIP, 8080))).toEqual(['c1']);
+  });
+
+  it('answers a ping', async () => {
+    await apply({services: [web([1, 2])]});
+    expect([machine.peers[3]!, machine.peers[0]!, machine.self].map((peer) => peer.pings(VIP))).toEqual([true, true, true]);
+    await apply({services: [web([])]});
+    expect(machine.peers[3]!.pings(VIP)).toBe(false);
+  });
+
   it('leads a container to itself, and the machine to containers', async () => {
     await apply({services: [web([1])]});
     expect(names(await machine.peers[0]!.dial(VIP, 80, 3))).toEqual(['c1', 'c1', 'c1']);
@@ -86,7 +108,7 @@ describe('virtual IPs in the kernel', () => {
   it('puts back what another hand flushed or changed', async () => {
     await apply({services: [web([1])]});
     const again = async (): Promise<boolean> => names(await machine.peers[3]!.dial(VIP, 80))[0] === 'c1';
-    for (const words of ['flush ruleset', 'delete element ip hivemind frontends { 10.96.0.5 . tcp . 80 }', 'flush chain ip hivemind translate', 'add element ip hivemind slots_tcp { 10.96.0.5 . 80 . 9 : 10.244.0.9 . 1 }']) {
+    for (const words of ['flush ruleset', 'delete element ip hivemind frontends { 10.96.0.5 . tcp . 80 }', 'delete element ip hivemind slots_any { 10.96.0.5 . 0 }', 'flush chain ip hivemind translate', 'add element ip hivemind slots_tcp { 10.96.0.5 . 80 . 9 : 10.244.0.9 . 1 }']) {
       machine.exec('nft', words);
       await waitFor(again, {what: `rules again after ${words}`});
       await waitFor(() => !machine.exec('nft', 'list', 'map', 'ip', 'hivemind', 'slots_tcp').includes('10.244.0.9'), {what: 'no strange element'});

@@ -2,7 +2,7 @@
  * A machine out of network namespaces: one with the bridge, and one for each container on it. What a killed test left is removed
  * by the next, since the names say whose they are.
  */
-import {type ChildProcess, execFileSync, spawn} from 'node:child_process';
+import {type ChildProcess, execFileSync, spawn, spawnSync} from 'node:child_process';
 import {existsSync} from 'node:fs';
 import {join} from 'node:path';
 import {createInterface} from 'node:readline';
@@ -18,6 +18,8 @@ export interface Peer {
   dial(host: string, port: number, times?: number): Promise<readonly string[]>;
   /** By UDP. */
   ask(host: string, port: number): Promise<string>;
+  /** Whether an ICMP echo is answered. */
+  pings(host: string): boolean;
   hold(host: string, port: number): Promise<string>;
   say(text: string): Promise<string>;
 }
@@ -69,7 +71,7 @@ export async function peerMachine(count: number): Promise<PeerMachine> {
       for (const link of ['eth0', 'lo']) ip('-n', space, 'link', 'set', link, 'up');
       ip('-n', space, 'route', 'add', 'default', 'via', '10.244.0.1');
     });
-    const peers = await Promise.all(spaces.map((space, index) => startPeer(start(space, process.execPath, join(import.meta.dirname, 'peer.ts'), index === 0 ? 'host' : `c${index}`), index === 0 ? 'host' : `c${index}`, `10.244.0.${index + 1}`)));
+    const peers = await Promise.all(spaces.map((space, index) => startPeer(start(space, process.execPath, join(import.meta.dirname, 'peer.ts'), index === 0 ? 'host' : `c${index}`), index === 0 ? 'host' : `c${index}`, `10.244.0.${index + 1}`, space)));
     const [self, ...containers] = peers;
     return {self: self!, peers: containers, exec: (program, ...args) => within(host, program, ...args), start: (program, ...args) => start(host, program, ...args), [Symbol.asyncDispose]: dispose};
   } catch (error) {
@@ -78,7 +80,7 @@ export async function peerMachine(count: number): Promise<PeerMachine> {
   }
 }
 
-async function startPeer(child: ChildProcess, name: string, address: string): Promise<Peer> {
+async function startPeer(child: ChildProcess, name: string, address: string, space: string): Promise<Peer> {
   const open = new Map<number, PromiseWithResolvers<readonly string[]>>();
   const ready = Promise.withResolvers<void>();
   let orders = 0;
@@ -103,6 +105,7 @@ async function startPeer(child: ChildProcess, name: string, address: string): Pr
     name, address,
     dial: (host, port, times = 1) => order({dial: {host, port, times}}),
     ask: (host, port) => one({ask: {host, port}}),
+    pings: (host) => spawnSync('ip', ['netns', 'exec', space, 'busybox', 'ping', '-c', '1', '-W', '2', host]).status === 0,
     hold: (host, port) => one({hold: {host, port}}),
     say: (text) => one({say: text}),
   };

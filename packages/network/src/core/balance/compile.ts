@@ -2,7 +2,8 @@
  * Services to nftables: a virtual IP, or a port of the machine, becomes the address of one of its ready containers.
  *
  * Intuition: `frontends` says by address, protocol and port which chain chooses a slot, and `slots_tcp` by address, port and slot
- * which container that is. Chains are shared by all services with as many slots, so that a change of a service writes only
+ * which container that is. What has no entry there keeps its protocol and port: `any_port` and `slots_any` say the same by address
+ * alone, over all containers. Chains are shared by all services with as many slots, so that a change of a service writes only
  * elements of its own: rules of their own for 10,000 services take the kernel half a minute to load, and a change of one rule
  * takes nft a list of all chains. Only the first packet of a connection comes here: those that are established go on as they
  * were.
@@ -83,7 +84,7 @@ export interface CompiledService {
  * `addresses`: every virtual IP. `self`: containers of this machine, which may be led to themselves. Slots are apart by protocol:
  * nft takes a rule by its maps only where both speak of ports of one.
  */
-export const sets = ['frontends', 'hosts', 'slots_tcp', 'slots_udp', 'hosts_tcp', 'hosts_udp', 'addresses', 'self'] as const;
+export const sets = ['frontends', 'hosts', 'any_port', 'slots_tcp', 'slots_udp', 'hosts_tcp', 'hosts_udp', 'slots_any', 'addresses', 'self'] as const;
 export type SetName = (typeof sets)[number];
 
 /** Services with as many slots take turns together; two that are used in step would each be led to the same container always. */
@@ -95,23 +96,58 @@ export function compileService(service: BalancedService, node: string): Compiled
   const elements: Element[] = [];
   const own = new Set<string>();
   const chains = new Map<string, Chain>();
-  const {virtualIp, ports, published = [], endpoints} = service;
-  if (virtualIp !== undefined) elements.push({set: 'addresses', key: virtualIp, value: ''});
-  const fronts = [...(virtualIp === undefined ? [] : ports.map((port) => ({...port, address: virtualIp}))), ...published];
-  for (const {address, port, targetPort, protocol} of fronts) {
-    const able = endpoints.filter((endpoint) => endpoint.weight > 0 && endpoint.ports.some((own) => own.port === targetPort && own.protocol === protocol));
-    if (able.length === 0) continue;
-    const slotsSet: SetName = `${address === undefined ? 'hosts' : 'slots'}_${protocol}`;
-    const {slots, chain, rule} = choose(service, able, protocol, slotsSet);
-    elements.push(address === undefined ? {set: 'hosts', key: `${protocol} . ${port}`, value: `goto ${chain}`} : {set: 'frontends', key: `${address} . ${protocol} . ${port}`, value: `goto ${chain}`});
-    const key = address === undefined ? String(port) : `${address} . ${port}`;
-    slots.forEach((endpoint, slot) => elements.push({set: slotsSet, key: `${key} . ${slot}`, value: `${endpoint.address} . ${targetPort}`}));
-    chains.set(chain, {rules: [rule]});
-    for (const endpoint of able) if (endpoint.node === node) own.add(endpoint.address);
+  if (service.virtualIp !== undefined) elements.push({set: 'addresses', key: service.virtualIp, value: ''});
+  for (const {front, key, slots, slotKey, among, to} of frontsOf(service)) {
+    if (among.length === 0) continue;
+    const {chosen, kind, number} = choose(service, among);
+    const chain = `${slots}-${kind}`;
+    elements.push({set: front, key, value: `goto ${chain}`});
+    chosen.forEach((endpoint, slot) => elements.push({set: slots, key: `${slotKey} . ${slot}`, value: to(endpoint)}));
+    chains.set(chain, {rules: [translation[slots](number)]});
+    for (const endpoint of among) if (endpoint.node === node) own.add(endpoint.address);
   }
   for (const address of own) elements.push({set: 'self', key: `${address} . ${address}`, value: ''});
   return {elements, chains};
 }
+
+type SlotsName = 'slots_any' | `${'slots' | 'hosts'}_${'tcp' | 'udp'}`;
+
+/** What leads somewhere: the entry that finds a chain, the slots that this chooses from, and whom they stand for. */
+interface Front {
+  readonly front: SetName;
+  readonly key: string;
+  readonly slots: SlotsName;
+  readonly slotKey: string;
+  readonly among: readonly BalancedEndpoint[];
+  readonly to: (endpoint: BalancedEndpoint) => string;
+}
+
+function frontsOf({virtualIp, ports, published = [], endpoints: all}: BalancedService): readonly Front[] {
+  const endpoints = all.filter(({weight}) => weight > 0);
+  const portFront = ({address, port, targetPort, protocol}: PublishedPort): Front => {
+    const among = endpoints.filter((endpoint) => endpoint.ports.some((one) => one.port === targetPort && one.protocol === protocol));
+    const rest = {among, to: (endpoint: BalancedEndpoint) => `${endpoint.address} . ${targetPort}`};
+    return address === undefined
+      ? {front: 'hosts', key: `${protocol} . ${port}`, slots: `hosts_${protocol}`, slotKey: String(port), ...rest}
+      : {front: 'frontends', key: `${address} . ${protocol} . ${port}`, slots: `slots_${protocol}`, slotKey: `${address} . ${port}`, ...rest};
+  };
+  const machines = published.map(portFront);
+  if (virtualIp === undefined) return machines;
+  const declared = ports.map((port) => ({port, front: portFront({...port, address: virtualIp})}))
+    // Where it is the same for all of them, it is as with a port that nobody declares.
+    .filter(({port, front}) => port.targetPort !== port.port || front.among.length < endpoints.length);
+  return [{front: 'any_port', key: virtualIp, slots: 'slots_any', slotKey: virtualIp, among: endpoints, to: ({address}) => address}, ...declared.map(({front}) => front), ...machines];
+}
+
+const portTranslation = (protocol: 'tcp' | 'udp', by: 'slots' | 'hosts') => (number: string): string =>
+  `meta l4proto ${protocol} dnat to ${by === 'slots' ? 'ip daddr . ' : ''}${protocol} dport . ${number} map @${by}_${protocol}`;
+const translation: Readonly<Record<SlotsName, (number: string) => string>> = {
+  slots_any: (number) => `dnat to ip daddr . ${number} map @slots_any`,
+  slots_tcp: portTranslation('tcp', 'slots'),
+  slots_udp: portTranslation('udp', 'slots'),
+  hosts_tcp: portTranslation('tcp', 'hosts'),
+  hosts_udp: portTranslation('udp', 'hosts'),
+};
 
 /** The table as it is without any service. */
 export function frame({containers, virtualIps, bridge, overlay}: BalanceMachine): Omit<Ruleset, 'chains'> & {readonly chains: Map<string, Chain>} {
@@ -122,6 +158,8 @@ export function frame({containers, virtualIps, bridge, overlay}: BalanceMachine)
     ['self', {kind: 'set', body: 'type ipv4_addr . ipv4_addr;'}],
     ['frontends', {kind: 'map', body: 'type ipv4_addr . inet_proto . inet_service : verdict;'}],
     ['hosts', {kind: 'map', body: 'type inet_proto . inet_service : verdict;'}],
+    ['any_port', {kind: 'map', body: 'type ipv4_addr : verdict;'}],
+    ['slots_any', {kind: 'map', body: 'typeof ip daddr . numgen inc mod 2 : ip daddr;'}],
     ...(['tcp', 'udp'] as const).flatMap((protocol): readonly [string, Declaration][] => [
       [`slots_${protocol}`, {kind: 'map', body: `typeof ip daddr . ${protocol} dport . numgen inc mod 2 : ip daddr . ${protocol} dport;`}],
       [`hosts_${protocol}`, {kind: 'map', body: `typeof ${protocol} dport . numgen inc mod 2 : ip daddr . ${protocol} dport;`}],
@@ -136,7 +174,7 @@ export function frame({containers, virtualIps, bridge, overlay}: BalanceMachine)
     objects,
     elements: new Map([['containers', new Map([[containers, '']])], ['virtual', new Map(virtualIps.map((range) => [range, '']))]]),
     chains: new Map<string, Chain>([
-      ['translate', {rules: ['ip daddr . meta l4proto . th dport vmap @frontends', 'fib daddr type local meta l4proto . th dport vmap @hosts']}],
+      ['translate', {rules: ['ip daddr . meta l4proto . th dport vmap @frontends', 'ip daddr vmap @any_port', 'fib daddr type local meta l4proto . th dport vmap @hosts']}],
       ['refuse', {rules: ['meta l4proto tcp reject with tcp reset', 'reject with icmp port-unreachable']}],
       ['prerouting', {hook: {...translate, hook: 'prerouting'}, rules: ['jump translate']}],
       ['output', {hook: {...translate, hook: 'output'}, rules: ['jump translate']}],
@@ -157,15 +195,15 @@ export function frame({containers, virtualIps, bridge, overlay}: BalanceMachine)
   };
 }
 
-function choose({namespace, name, balance = 'round-robin', affinity = 'none'}: BalancedService, able: readonly BalancedEndpoint[], protocol: 'tcp' | 'udp', set: SetName): {readonly slots: readonly BalancedEndpoint[]; readonly chain: string; readonly rule: string} {
-  const candidates = able.map((endpoint) => ({...endpoint, id: endpoint.container})).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+/** @param among not empty. @returns whom each slot stands for, and how nft comes to a slot's number */
+function choose({namespace, name, balance = 'round-robin', affinity = 'none'}: BalancedService, among: readonly BalancedEndpoint[]): {readonly chosen: readonly BalancedEndpoint[]; readonly kind: string; readonly number: string} {
+  const candidates = among.map((endpoint) => ({...endpoint, id: endpoint.container})).toSorted((a, b) => (a.id < b.id ? -1 : 1));
   const byClient = balance === 'ip-hash' || affinity === 'client';
-  const slots = byClient ? slotsByHash(candidates) : slotsInTurn(candidates);
-  const count = slots.length;
+  const chosen = byClient ? slotsByHash(candidates) : slotsInTurn(candidates);
+  const count = chosen.length;
   const [kind, number] =
     byClient ? [`hash-${count}`, `jhash ip saddr mod ${count} seed ${SEED}`]
     : balance === 'random' || count === 1 ? [`random-${count}`, `numgen random mod ${count}`]
     : [`turn-${count}-${hashOf(`${namespace}/${name}`) % TURNS}`, `numgen inc mod ${count}`];
-  const key = set.startsWith('hosts') ? `${protocol} dport` : `ip daddr . ${protocol} dport`;
-  return {slots, chain: `${set}-${kind}`, rule: `meta l4proto ${protocol} dnat to ${key} . ${number} map @${set}`};
+  return {chosen, kind, number};
 }
