@@ -88,8 +88,6 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
   const listen = options.ring?.dnsListen ?? [];
   const discovery = createDiscovery({
     bus, node: name, dataDir, clock, logger, listen,
-    // They are delivered where the machine has a network, but names do not give them yet.
-    virtualIps: false,
     sidecar: beside,
     random: Math.random,
   });
@@ -100,7 +98,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
 
   const configuration = createConfiguration({bus, node: name, session: registration, dataDir, secretsDir: secretsDir(cluster)});
   const storage = createStorage({bus, node: name, cluster, runtime});
-  const network = createNetwork({bus, node: name, cluster, dataDir, names: beside !== undefined, services: discovery, session: registration, runtime, clock, logger, onGateway: (gateway) => discovery.configure({listen: gateway === undefined ? listen : [`${gateway}:${DNS_PORT}`, ...listen]})});
+  const network = createNetwork({bus, node: name, cluster, dataDir, names: beside !== undefined, services: discovery, session: registration, runtime, clock, logger, onGateway: (gateway) => discovery.configure({listen: gateway === undefined ? listen : [`${gateway}:${DNS_PORT}`, ...listen]}), onVirtualIps: (virtualIps) => discovery.configure({virtualIps})});
   const health = createHealthHook({runtime, clock});
   const worker = createWorker({
     node: name,

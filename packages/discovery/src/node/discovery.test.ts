@@ -17,10 +17,12 @@ class FakeSidecar implements NamesTarget {
   at: Point = {epoch: '', n: 0};
   wholes = 0;
   away = false;
+  virtualIps: boolean | undefined;
   #parts: NamesPart[] = [];
 
   async applyNames(part: NamesPart): Promise<Point> {
     if (this.away) throw new Error('away');
+    this.virtualIps = part.virtualIps;
     const items = readItems(Buffer.from(part.items).toString());
     if (!part.whole && part.epoch === this.at.epoch && part.from === this.at.n) {
       this.registry.apply(items);
@@ -127,5 +129,27 @@ describe('names on a machine', () => {
     sidecar.restart();
     sidecar.away = false;
     await waitFor(() => sidecar.view('web')?.endpoints.map(({address}) => address).join() === '10.244.1.2', {what: 'the sidecar to be told everything'});
+  });
+
+  it('give virtual IPs as they did when they were kept last, until somebody says whether these are delivered', async () => {
+    cluster = await testCluster();
+    const told = (expected: boolean): Promise<unknown> => waitFor(() => sidecar.virtualIps === expected, {what: `the sidecar to be told ${expected}`});
+    let names = createDiscovery({bus: cluster.bus, node: 'n1', dataDir, listen: [], sidecar, clock: systemClock, random: Math.random, logger: pino({level: 'silent'})});
+    await names.start();
+    await told(false);
+    names.configure({virtualIps: true});
+    await told(true);
+    await names.stop();
+    sidecar.virtualIps = undefined;
+    names = machine = createDiscovery({bus: cluster.bus, node: 'n1', dataDir, listen: [], sidecar, clock: systemClock, random: Math.random, logger: pino({level: 'silent'})});
+    await names.start();
+    await told(true);
+    await names.stop();
+    // What is said before counts more than what was kept.
+    sidecar.virtualIps = undefined;
+    names = machine = createDiscovery({bus: cluster.bus, node: 'n1', dataDir, listen: [], sidecar, clock: systemClock, random: Math.random, logger: pino({level: 'silent'})});
+    names.configure({virtualIps: false});
+    await names.start();
+    await told(false);
   });
 });

@@ -17,8 +17,8 @@ export interface DiscoveryOptions {
   readonly dataDir: string;
   /** `address:port` each, where the sidecar answers names; none: nowhere. */
   readonly listen: readonly string[];
-  /** Packets to virtual IPs are delivered on this machine: names may give them. */
-  readonly virtualIps: boolean;
+  /** Packets to virtual IPs are delivered on this machine: names may give them. As it was when names were kept last, while nobody says. */
+  readonly virtualIps?: boolean | undefined;
   /** Absent: there is none, and names are not answered. */
   readonly sidecar?: NamesTarget | undefined;
   readonly clock: Clock;
@@ -52,6 +52,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
 class MachineNames implements Discovery {
   readonly #options: DiscoveryOptions;
   #settings: NameSettings;
+  #isDeliverySaid: boolean;
   readonly #path: string;
   readonly #registry = new Registry();
   readonly #listeners = new Set<(change: EndpointsChange) => void>();
@@ -64,7 +65,8 @@ class MachineNames implements Discovery {
   constructor(options: DiscoveryOptions) {
     const {node, listen, virtualIps, dataDir} = options;
     this.#options = options;
-    this.#settings = {node, listen, virtualIps};
+    this.#settings = {node, listen, virtualIps: virtualIps ?? false};
+    this.#isDeliverySaid = virtualIps !== undefined;
     this.#path = join(dataDir, SNAPSHOT_FILE);
   }
 
@@ -83,6 +85,7 @@ class MachineNames implements Discovery {
   }
 
   configure(settings: Partial<Pick<NameSettings, 'listen' | 'virtualIps'>>): void {
+    this.#isDeliverySaid ||= settings.virtualIps !== undefined;
     const next = {...this.#settings, ...settings};
     if (JSON.stringify(next) === JSON.stringify(this.#settings)) return;
     this.#settings = next;
@@ -95,6 +98,7 @@ class MachineNames implements Discovery {
     const {bus, node, sidecar, clock, random, logger} = this.#options;
     await mkdir(dirname(this.#path), {recursive: true, mode: 0o700});
     const kept = await readSnapshot(this.#path);
+    if (kept?.node === node && !this.#isDeliverySaid) this.#settings = {...this.#settings, virtualIps: kept.virtualIps};
     // Of this machine under another name nothing is known: its containers are other ones.
     if (kept?.at && kept.node === node) this.#take(kept.items, true, kept.at);
     // Before anybody is told of them: a sidecar that starts meanwhile reads the settings of now.

@@ -3,12 +3,15 @@ import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
 import {Balancer, type ServicesChange} from '../core/balance/balancer.ts';
 import {type BalanceMachine, TABLE} from '../core/balance/compile.ts';
+import {run} from './command.ts';
 import {reflect, set, showBridge} from './kernel-settings.ts';
 import {createNft, type Nft} from './nft/command.ts';
 import {KeptTable} from './nft/kept-table.ts';
 
 export interface BalanceOptions {
   readonly machine: BalanceMachine;
+  /** `problem` may be another one. */
+  readonly onWorked?: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -24,25 +27,32 @@ export interface Balancing {
   stop(): Promise<void>;
 }
 
-export function startBalance({machine, clock, logger}: BalanceOptions): Balancing {
+export function startBalance({machine, clock, logger, onWorked}: BalanceOptions): Balancing {
   const balancer = new Balancer(machine);
-  const table = new KeptTable({table: TABLE, nft: createNft(), wanted: () => balancer.ruleset(), clock, logger, beside: () => settings(machine)});
+  let isBridgeShown = true;
+  const prepare = async (): Promise<void> => void (isBridgeShown = await settings(machine));
+  const table = new KeptTable({table: TABLE, nft: createNft(), wanted: () => balancer.ruleset(), clock, logger, beside: prepare, ...(onWorked ? {onWorked} : {})});
   return {
     async apply(change) {
       const todo = balancer.apply(change);
       const applied = table.change(todo);
       // Its place at the bridge is as new as the container itself.
-      if (todo.elements.has('self')) await settings(machine);
+      if (todo.elements.has('self')) await prepare().catch(() => table.look());
       await applied;
     },
     get problem() {
-      return table.problem;
+      return table.problem ?? (isBridgeShown ? undefined : 'answers between two containers of this machine are not translated back: its kernel has no br_netfilter');
     },
     get mended() {
       return table.mended;
     },
     stop: () => table.stop(),
   };
+}
+
+/** Whether this machine's kernel leads by rules that were left to it. */
+export async function isBalanced(): Promise<boolean> {
+  return (await run('nft', ['list', 'chain', 'ip', TABLE, 'translate'])).status === 0;
 }
 
 /** Takes all virtual IPs away from this machine. @returns whether there were any. @throws `machine-unable` 503 */
@@ -54,13 +64,18 @@ export async function removeBalance(nft: Nft = createNft()): Promise<boolean> {
 }
 
 /**
- * Answers between two containers of a machine are translated back where the bridge shows them to the firewall. A container that is led to itself is answered over the place it asked from. And an answer to 127.0.0.1
- * is taken from a device only if that routes such addresses.
+ * Answers between two containers of a machine are translated back where the bridge shows them to the firewall. A container that is
+ * led to itself is answered over the place it asked from. And an answer to 127.0.0.1 is taken from a device only if that routes such
+ * addresses.
+ * @returns whether the bridge shows them
  */
-async function settings({bridge, overlay}: Pick<BalanceMachine, 'bridge' | 'overlay'>): Promise<void> {
-  await Promise.all([
+async function settings({bridge, overlay}: Pick<BalanceMachine, 'bridge' | 'overlay'>): Promise<boolean> {
+  const [isShown] = await Promise.all([
     showBridge(bridge),
     reflect(bridge),
     ...[bridge, overlay].map((device) => set(`/proc/sys/net/ipv4/conf/${device}/route_localnet`)),
   ]);
+  if (isShown) return true;
+  await run('modprobe', ['br_netfilter']);
+  return showBridge(bridge);
 }

@@ -36,6 +36,8 @@ export interface NetworkOptions {
   readonly onGateway?: (gateway: string | undefined) => void;
   /** Which virtual IPs there are, and who is behind each; absent: none are delivered. */
   readonly services?: ServicesFeed;
+  /** Told whether packets to virtual IPs are delivered here, each time that this is otherwise; not told, it is as an agent before left it. */
+  readonly onVirtualIps?: (delivered: boolean) => void;
   readonly clock?: Clock;
   readonly logger: Logger;
 }
@@ -99,6 +101,7 @@ class MachineNetwork implements Network {
     const {bus, node} = this.#options;
     this.#subscription = await serve(bus, getOverlay, {node}, () => this.#status());
     const kept = await this.#told.kept();
+    if (!kept?.inForce || !this.#isRoot) this.#options.onVirtualIps?.(false);
     if (kept) {
       this.#inForce = kept.inForce;
       await this.#take(kept.latest);
@@ -174,20 +177,20 @@ class MachineNetwork implements Network {
     this.#because = because;
     const range = inForce && parseCidr(inForce.self.subnet);
     this.#options.onGateway?.(range && gatewayOf(range));
-    if (inForce) this.#lookAfter(inForce);
+    if (inForce) await this.#lookAfter(inForce);
     else if (before) await this.#takeDown();
     await this.#told.keep(view, inForce);
   }
 
-  #lookAfter(inForce: InForce): void {
+  async #lookAfter(inForce: InForce): Promise<void> {
     this.#upkeep ??= startUpkeep({cluster: this.#options.cluster, clock: this.#clock, logger: this.#logger});
     this.#mesh ??= startMesh(this.#clock);
     this.#policies ??= this.#startPolicies();
-    const {services, node} = this.#options;
-    if (services) this.#virtualIps ??= new VirtualIps({services, node, bridge: BRIDGE, overlay: VXLAN, clock: this.#clock, logger: this.#logger});
-    this.#virtualIps?.among(inForce.view.spec.cidr);
     this.#upkeep.want(inForce);
     this.#mesh.watch(inForce.self.subnet, inForce.view.spec.cidr, inForce.view.peers);
+    const {services, node, onVirtualIps} = this.#options;
+    if (services) this.#virtualIps ??= new VirtualIps({services, node, bridge: BRIDGE, overlay: VXLAN, onDelivered: (delivered) => onVirtualIps?.(delivered), clock: this.#clock, logger: this.#logger});
+    await this.#virtualIps?.among(inForce.view.spec.cidr);
   }
 
   #startPolicies(): MachinePolicies {
@@ -206,6 +209,7 @@ class MachineNetwork implements Network {
   }
 
   async #takeDown(): Promise<void> {
+    this.#options.onVirtualIps?.(false);
     this.#mesh?.stop();
     await Promise.all([this.#policies?.stop(), this.#virtualIps?.stop()]);
     await this.#upkeep?.stop();

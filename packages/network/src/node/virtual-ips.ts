@@ -3,7 +3,7 @@ import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
 import type {BalancedService} from '../core/balance/compile.ts';
 import {SERVICE_RANGE} from '../core/subnets.ts';
-import {type Balancing, startBalance} from './balance.ts';
+import {type Balancing, isBalanced, startBalance} from './balance.ts';
 
 /** A service and who is in rotation, as it is now. */
 interface Told {
@@ -21,9 +21,9 @@ interface ServicesTold {
   readonly gone: readonly {readonly namespace: string; readonly name: string}[];
 }
 
-/** Tells all there are (`whole`) first, and then each change. Answers how to stop. */
+/** Tells all there are (`whole`) first, and then each change; what the listener answers resolves when the kernel leads by that. Answers how to stop. */
 export interface ServicesFeed {
-  onEndpointsChanged(listener: (change: ServicesTold) => void): () => void;
+  onEndpointsChanged(listener: (change: ServicesTold) => void | Promise<void>): () => void;
 }
 
 export interface VirtualIpsOptions {
@@ -31,6 +31,11 @@ export interface VirtualIpsOptions {
   readonly node: string;
   readonly bridge: string;
   readonly overlay: string;
+  /**
+   * Whether the kernel delivers packets to virtual IPs, each time that this is otherwise. First where nothing was left of an agent
+   * before: what one left is delivered until it is known to be otherwise.
+   */
+  readonly onDelivered: (delivered: boolean) => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -40,6 +45,7 @@ export class VirtualIps {
   #balancing: Balancing | undefined;
   #unfollow = (): void => undefined;
   #containers = '';
+  #delivered: boolean | undefined;
   /** One that takes the place of another begins when that has ended: they have one table. */
   #ending: Promise<void> = Promise.resolve();
 
@@ -52,12 +58,14 @@ export class VirtualIps {
     return problem === undefined ? [] : [`virtual IPs: ${problem}`];
   }
 
-  /** @param containers all addresses of containers, as in `10.244.0.0/16` */
-  among(containers: string): void {
+  /** Resolves when it is seen to, and what is not delivered is said. @param containers all addresses of containers, as in `10.244.0.0/16` */
+  async among(containers: string): Promise<void> {
     if (containers === this.#containers) return;
     this.#end();
     this.#containers = containers;
-    void this.#ending.then(() => this.#containers === containers && this.#begin(containers));
+    await this.#ending;
+    if (this.#delivered === undefined && !(await isBalanced())) this.#say(false);
+    if (this.#containers === containers) this.#begin(containers);
   }
 
   /** Leaves rules as they are. */
@@ -69,15 +77,29 @@ export class VirtualIps {
 
   #begin(containers: string): void {
     const {services, node, bridge, overlay, clock, logger} = this.#options;
-    const balancing = startBalance({machine: {node, containers, virtualIps: [SERVICE_RANGE], bridge, overlay}, clock, logger});
+    /** All that is known is in the kernel. What an agent before left stands until then. */
+    let isWhole = false;
+    const assess = (): void => {
+      if (this.#balancing !== balancing) return;
+      if (balancing.problem !== undefined) this.#say(false);
+      else if (isWhole) this.#say(true);
+    };
+    const balancing = startBalance({machine: {node, containers, virtualIps: [SERVICE_RANGE], bridge, overlay}, onWorked: assess, clock, logger});
     this.#balancing = balancing;
     let begun = false;
-    this.#unfollow = services.onEndpointsChanged(({services: told, gone, whole}) => {
-      // What an agent before left stands until all of it is known.
+    this.#unfollow = services.onEndpointsChanged(async ({services: told, gone, whole}) => {
       begun ||= whole;
       if (!begun) return;
-      balancing.apply({services: told.map(balanced), gone, whole}).catch((err: unknown) => logger.warn({err}, 'virtual IPs could not be changed'));
+      await balancing.apply({services: told.map(balanced), gone, whole});
+      isWhole ||= whole;
+      assess();
     });
+  }
+
+  #say(delivered: boolean): void {
+    if (delivered === this.#delivered) return;
+    this.#delivered = delivered;
+    this.#options.onDelivered(delivered);
   }
 
   #end(): void {

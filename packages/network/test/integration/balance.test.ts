@@ -115,3 +115,54 @@ describe('virtual IPs in the kernel', () => {
     }
   });
 });
+
+describe('whether names may give virtual IPs', () => {
+  let machine: PeerMachine;
+  beforeAll(async () => {
+    machine = await peerMachine(0);
+  });
+  afterAll(async () => machine?.[Symbol.asyncDispose]());
+
+  /** What an agent runs of it, from its start to its end. `tell` resolves when, from its start, it has said what is expected. */
+  const begin = async () => {
+    const program = machine.start(process.execPath, join(import.meta.dirname, 'virtual-ips-program.ts'));
+    const said: unknown[] = [];
+    createInterface({input: program.stdout!}).on('line', (line) => said.push(JSON.parse(line)));
+    const until = (...expected: readonly unknown[]): Promise<unknown> => waitFor(() => {
+      expect(said).toEqual(expected);
+      return true;
+    }, {what: 'it to have said that'});
+    return {
+      until,
+      tell: (word: object, ...expected: readonly unknown[]): Promise<unknown> => {
+        program.stdin!.write(`${JSON.stringify({services: [], gone: [], whole: false, ...word})}\n`);
+        return until(...expected);
+      },
+      end: async () => {
+        program.stdin!.end();
+        await once(program, 'close');
+      },
+    };
+  };
+  const service = {namespace: 'default', name: 'web', headless: false, virtualIp: VIP, ports: [], endpoints: []};
+
+  it('is said when all is in the kernel, and taken back while that refuses what is told', async () => {
+    const {until, tell, end} = await begin();
+    await until({delivered: false}, 'begun');
+    await tell({services: [service]}, {delivered: false}, 'begun', 'applied');
+    await tell({whole: true, services: [service]}, {delivered: false}, 'begun', 'applied', {delivered: true}, 'applied');
+    const so: readonly unknown[] = [{delivered: false}, 'begun', 'applied', {delivered: true}, 'applied', {delivered: false}];
+    await tell({services: [{...service, name: 'api', virtualIp: 'no address'}]}, ...so);
+    await tell({gone: [{namespace: 'default', name: 'api'}]}, ...so, {delivered: true}, 'applied', 'applied');
+    expect(machine.exec('nft', 'list', 'set', 'ip', 'hivemind', 'addresses')).toContain(VIP);
+    await end();
+  });
+
+  it('is left as it was while the kernel has what an agent before left', async () => {
+    const {until, tell, end} = await begin();
+    await until('begun');
+    await tell({services: []}, 'begun', 'applied');
+    await tell({whole: true, services: [service]}, 'begun', 'applied', {delivered: true}, 'applied');
+    await end();
+  });
+});

@@ -26,6 +26,8 @@ export interface KeptTableOptions {
   readonly logger: Logger;
   /** Others of the machine that go with it are put right at each look. @throws leads to another look */
   readonly beside?: () => Promise<void>;
+  /** It was worked on: `problem` may be another one. */
+  readonly onWorked?: () => void;
 }
 
 export interface TableChange {
@@ -108,6 +110,7 @@ export class KeptTable {
     if (this.#running || this.#stopped) return;
     this.#running = this.#workOff().finally(() => {
       this.#running = undefined;
+      this.#options.onWorked?.();
       this.#lookWithin(this.problem === undefined ? LOOK_MS : RETRY_MS);
     });
   }
