@@ -1,4 +1,4 @@
-export {createContainerdRuntime, type ContainerdRuntimeOptions} from './containerd/open.ts';
+export {CONTAINERD_SOCKET, createContainerdRuntime, type ContainerdRuntimeOptions, earlierClustersOfContainerd} from './containerd/open.ts';
 export {createDockerRuntime, type DockerRuntimeOptions} from './docker/runtime.ts';
 export {earlierClusters} from './docker/earlier-clusters.ts';
 export {serveContainerNode, type ContainerNode, type ContainerNodeOptions} from './serve.ts';

@@ -10,8 +10,6 @@ export type {RuntimeUnderTest} from './contract/bench.ts';
 export interface Lacks {
   /** A builder of images. */
   readonly builder?: boolean;
-  /** A way to publish ports. */
-  readonly ports?: boolean;
 }
 
 /** @param make Called once before all; `close` closes the runtimes and removes what the tests left. */
@@ -28,7 +26,7 @@ export function runtimeContract(name: string, make: () => Promise<{readonly unde
     afterAll(() => close?.(), 60_000);
     afterEach(() => bench.clear());
 
-    lifeContract(bench, lacks);
+    lifeContract(bench);
     streamContract(bench);
     imageContract(bench, lacks);
   });

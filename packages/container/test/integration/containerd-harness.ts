@@ -1,6 +1,5 @@
 /** containerd runtimes for tests, and images for them out of a real registry. */
-import {randomBytes} from 'node:crypto';
-import {join} from 'node:path';
+import {basename, join} from 'node:path';
 import {dockerEngine, startContainerd, startRegistry, type Containerd, type Registry} from '@hivemind/testkit';
 import type {Runtime} from '@hivemind/runtime';
 import pino from 'pino';
@@ -22,7 +21,8 @@ export interface ContainerdBench extends AsyncDisposable {
 export async function containerdBench(): Promise<ContainerdBench> {
   const docker = await dockerEngine();
   const [containerd, registry] = await Promise.all([startContainerd(), startRegistry()]);
-  const cluster = `test-${randomBytes(4).toString('hex')}`;
+  // What is left in the kernel after a crash is found by it.
+  const cluster = basename(containerd.dir);
   const root = join(containerd.dir, 'hivemind');
   const open: ContainerdBench['open'] = (options = {}) => createContainerdRuntime({
     socketPath: containerd.socketPath, cgroupParent: containerd.cgroupParent, root, registries: {plainHttp: [registry.host, ...(options.plainHttp ?? [])]},

@@ -12,8 +12,9 @@ runtimeContract('containerd', async () => {
   return {
     under: {runtime, stranger, cluster, image, registry: registries.images, context: () => buildContext(`FROM ${image}\n`)},
     close: async () => {
+      await runtime.pruneNetworks();
       await Promise.all([runtime.close(), stranger.close()]);
       await Promise.all([bench[Symbol.asyncDispose](), registries.stop()]);
     },
   };
-}, {builder: true, ports: true});
+}, {builder: true});

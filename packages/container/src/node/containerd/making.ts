@@ -1,5 +1,5 @@
 /** From what the worker asks for to what containerd is told: image, user, files and mounts looked up, then the pure spec. */
-import {mkdir, readFile, writeFile} from 'node:fs/promises';
+import {mkdir, writeFile} from 'node:fs/promises';
 import {randomUUID} from 'node:crypto';
 import {join} from 'node:path';
 import {runtimeErrors, type RuntimeSpec} from '@hivemind/runtime';
@@ -11,6 +11,8 @@ import {type MachineFacts, type Mount, ociSpec} from './core/oci-spec.ts';
 import {resolveUser, type User} from './core/users.ts';
 import type {KnownImage} from './images/store.ts';
 import {hostDevices, initProgram, machineFacts} from './machine.ts';
+import type {Connections, Networks} from './network/networks.ts';
+import {resolvConf} from './network/resolv-conf.ts';
 import type {Place} from './place.ts';
 import {type Kept, keptOf} from './record.ts';
 import {layersOf, readInLayers} from './rootfs.ts';
@@ -20,6 +22,7 @@ export interface MakerOptions {
   readonly client: ContainerdClient;
   readonly place: Place;
   readonly volumes: Volumes;
+  readonly networks: Pick<Networks, 'assign'>;
   readonly snapshotter: () => Promise<string>;
   readonly cgroupParent: string;
   readonly logger: Logger;
@@ -45,27 +48,25 @@ export class Maker {
     this.#options = options;
   }
 
-  /** @throws `start-failed` naming what cannot be: a user, a capability, a published port without a network */
+  /** @throws `start-failed` naming what cannot be: a user, a capability, a published port without a network; `port-in-use` */
   async describe(runtimeId: string, spec: RuntimeSpec, image: KnownImage, cluster: string): Promise<{readonly kept: Kept; readonly spec: Readonly<Record<string, unknown>>}> {
-    const {cgroupParent, volumes} = this.#options;
+    const {cgroupParent, volumes, networks} = this.#options;
     const {record} = spec;
     const {template} = record;
-    const published = record.ports.find(({host}) => host !== undefined);
-    if (published) throw refused(spec, `port ${published.container} cannot be published: this machine's containers are not connected to a network`);
-    if (spec.network) throw refused(spec, 'the network of containers across machines does not reach containers of containerd yet');
     const cgroup = `${cgroupParent}/${runtimeId}`;
     const init = template.init === true ? initProgram() : undefined;
     if (template.init === true && init === undefined) throw refused(spec, 'this machine has no init program for it: install tini, or leave `init` out');
+    const connections = await networks.assign(runtimeId, spec);
     const [user, files, mounts, devices] = await Promise.all([
       this.#user(template.user ?? image.config.config?.User ?? '', image.chainId, spec),
-      this.#files(runtimeId, spec),
+      this.#files(runtimeId, spec, connections),
       volumes.resolve(spec.mounts, () => this.#view(image.chainId)),
       template.privileged === true ? hostDevices() : Promise.resolve([]),
     ]);
     const machine = this.#facts();
     const input = {record, image: image.config, env: spec.env, user, mounts: [...files, ...mounts], cgroupsPath: cgroup, devices, machine, ...(init === undefined ? {} : {init})};
     try {
-      return {kept: keptOf(spec, cluster, cgroup), spec: ociSpec(input)};
+      return {kept: keptOf(spec, cluster, cgroup, connections), spec: ociSpec(input)};
     } catch (error) {
       if (error instanceof TypeError) throw refused(spec, error.message, error);
       throw error;
@@ -125,17 +126,16 @@ export class Maker {
   }
 
   /** /etc/hosts, hostname and resolv.conf: the container's own to change. */
-  async #files(runtimeId: string, spec: RuntimeSpec): Promise<readonly Mount[]> {
+  async #files(runtimeId: string, spec: RuntimeSpec, {attachments: [first]}: Connections): Promise<readonly Mount[]> {
     const {place} = this.#options;
     const {record} = spec;
     const {template} = record;
     const dir = place.files(runtimeId);
     const hostname = template.hostname ?? record.id;
-    const servers = template.dns ?? [];
     const texts = {
-      hosts: `${LOOPBACK}127.0.0.1\t${hostname}\n${Object.entries(template.extraHosts ?? {}).map(([host, address]) => `${address}\t${host}\n`).join('')}`,
+      hosts: `${LOOPBACK}${first?.address ?? '127.0.0.1'}\t${hostname}\n${Object.entries(template.extraHosts ?? {}).map(([host, address]) => `${address}\t${host}\n`).join('')}`,
       hostname: `${hostname}\n`,
-      'resolv.conf': servers.length > 0 ? servers.map((server) => `nameserver ${server}\n`).join('') : await readFile('/etc/resolv.conf', 'utf8').catch(() => ''),
+      'resolv.conf': await resolvConf(spec),
     };
     await mkdir(dir, {recursive: true});
     return Promise.all(Object.entries(texts).map(async ([name, text]): Promise<Mount> => {

@@ -4,6 +4,7 @@ import type {RuntimeContainer, RuntimeSpec} from '@hivemind/runtime';
 import {z} from 'zod';
 import type {Any, Container, Process} from './api/messages.ts';
 import {fromTimestamp} from './core/time.ts';
+import {Attachment, PublishedPort} from './network/attachment.ts';
 import type {RunRecord} from './place.ts';
 
 const EXTENSION = 'hivemind';
@@ -18,6 +19,13 @@ const Kept = z.object({
   tty: z.boolean(),
   /** Path of its control group. */
   cgroup: z.string(),
+  /** Its networks, the first has the way out. */
+  attachments: z.array(Attachment).default([]),
+  published: z.array(PublishedPort).default([]),
+  /** Domains in which it looks up names. */
+  search: z.array(z.string()).default([]),
+  /** Its `/etc/hosts` names the others: nobody else answers. */
+  named: z.boolean().default(false),
 });
 export type Kept = z.infer<typeof Kept>;
 
@@ -26,13 +34,14 @@ export function runtimeIdOf(name: string, hash: (text: string) => string): strin
   return name.length <= 76 && /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/.test(name) ? name : hash(name);
 }
 
-export function keptOf({record, name, labels, mounts}: RuntimeSpec, cluster: string, cgroup: string): Kept {
+export function keptOf({record, name, labels, mounts}: RuntimeSpec, cluster: string, cgroup: string, connections: Pick<Kept, 'attachments' | 'published' | 'search' | 'named'>): Kept {
   return {
     name,
     labels: {...record.template.containerLabels, ...labels, [engineLabels.cluster]: cluster, [engineLabels.container]: record.id},
     volumes: mounts.flatMap((mount) => (mount.type === 'volume' ? [mount.source] : [])),
     tty: record.template.tty ?? false,
     cgroup,
+    ...connections,
   };
 }
 
@@ -55,11 +64,11 @@ export function fromExtension({extensions}: Container): Kept | undefined {
 const running: Readonly<Record<string, RuntimeContainer['state']>> = {CREATED: 'created', RUNNING: 'running', PAUSED: 'paused', PAUSING: 'paused'};
 
 /** @param task undefined: it has none */
-export function toRuntimeContainer(runtimeId: string, {name, labels}: Kept, task: Process | undefined, run: RunRecord): RuntimeContainer {
+export function toRuntimeContainer(runtimeId: string, {name, labels, attachments: [first], published}: Kept, task: Process | undefined, run: RunRecord): RuntimeContainer {
   const base = {runtimeId, id: labels[engineLabels.container] ?? '', name, labels, oomKilled: run.oomKilled ?? false, ports: [], ...(run.error === undefined ? {} : {error: run.error})};
   const startedAt = run.startedAt === undefined ? {} : {startedAt: run.startedAt};
   const state = running[task?.status ?? ''];
-  if (task && state !== undefined) return {...base, ...startedAt, state, ...(task.pid > 0 ? {pid: task.pid} : {})};
+  if (task && state !== undefined) return {...base, ...startedAt, state, ...(task.pid > 0 ? {pid: task.pid} : {}), ...(first === undefined ? {} : {ip: first.address}), ports: published};
   if (!task && run.startedAt === undefined) return {...base, state: 'created'};
   const finishedAt = fromTimestamp(task?.exitedAt) ?? run.finishedAt;
   return {...base, ...startedAt, state: 'exited', exitCode: task?.exitStatus ?? run.exitCode ?? UNSEEN_END, ...(finishedAt === undefined ? {} : {finishedAt})};

@@ -5,9 +5,7 @@
  * refers to what keeps containerd's garbage collection off: the container is made first and names its snapshot, images name
  * their content, content names its snapshots, and pulls hold a lease.
  */
-import {constants} from 'node:os';
 import {join} from 'node:path';
-import {setTimeout as pause} from 'node:timers/promises';
 import {engineLabels} from '@hivemind/contracts';
 import {runtimeErrors, type Runtime, type RuntimeContainer, type RuntimeInfo, type RuntimeSpec} from '@hivemind/runtime';
 import type {Logger} from 'pino';
@@ -24,12 +22,13 @@ import {ImageStore, sha256} from './images/store.ts';
 import {LogPump} from './logs/pump.ts';
 import {readLog} from './logs/reader.ts';
 import {Maker, processOf} from './making.ts';
+import {Networks} from './network/networks.ts';
 import {ranOutOfMemory} from './oom.ts';
 import {Place} from './place.ts';
 import {fromExtension, type Kept, runtimeIdOf, searchLabels, toExtension, toRuntimeContainer} from './record.ts';
 import {orGone, Snapshots} from './snapshots.ts';
 import {StatsReader} from './stats.ts';
-import {taskId, Tasks} from './tasks.ts';
+import {signalNumber, taskId, Tasks} from './tasks.ts';
 import {Volumes} from './volumes.ts';
 
 export interface ContainerdRuntimeOptions {
@@ -63,6 +62,7 @@ export class ContainerdRuntime implements Runtime {
   readonly #puller: ImagePuller;
   readonly #volumes: Volumes;
   readonly #maker: Maker;
+  readonly #networks: Networks;
   readonly #stats: StatsReader;
   readonly #pump = new LogPump();
   readonly #closing = new AbortController();
@@ -84,7 +84,8 @@ export class ContainerdRuntime implements Runtime {
     const snapshotter = (): Promise<string> => this.#snapshots.snapshotter();
     this.#puller = new ImagePuller({client: this.#client, store: this.#images, snapshotter, registries, platform: platformOf(process.arch), now: options.now});
     this.#volumes = new Volumes(this.#place, cluster);
-    this.#maker = new Maker({client: this.#client, place: this.#place, volumes: this.#volumes, snapshotter, cgroupParent, logger});
+    this.#networks = new Networks({cluster, place: this.#place, containers: () => this.#listed(), logger});
+    this.#maker = new Maker({client: this.#client, place: this.#place, volumes: this.#volumes, networks: this.#networks, snapshotter, cgroupParent, logger});
     this.#stats = new StatsReader(options.now);
   }
 
@@ -114,7 +115,11 @@ export class ContainerdRuntime implements Runtime {
       const runtimeId = runtimeIdOf(spec.name, (text) => sha256(text).slice(7));
       const image = await this.#images.find(spec.record.template.image);
       if (!image) throw runtimeErrors['image-not-found'](`Creating ${spec.record.id} failed: No such image: ${spec.record.template.image}.`);
-      const made = await this.#maker.describe(runtimeId, spec, image, cluster);
+      const made = await this.#maker.describe(runtimeId, spec, image, cluster).catch(async (error: unknown) => {
+        if (!this.#kept.has(runtimeId)) await this.#networks.release(runtimeId);
+        throw error;
+      });
+      let {kept} = made;
       const snapshotter = await this.#snapshots.snapshotter();
       const container: Container = {
         id: runtimeId, labels: searchLabels(made.kept), image: image.name, runtime: {name: 'io.containerd.runc.v2', options: undefined},
@@ -129,8 +134,9 @@ export class ContainerdRuntime implements Runtime {
         if (existing?.labels[engineLabels.cluster] !== cluster || existing.labels[engineLabels.container] !== spec.record.id) {
           throw runtimeErrors['runtime-conflict'](`containerd has another container named ${spec.name}. Rename or remove it.`, {cause: error});
         }
+        kept = existing;
       }
-      this.#kept.set(runtimeId, made.kept);
+      this.#kept.set(runtimeId, kept);
       await this.#snapshots.prepare(runtimeId, image.chainId);
       return runtimeId;
     });
@@ -148,14 +154,14 @@ export class ContainerdRuntime implements Runtime {
       await this.#place.makePipes(this.#place.pipes(runtimeId), ['stdout', ...(kept.tty ? [] : ['stderr'])]);
       await this.#pump.open(runtimeId, {log: this.#place.log(runtimeId), stdout, ...(kept.tty ? {} : {stderr})});
       try {
-        await this.#client.call('createTask', {containerId: runtimeId, rootfs: await this.#snapshots.rootfs(runtimeId), stdout, stderr: kept.tty ? '' : stderr, terminal: kept.tty});
+        const {pid} = await this.#client.call('createTask', {containerId: runtimeId, rootfs: await this.#snapshots.rootfs(runtimeId), stdout, stderr: kept.tty ? '' : stderr, terminal: kept.tty});
         // Before it runs: who sees it run sees since when.
-        await this.#place.setRun(runtimeId, {startedAt: new Date(this.#options.now()).toISOString()});
+        await Promise.all([this.#networks.attach(runtimeId, pid, kept), this.#place.setRun(runtimeId, {startedAt: new Date(this.#options.now()).toISOString()})]);
         await this.#client.call('startTask', {containerId: runtimeId});
       } catch (error) {
         if (isStatus(error, 'ALREADY_EXISTS')) throw runtimeErrors['runtime-conflict']('Starting the container failed: it is being started.', {cause: error});
         this.#pump.abandon(runtimeId);
-        await this.#tasks.delete(runtimeId).catch(() => undefined);
+        await Promise.all([this.#tasks.delete(runtimeId), this.#networks.detach(runtimeId)]).catch(() => undefined);
         await this.#place.setRun(runtimeId, {error: wordsOf(error)}).catch(() => undefined);
         throw error;
       }
@@ -165,13 +171,8 @@ export class ContainerdRuntime implements Runtime {
   async stop(runtimeId: string, signal: string, graceMs: number): Promise<void> {
     const number = signalNumber(signal);
     await this.#asking('Stopping the container', async () => {
-      if (!(await this.#tasks.kill(runtimeId, number))) return;
-      const stopped = this.#tasks.waited(runtimeId);
-      const grace = new AbortController();
-      const inTime = await Promise.race([stopped.then(() => true), pause(graceMs, false, {signal: grace.signal})]).finally(() => grace.abort());
-      if (inTime) return;
-      await this.#tasks.kill(runtimeId);
-      await stopped;
+      await this.#tasks.stop(runtimeId, number, graceMs);
+      await this.#networks.detach(runtimeId);
     });
   }
 
@@ -182,6 +183,7 @@ export class ContainerdRuntime implements Runtime {
       await orGone(this.#client.call('deleteContainer', {id: runtimeId}));
       // Nothing refers to it any more, so that containerd may be faster.
       await this.#snapshots.remove(runtimeId);
+      await this.#networks.release(runtimeId);
       await this.#place.remove(runtimeId);
       if (kept) this.#stats.forget(kept.cgroup);
     });
@@ -201,8 +203,18 @@ export class ContainerdRuntime implements Runtime {
       if (event.type === 'disconnected') this.#forget();
       if (event.type === 'oom') await this.#ranOut(event.runtimeId);
       if (event.type === 'exited' && (await this.#ranOutUntold(event.runtimeId))) yield {type: 'oom', id: event.id, runtimeId: event.runtimeId};
+      if (event.type === 'exited' || event.type === 'removed') await this.#disconnect(event.runtimeId, event.type === 'removed');
       yield event;
       if (event.type === 'removed') this.#kept.delete(event.runtimeId);
+    }
+  }
+
+  /** What it was reached by goes with it. */
+  async #disconnect(runtimeId: string, gone: boolean): Promise<void> {
+    try {
+      await (gone ? this.#networks.release(runtimeId) : this.#networks.ended(runtimeId, () => this.#tasks.lives(runtimeId)));
+    } catch (err) {
+      this.#options.logger.warn({err, container: runtimeId}, 'the network of a container that ended is still there');
     }
   }
 
@@ -277,9 +289,8 @@ export class ContainerdRuntime implements Runtime {
     throw runtimeErrors['build-failed'](`${tag} cannot be built on ${this.#options.node}: it runs containerd, which has no builder. Build where Docker is, push it to a registry, and name it from there.`);
   }
 
-  /** It makes none: each container has a network namespace of its own, which goes with it. */
   pruneNetworks(): Promise<void> {
-    return Promise.resolve();
+    return this.#asking('Removing unused networks', () => this.#networks.prune());
   }
 
   async removeVolume(name: string): Promise<void> {
@@ -364,6 +375,15 @@ export class ContainerdRuntime implements Runtime {
         this.#options.logger.warn({err: error, container: runtimeId}, 'the output of a container cannot be read');
       });
     }
+    await this.#networks.adopt(() => this.#connected()).catch((err: unknown) => this.#options.logger.warn({err}, 'the networks of the containers that run could not be looked after'));
+  }
+
+  async #connected(): ReturnType<Parameters<Networks['adopt']>[0]> {
+    const [containers, {tasks}] = await Promise.all([this.#listed(), this.#client.call('listTasks', {}, {deadlineMs: LIST_MS})]);
+    return new Map(tasks.flatMap((task) => {
+      const kept = containers.get(taskId(task));
+      return kept === undefined || task.status === 'STOPPED' ? [] : [[taskId(task), {...kept, pid: task.pid, started: task.status !== 'CREATED'}]];
+    }));
   }
 
   /** Another containerd may answer there now. */
@@ -376,11 +396,4 @@ export class ContainerdRuntime implements Runtime {
   #asking<T>(what: string, ask: () => Promise<T>): Promise<T> {
     return asking(this.#client.socketPath, what, ask);
   }
-}
-
-function signalNumber(name: string): number {
-  const realTime = /^SIGRTMIN(?:\+(\d{1,2}))?$/.exec(name);
-  const number = realTime ? 34 + Number(realTime[1] ?? 0) : (constants.signals as Readonly<Record<string, number>>)[name];
-  if (number === undefined) throw runtimeErrors['runtime-conflict'](`${name} is not a signal of this machine.`);
-  return number;
 }

@@ -1,5 +1,7 @@
 /** Main processes of containers, as containerd calls them: tasks. */
+import {constants} from 'node:os';
 import {setTimeout as pause} from 'node:timers/promises';
+import {runtimeErrors} from '@hivemind/runtime';
 import {type ContainerdClient, isStatus} from './api/client.ts';
 import type {Process} from './api/messages.ts';
 import type {LogPump} from './logs/pump.ts';
@@ -31,6 +33,23 @@ export class Tasks {
   async runs(runtimeId: string): Promise<boolean> {
     const task = await this.get(runtimeId);
     return task?.status === 'RUNNING' || task?.status === 'PAUSED' || task?.status === 'PAUSING';
+  }
+
+  /** It has processes, whether it began or not. */
+  async lives(runtimeId: string): Promise<boolean> {
+    const task = await this.get(runtimeId);
+    return task !== undefined && task.status !== 'STOPPED';
+  }
+
+  /** A signal; what has not ended after the grace (ms) is killed. */
+  async stop(runtimeId: string, signal: number, graceMs: number): Promise<void> {
+    if (!(await this.kill(runtimeId, signal))) return;
+    const stopped = this.waited(runtimeId);
+    const grace = new AbortController();
+    const inTime = await Promise.race([stopped.then(() => true), pause(graceMs, false, {signal: grace.signal})]).finally(() => grace.abort());
+    if (inTime) return;
+    await this.kill(runtimeId);
+    await stopped;
   }
 
   /** False: there is nothing to kill. */
@@ -77,4 +96,12 @@ export class Tasks {
 /** Of its container. */
 export function taskId({containerId, id}: Process): string {
   return containerId === '' ? id : containerId;
+}
+
+/** @throws `runtime-conflict` for one that this machine does not have */
+export function signalNumber(name: string): number {
+  const realTime = /^SIGRTMIN(?:\+(\d{1,2}))?$/.exec(name);
+  const number = realTime ? 34 + Number(realTime[1] ?? 0) : (constants.signals as Readonly<Record<string, number>>)[name];
+  if (number === undefined) throw runtimeErrors['runtime-conflict'](`${name} is not a signal of this machine.`);
+  return number;
 }

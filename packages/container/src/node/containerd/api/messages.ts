@@ -123,6 +123,7 @@ export const calls = {
   getTask: method('Tasks', 'Get', ProcessRef, messageType({process: optional(1, nested(Process))})),
   listTasks: method('Tasks', 'List', messageType({filter: field(1, text)}), messageType({tasks: repeated(1, nested(Process))})),
   kill: method('Tasks', 'Kill', messageType({containerId: field(1, text), execId: field(2, text), signal: field(3, unsigned), all: field(4, flag)}), Empty),
+  resume: method('Tasks', 'Resume', messageType({containerId: field(1, text)}), Empty),
   exec: method('Tasks', 'Exec', ExecProcessRequest, Empty),
   resizePty: method('Tasks', 'ResizePty', messageType({containerId: field(1, text), execId: field(2, text), width: field(3, unsigned), height: field(4, unsigned)}), Empty),
   closeIo: method('Tasks', 'CloseIO', messageType({containerId: field(1, text), execId: field(2, text), stdin: field(3, flag)}), Empty),
