@@ -17,6 +17,8 @@ const packages = {
   'docker-compose': {anyOf: ['/usr/bin/docker-compose', '/usr/libexec/docker/cli-plugins/docker-compose'], why: 'the dev cluster'},
   debootstrap: {anyOf: ['/usr/sbin/debootstrap'], why: 'images where none can be pulled'},
   'bind9-dnsutils': {anyOf: ['/usr/bin/dig'], why: 'tests of names'},
+  haproxy: {anyOf: ['/usr/sbin/haproxy', '/usr/local/sbin/haproxy'], why: 'ingress'},
+  wrk: {anyOf: ['/usr/bin/wrk'], why: 'the bench of ingress'},
   iperf3: {anyOf: ['/usr/bin/iperf3'], why: 'the bench of the network'},
   containerd: {anyOf: ['/usr/bin/containerd', '/usr/local/bin/containerd'], why: 'tests of containers without Docker'},
   runc: {anyOf: ['/usr/sbin/runc', '/usr/bin/runc', '/usr/local/bin/runc'], why: 'tests of containers without Docker'},
@@ -24,7 +26,7 @@ const packages = {
 };
 
 export const packagesToStart = ['docker.io', 'iptables', 'busybox-static', 'ca-certificates'];
-export const packagesToTest = [...packagesToStart, 'iproute2', 'nftables', 'redis-server', 'nats-server', 'docker-registry', 'bind9-dnsutils', 'containerd', 'runc'];
+export const packagesToTest = [...packagesToStart, 'iproute2', 'nftables', 'redis-server', 'nats-server', 'docker-registry', 'bind9-dnsutils', 'containerd', 'runc', 'haproxy'];
 
 /** Installs those of `names` that are missing. `yes` answers the question beforehand. */
 export async function installDebianPackages(names, {yes = false} = {}) {

@@ -6,9 +6,9 @@ import {randomUUID} from 'node:crypto';
 import {mkdir, readFile, writeFile} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import type {Bus} from '@hivemind/bus';
-import {createConfiguration, createDockerRuntime, createWorker, serveContainerNode} from '@hivemind/container/node';
+import {createConfiguration, createDockerRuntime, createWorker, openSecrets, serveContainerNode} from '@hivemind/container/node';
 import {type Clock, systemClock} from '@hivemind/controller';
-import {createDiscovery} from '@hivemind/discovery/node';
+import {createDiscovery, MachineIngresses} from '@hivemind/discovery/node';
 import {createHealthHook} from '@hivemind/health/node';
 import {createNetwork} from '@hivemind/network/node';
 import {createRegistration, defaultNodeName, machineFacts, type Registration} from '@hivemind/node/node';
@@ -92,6 +92,11 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
     random: Math.random,
   });
   begun.push(() => discovery.stop());
+  const ingress = new MachineIngresses({
+    bus, node: name, dataDir, cluster, services: discovery, session: registration, sidecar: beside, clock, logger,
+    openSecrets: (namespace, names) => openSecrets(bus, name, registration.current(), namespace, names, AbortSignal.timeout(SECRETS_MS)),
+  });
+  begun.push(() => ingress.stop());
   const owned = typeof options.runtime !== 'object';
   const runtime = typeof options.runtime === 'object' ? options.runtime : await createDockerRuntime({host: options.dockerHost, cluster, node: name, logger, now: () => clock.now()});
   if (owned) begun.push(() => runtime.close());
@@ -121,6 +126,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
   await network.start();
   // After that: a sidecar that answers is never told to answer nowhere, only because its agent does not know yet where containers ask.
   await discovery.start();
+  await ingress.start();
   await storage.start();
   await worker.start();
 
@@ -131,6 +137,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
       await Promise.all([served.stop(), storage.stop()]);
       await worker.stop();
       await network.stop();
+      await ingress.stop();
       await discovery.stop();
       await beside?.stop();
       await registration.stop();
@@ -138,6 +145,9 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
     },
   };
 }
+
+/** ms to answer with what certificates of ingress are made of. */
+const SECRETS_MS = 10_000;
 
 /** Where containers on the machine's network ask for names. */
 const DNS_PORT = 53;

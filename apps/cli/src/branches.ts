@@ -30,6 +30,7 @@ export const branches: readonly Branch[] = [
   {commands: {deployment: 'rollouts: pause, resume, roll back, abort'}, load: () => import('./commands/deployment.ts')},
   {commands: {network: 'how containers of different machines reach each other'}, load: () => import('./commands/network.ts')},
   {commands: {volume: 'volumes'}, load: () => import('./commands/volume.ts')},
+  {commands: {ingress: 'which requests from outside go to which app'}, load: () => import('./commands/ingress.ts')},
   {commands: {policy: 'network policies'}, load: () => import('./commands/policy.ts')},
   {commands: {secret: 'secrets'}, load: () => import('./commands/secret.ts')},
   {commands: {config: 'configs'}, load: () => import('./commands/config.ts')},

@@ -1,7 +1,8 @@
 /** Liveness and Prometheus metrics over HTTP, on loopback as a rule. */
 import {once} from 'node:events';
-import {createServer, type Server} from 'node:http';
+import {createServer, request as ask, type Server, type ServerResponse} from 'node:http';
 import type {NamesVitals} from './dns/thread.ts';
+import type {ProxyState} from '@hivemind/discovery/ingress';
 import type {MemberStatistics} from '@hivemind/membership/model';
 
 export interface Vitals {
@@ -10,6 +11,7 @@ export interface Vitals {
   readonly tenants: Readonly<Record<string, {readonly running: boolean; readonly restarts: number}>>;
   /** Undefined where names are not answered. */
   readonly names?: NamesVitals | undefined;
+  readonly ingress?: ProxyState | undefined;
   /** Absent: there is no bus. */
   readonly busConnected?: boolean;
   /** Bytes. */
@@ -19,7 +21,7 @@ export interface Vitals {
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
 /** Prometheus' text format, version 0.0.4. */
-export function metricsText({statistics, tenants, names, busConnected, residentMemory}: Vitals): string {
+export function metricsText({statistics, tenants, names, ingress, busConnected, residentMemory}: Vitals): string {
   const one = (value: number): readonly Sample[] => [[{}, value]];
   const by = (label: string, values: Readonly<Record<string, number>>): readonly Sample[] => Object.entries(values).map(([name, value]) => [{[label]: name}, value]);
   const ofTenants = (value: (tenant: {running: boolean; restarts: number}) => number) => by('tenant', Object.fromEntries(Object.entries(tenants).map(([name, tenant]) => [name, value(tenant)])));
@@ -28,6 +30,10 @@ export function metricsText({statistics, tenants, names, busConnected, residentM
     family('hivemind_sidecar_tenant_restarts_total', 'counter', 'How often a tenant was started again.', ofTenants(({restarts}) => restarts)),
     family('hivemind_sidecar_bus_connected', 'gauge', 'Whether the bus is there.', busConnected === undefined ? [] : one(Number(busConnected))),
     family('process_resident_memory_bytes', 'gauge', 'Resident memory of the process.', one(residentMemory)),
+    ...(ingress === undefined || ingress.version === '' ? [] : [
+      family('hivemind_ingress_running', 'gauge', 'Whether HAProxy runs here. Its own metrics are at /metrics/ingress.', one(Number(ingress.running))),
+      family('hivemind_ingress_problem', 'gauge', 'Whether something of ingress is not as it was told.', one(Number(ingress.problem !== ''))),
+    ]),
     ...(statistics ? ofMembership(statistics, one, by) : []),
     ...(names ? ofNames(names, one, by) : []),
   ].join('');
@@ -72,13 +78,27 @@ export interface MetricsServer {
   close(): Promise<void>;
 }
 
-/** Serves `/livez` and `/metrics`. Rejects as `listen` of node:net does. */
-export async function serveMetrics({host, port}: {readonly host: string; readonly port: number}, vitals: () => Promise<Vitals>): Promise<MetricsServer> {
+/** What HAProxy tells of itself, passed on. */
+function passOn(socketPath: string | undefined, response: ServerResponse): void {
+  const absent = (): void => void response.writeHead(503, {'content-type': 'text/plain; charset=utf-8'}).end('HAProxy does not run here\n');
+  if (socketPath === undefined) return absent();
+  const question = ask({socketPath, path: '/metrics', timeout: 5_000}, (answer) => {
+    response.writeHead(answer.statusCode ?? 502, {'content-type': answer.headers['content-type'] ?? 'text/plain'});
+    answer.pipe(response);
+  });
+  question.once('timeout', () => question.destroy(new Error('no answer')));
+  question.once('error', () => (response.headersSent ? response.destroy() : absent()));
+  question.end();
+}
+
+/** Serves `/livez`, `/metrics` and, of HAProxy at `ingressSocket`, `/metrics/ingress`. Rejects as `listen` of node:net does. */
+export async function serveMetrics({host, port}: {readonly host: string; readonly port: number}, vitals: () => Promise<Vitals>, ingressSocket: () => string | undefined = () => undefined): Promise<MetricsServer> {
   const server = createServer({requestTimeout: 10_000, headersTimeout: 10_000}, (request, response) => {
     const path = request.url?.split('?', 1)[0];
     const answer = (status: number, text: string, type = 'text/plain; charset=utf-8'): void => void response.writeHead(status, {'content-type': type, ...(status === 405 ? {allow: 'GET, HEAD'} : {})}).end(text);
     if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'GET /livez or /metrics\n');
-    if (path !== '/livez' && path !== '/metrics') return answer(404, 'There is /livez and /metrics\n');
+    if (path === '/metrics/ingress') return passOn(ingressSocket(), response);
+    if (path !== '/livez' && path !== '/metrics') return answer(404, 'There is /livez, /metrics and /metrics/ingress\n');
     vitals().then(
       (now) => {
         if (path === '/metrics') return answer(200, metricsText(now), 'text/plain; version=0.0.4; charset=utf-8');

@@ -7,6 +7,7 @@ import {isIP} from 'node:net';
 import {join, resolve} from 'node:path';
 import type {Bus} from '@hivemind/bus';
 import {isError} from '@hivemind/contracts/define-errors';
+import {PLAN_FILE} from '@hivemind/discovery/ingress';
 import {SNAPSHOT_FILE} from '@hivemind/discovery/names/kept';
 import type {Address} from '@hivemind/membership/model';
 import type {Logger} from 'pino';
@@ -19,6 +20,7 @@ import {connectEngine} from './fence/engine.ts';
 import {Fence} from './fence/fence.ts';
 import type {Description, Statistics} from './grpc/messages.ts';
 import {serveSocket} from './grpc/server.ts';
+import {IngressKeeper} from './ingress/keeper.ts';
 import {readKeyFile} from './key-file.ts';
 import {createKeys} from './keys.ts';
 import {LeaderWatch} from './leader-watch.ts';
@@ -74,6 +76,7 @@ type Undo = (() => Promise<unknown> | void)[];
 interface Parts {
   tenants?: Tenants;
   names?: Names;
+  ingress?: IngressKeeper;
   bus?: BusConnection;
   metrics?: string;
 }
@@ -116,6 +119,9 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
   const names = new Names({file: options.dataDir === undefined ? undefined : join(resolve(options.dataDir), SNAPSHOT_FILE), logger: logger.child({tenant: 'names'}), setTimer, now: () => performance.now()});
   parts.names = names;
   undo.push(() => names.stop());
+  const ingress = keeperOf(options);
+  parts.ingress = ingress;
+  undo.push(() => ingress.stop());
 
   const socket = await serveSocket({
     path: options.socket, member, keys,
@@ -125,6 +131,7 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
     renew: (lease) => fence.renew(lease),
     hearLeader: (heard) => leader.heardOnBus(heard),
     applyNames: (part) => names.apply(part),
+    applyIngress: () => ingress.apply(),
     async leave() {
       await member.ask('leave');
       membership.farewell = false;
@@ -133,6 +140,8 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
   });
   undo.push(() => socket.close());
   await Promise.all([fence.start(), names.start()]);
+  // HAProxy may take seconds, or hang: the ring does not wait for it.
+  void ingress.start();
   const tenants = (parts.tenants = keepTenants([membership], {logger, setTimer, now: () => performance.now()}));
   undo.push(() => tenants.stop());
   const address = await membership.listening.catch((error: unknown) => {
@@ -148,6 +157,11 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
   }
   logger.info({name, address: addressText(address), socket: socket.path, metrics: parts.metrics}, 'the sidecar is up');
   return {address, socket: socket.path, metrics: parts.metrics, left: left.promise};
+}
+
+function keeperOf({dataDir, logger}: SidecarOptions): IngressKeeper {
+  const dir = fileOf({dataDir}, 'ingress') ?? '';
+  return new IngressKeeper({file: dataDir === undefined ? undefined : join(resolve(dataDir), PLAN_FILE), dir, logger: logger.child({tenant: 'ingress'}), setTimer, now: () => performance.now()});
 }
 
 function linked(member: RemoteMember): LinkedMember {
@@ -195,9 +209,10 @@ async function startMetrics({metrics = {host: '127.0.0.1', port: 0}}: SidecarOpt
     }),
     tenants: statusOf(parts),
     names: await parts.names?.vitals(),
+    ingress: parts.ingress?.state,
     ...(parts.bus ? {busConnected: parts.bus.state() === 'connected'} : {}),
     residentMemory: process.memoryUsage.rss(),
-  }));
+  }), () => parts.ingress?.metricsSocket());
   undo.push(() => server.close());
   return addressText(server);
 }

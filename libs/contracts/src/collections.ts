@@ -6,6 +6,7 @@ import {z} from 'zod';
 import {AppRecord, AppRevision, ConfigRecord, EventRecord, HostPortRecord, NamespaceRecord, Rollout} from './app.ts';
 import {AllocationRecord, AssignmentRecord, ContainerRecord, ContainerStatusRecord, StrangerRecord} from './container.ts';
 import {DiscoverySettings, EndpointRecord, ServiceRecord} from './discovery.ts';
+import {IngressRecord} from './ingress.ts';
 import {NodeBrake, NodeSettings, NodeVerdict} from './node-life.ts';
 import {LeaderRecord, MemberRecord} from './membership.ts';
 import {NetworkRecord, SubnetsRecord} from './network.ts';
@@ -56,6 +57,7 @@ export const collections = {
   services: {name: 'services', schema: ServiceRecord, version: 1},
   endpoints: {name: 'endpoints', schema: EndpointRecord, version: 1},
   discoverySettings: {name: 'discovery-settings', schema: DiscoverySettings, version: 1},
+  ingresses: {name: 'ingresses', schema: IngressRecord, version: 1},
   volumes: {name: 'volumes', schema: VolumeRecord, version: 1},
   secrets: {name: 'secrets', schema: SecretRecord, version: 1},
   serviceInstances: {name: 'service-instances', schema: ServiceInstanceRecord, version: 1},

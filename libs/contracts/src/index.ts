@@ -7,6 +7,7 @@ export * from './app-spec.ts';
 export * from './app.ts';
 export * from './container.ts';
 export * from './discovery.ts';
+export * from './ingress.ts';
 export * from './membership.ts';
 export * from './network.ts';
 export * from './network-policy.ts';

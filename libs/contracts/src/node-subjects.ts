@@ -3,12 +3,13 @@
  * subject with `{node}` that is missing here does not compile.
  */
 import {getNames, namesChanged} from './discovery.ts';
+import {getIngresses, ingressesChanged, reportIngress} from './ingress.ts';
 import {leaderChanged, meetMembers, membershipChanged, membershipReport, reportWhole} from './membership.ts';
 import {getNetwork, getOverlay, networkChanged} from './network.ts';
 import {getPolicies, policiesChanged} from './network-policy.ts';
 import * as subjects from './subjects.ts';
 
-const all = {...subjects, membershipChanged, membershipReport, reportWhole, meetMembers, getNames, getNetwork, getOverlay, getPolicies};
+const all = {...subjects, membershipChanged, membershipReport, reportWhole, meetMembers, getNames, getNetwork, getOverlay, getPolicies, getIngresses, reportIngress};
 type Subjects = typeof all;
 /** The definitions whose subject names a machine. */
 export type NodeSubject = {[K in keyof Subjects]: Subjects[K] extends {readonly subject: `${string}{node}${string}`} ? K : never}[keyof Subjects];
@@ -42,10 +43,12 @@ export const nodeSubjects: Readonly<Record<NodeSubject, 'served' | 'called'>> = 
   getNetwork: 'called',
   getOverlay: 'served',
   getPolicies: 'called',
+  getIngresses: 'called',
+  reportIngress: 'served',
 };
 
 /** Told to everybody: each machine may hear it. */
-const heardByAll = [leaderChanged, namesChanged, networkChanged, policiesChanged];
+const heardByAll = [leaderChanged, namesChanged, networkChanged, policiesChanged, ingressesChanged];
 
 /** The machine's end of each subject, with its kind: all that a bus needs to know of who may do what. */
 export function subjectsOfNodes(): readonly {readonly end: 'served' | 'called'; readonly kind: 'message' | 'request' | 'stream'; readonly subject: string}[] {

@@ -2,7 +2,7 @@
 import {randomUUID} from 'node:crypto';
 import type {Bus} from '@hivemind/bus';
 import type {Clock} from '@hivemind/controller';
-import type {NamesTarget} from '@hivemind/discovery/node';
+import type {IngressTarget, NamesTarget} from '@hivemind/discovery/node';
 import {boottime} from '@hivemind/sidecar/boottime';
 import {linkToBus} from '@hivemind/sidecar/bus-link';
 import {connectSidecar, type SidecarClient} from '@hivemind/sidecar/client';
@@ -31,7 +31,7 @@ export interface BesideOptions {
   readonly logger: Logger;
 }
 
-export interface Beside extends NamesTarget {
+export interface Beside extends NamesTarget, IngressTarget {
   stop(): Promise<void>;
 }
 
@@ -50,6 +50,7 @@ export async function startBeside(options: BesideOptions): Promise<Beside> {
   link.catch((err: unknown) => logger.warn({err}, 'the ring is not reported from this machine'));
   return {
     applyNames: (part) => client.applyNames(part),
+    applyIngress: () => client.applyIngress(),
     async stop() {
       stopTelling();
       await keeper.stop();

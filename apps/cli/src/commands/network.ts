@@ -1,6 +1,7 @@
 /** `hivemind network …`: how containers of different machines reach each other. */
 import {Ipam, Network, networkBackends, Overlay} from '@hivemind/contracts';
 import {removeNetwork} from '@hivemind/network/node';
+import {endIngress} from '@hivemind/sidecar/ingress';
 import type {Command} from 'commander';
 import {z} from 'zod';
 import {cliErrors} from '../errors.ts';
@@ -62,9 +63,10 @@ export function register(parent: Command, host: Host): void {
     },
   });
   leaf(network, host, {
-    use: 'down', summary: 'Remove bridge, overlay, routes and rules from this machine; an agent that runs here puts them back', example: 'network down', args: noArgs, options: noOptions,
+    use: 'down', summary: 'Remove bridge, overlay, routes, rules and HAProxy from this machine; an agent that runs here puts them back', example: 'network down', args: noArgs, options: noOptions,
     async run(session) {
       if (process.getuid?.() !== 0) throw cliErrors['wrong-usage']('network down takes root: it changes this machine\'s interfaces, routes and rules');
+      await endIngress(session.dataDir);
       session.output.say((await removeNetwork()) ? 'the network of containers is gone from this machine' : 'this machine has no network of containers');
     },
   });

@@ -1,8 +1,5 @@
 /** `hivemind policy …`: who may reach whom. */
-import {readFile} from 'node:fs/promises';
-import {resolve} from 'node:path';
 import type {Command} from 'commander';
-import {parseAllDocuments} from 'yaml';
 import {z} from 'zod';
 import {path} from '../api/client.ts';
 import {Anything, ResourceView} from '../api/views.ts';
@@ -10,6 +7,7 @@ import {cliErrors} from '../errors.ts';
 import {age} from '../output/quantities.ts';
 import {fields} from '../output/table.ts';
 import {exampleText, type Host, leaf, noArgs, noOptions, oneArg} from './define.ts';
+import {manifestsOf} from './manifests.ts';
 import {namespaceText} from './ps.ts';
 
 const Rules = z.array(z.unknown()).default([]);
@@ -19,7 +17,6 @@ const Policy = ResourceView.extend({
   meta: z.looseObject({createdAt: z.string()}),
 });
 const Verdict = z.object({allowed: z.boolean(), message: z.string()});
-const Manifest = z.looseObject({kind: z.literal('NetworkPolicy').optional(), name: z.string(), namespace: z.string().optional()});
 
 export function register(parent: Command, host: Host): void {
   const policy = parent.command('policy').description('Network policies: who may reach whom').addHelpText('after', exampleText(['policy apply -f only-api.yaml', 'policy isolate -n shop', 'policy test web db:5432']));
@@ -56,7 +53,7 @@ export function register(parent: Command, host: Host): void {
     flags: [['-f, --file <file>', 'YAML or JSON, - for standard input']], options: z.object({file: z.string().optional()}),
     async run(session, _, {file}) {
       if (file === undefined) throw cliErrors['wrong-usage']('say which file: -f FILE');
-      for (const manifest of await manifestsOf(file, session.terminal)) {
+      for (const manifest of await manifestsOf(file, 'NetworkPolicy', session.terminal)) {
         const namespace = manifest.namespace ?? session.namespace;
         const {status} = await session.api.call('PUT', path`/network-policies/${manifest.name}`, Anything, {body: {...manifest, namespace}, query: {namespace}});
         session.output.say(`policy/${manifest.name} ${status === 201 ? 'created' : 'configured'}`);
@@ -99,21 +96,6 @@ function partyOf(text: string): Readonly<Record<string, string>> {
   if (/^\d+(\.\d+){3}$/.test(text)) return {address: text};
   const [namespace = '', app] = text.split('/');
   return app === undefined ? {app: namespace} : {namespace, app};
-}
-
-async function manifestsOf(file: string, terminal: {readonly cwd: string; readonly in: AsyncIterable<unknown>}): Promise<readonly z.infer<typeof Manifest>[]> {
-  let text = '';
-  if (file === '-') for await (const chunk of terminal.in) text += String(chunk);
-  else {
-    text = await readFile(resolve(terminal.cwd, file), 'utf8').catch((error: unknown) => {
-      throw cliErrors.failed(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`, {cause: error});
-    });
-  }
-  return parseAllDocuments(text).map((document, index) => {
-    const manifest = Manifest.safeParse(document.errors.length > 0 ? undefined : document.toJS());
-    if (!manifest.success) throw cliErrors['wrong-usage'](`document ${index + 1} of ${file} is no network policy: it has a name and a spec, and its kind is NetworkPolicy`);
-    return manifest.data;
-  });
 }
 
 function targetText(target: Readonly<Record<string, unknown>>): string {

@@ -3,10 +3,10 @@ import {resolve} from 'node:path';
 import {Client, credentials, type ServiceError} from '@grpc/grpc-js';
 import {sidecarErrors} from '../errors.ts';
 import type {Lease} from '../fence/lease-file.ts';
-import {type Description, type HeardLeader, type Member, MembershipService, type NamesPart, type NamesPoint, SidecarService, type Statistics, type LeaderReply, type WatchReply} from './messages.ts';
+import {type Description, type HeardLeader, type IngressState, type Member, MembershipService, type NamesPart, type NamesPoint, SidecarService, type Statistics, type LeaderReply, type WatchReply} from './messages.ts';
 import {fromStatus} from './status.ts';
 
-export type {Description, HeardLeader, LeaderReply, Lease, Member, NamesPart, NamesPoint, Statistics, WatchReply};
+export type {Description, HeardLeader, IngressState, LeaderReply, Lease, Member, NamesPart, NamesPoint, Statistics, WatchReply};
 
 const DEADLINE_MS = 10_000;
 
@@ -34,6 +34,8 @@ export interface SidecarClient extends Disposable {
   hearLeader(leader: HeardLeader): Promise<void>;
   /** Names for it to answer; says where they stand then. */
   applyNames(part: NamesPart): Promise<NamesPoint>;
+  /** There is another plan of ingress on disk; says what came of it. */
+  applyIngress(): Promise<IngressState>;
 }
 
 const methods = {...MembershipService, ...SidecarService};
@@ -72,6 +74,7 @@ export function connectSidecar(socket: string): SidecarClient {
     renew: async (lease) => void (await call('renew', lease)),
     hearLeader: async (leader) => void (await call('hearLeader', leader)),
     applyNames: (part) => call('applyNames', part),
+    applyIngress: () => call('applyIngress', {}),
     [Symbol.dispose]: () => client.close(),
   };
 }

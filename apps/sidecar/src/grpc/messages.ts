@@ -116,6 +116,8 @@ const NamesPart = messageType({
 export type NamesPart = Decoded<typeof NamesPart>;
 const NamesPoint = messageType({epoch: field(1, text), n: field(2, unsigned)});
 export type NamesPoint = Decoded<typeof NamesPoint>;
+const IngressState = messageType({version: field(1, text), running: field(2, flag), problem: field(3, text)});
+export type IngressState = Decoded<typeof IngressState>;
 
 /** The services as @grpc/grpc-js takes them. */
 export const MembershipService = {
@@ -138,4 +140,5 @@ export const SidecarService = {
   renew: ofSidecar('Renew', LeaseMessage, Empty),
   hearLeader: ofSidecar('HearLeader', HeardLeader, Empty),
   applyNames: ofSidecar('ApplyNames', NamesPart, NamesPoint),
+  applyIngress: ofSidecar('ApplyIngress', Empty, IngressState),
 };

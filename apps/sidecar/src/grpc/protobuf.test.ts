@@ -48,6 +48,7 @@ const cases: readonly Case[] = [
   {method: 'renew', side: 'request', values: fc.record({cluster: name, engine: name, bootId: name, heardAtMs: count})},
   {method: 'applyNames', side: 'request', values: fc.record({node: name, listen: fc.array(name), virtualIps: fc.boolean(), epoch: name, from: count, n: count, whole: fc.boolean(), part: uint32, more: fc.boolean(), items: fc.uint8Array({maxLength: 40})})},
   {method: 'applyNames', side: 'response', values: fc.record({epoch: name, n: count})},
+  {method: 'applyIngress', side: 'response', values: fc.record({version: name, running: fc.boolean(), problem: name})},
   {method: 'hearLeader', side: 'request', values: fc.record({name, node: name, since: name, epoch: name, revision: count, renewal: count, leaseMs: count})},
 ];
 

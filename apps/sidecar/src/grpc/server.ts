@@ -9,7 +9,7 @@ import type {RemoteMember} from '../membership/remote-member.ts';
 import type {Keys} from '../keys.ts';
 import type {AnnouncedLeader} from '../leader.ts';
 import type {Lease} from '../fence/lease-file.ts';
-import {type Description, type HeardLeader, type LeaderReply, type Member, MembershipService, type NamesPart, type NamesPoint, SidecarService, type Statistics, type WatchReply} from './messages.ts';
+import {type Description, type HeardLeader, type IngressState, type LeaderReply, type Member, MembershipService, type NamesPart, type NamesPoint, SidecarService, type Statistics, type WatchReply} from './messages.ts';
 import {claimSocketPath} from './socket.ts';
 import {toStatus} from './status.ts';
 
@@ -23,6 +23,7 @@ export interface SocketOptions {
   readonly renew: (lease: Lease) => void;
   readonly hearLeader: (leader: AnnouncedLeader) => void;
   readonly applyNames: (part: NamesPart) => Promise<NamesPoint>;
+  readonly applyIngress: () => Promise<IngressState>;
   /** Tells the ring; the process ends after the answer. */
   readonly leave: () => Promise<void>;
 }
@@ -71,7 +72,7 @@ function handlers({member, keys, leader, statistics, leave}: SocketOptions) {
   };
 }
 
-function agentHandlers({describe, renew, hearLeader, applyNames}: SocketOptions) {
+function agentHandlers({describe, renew, hearLeader, applyNames, applyIngress}: SocketOptions) {
   return {
     describe: unary(async () => describe()),
     renew: unary(async (lease: Lease) => {
@@ -79,6 +80,7 @@ function agentHandlers({describe, renew, hearLeader, applyNames}: SocketOptions)
       return {};
     }),
     applyNames: unary(applyNames),
+    applyIngress: unary(applyIngress),
     hearLeader: unary(async ({name, node, since, epoch, revision, renewal, leaseMs}: HeardLeader) => {
       hearLeader({name, ...(node === '' ? {} : {node}), since, revision: {epoch, n: revision}, renewal, leaseMs});
       return {};

@@ -5,6 +5,7 @@ import {type Controller, createController, type Leader, runAsLeader, systemClock
 import type {CreateManager} from '@hivemind/service';
 import {discoveryErrors} from '../errors.ts';
 import {Feed} from './feed.ts';
+import {createIngressPart} from './ingress-part.ts';
 import {Reconciler} from './reconciler.ts';
 import {serviceRoutes} from './routes.ts';
 import {onServiceChange, openTables, type Tables} from './tables.ts';
@@ -30,9 +31,15 @@ export const createDiscoveryManager: CreateManager = (context) => {
   const tables = (): Tables => (opened ??= openTables(store, ending.signal, (err) => logger.warn({err}, 'the store could not be followed')));
   const held = (): boolean => tables().adoption.get('adoption')?.value.held === true;
 
+  const ingress = createIngressPart({...context, logger}, tables, held);
+  let answering: Subscription | undefined;
+
   return {
     name: 'discovery',
-    routes: (app) => serviceRoutes(app, context, tables),
+    routes(app) {
+      serviceRoutes(app, context, tables);
+      ingress.routes(app);
+    },
     async start() {
       const followed = tables();
       await followed.ready();
@@ -50,21 +57,25 @@ export const createDiscoveryManager: CreateManager = (context) => {
         if (known?.epoch === told.at.epoch && known.n > told.at.n) await followed.services.waitForRevision(known.n, AbortSignal.timeout(CATCH_UP_MS)).catch(() => undefined);
         return told.answer(known, after);
       }, {queue: 'discovery'});
+      answering = await ingress.serve();
       leader = runAsLeader({
         store, logger, election: 'discovery', holder: instance,
         onElected: async (_fence, signal) => {
           // What the one before gave is seen before anything is given.
           await followed.services.waitForRevision((await store.revision()).n, signal);
           const stopTelling = tellMachines({bus, feed: told, held, clock: systemClock, logger});
+          const stopTellingOfIngresses = ingress.lead();
           loop.start();
           await new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), {once: true})));
           stopTelling();
+          stopTellingOfIngresses();
           await loop.stop();
         },
       });
     },
     async stop() {
       await subscription?.unsubscribe();
+      await answering?.unsubscribe();
       await leader?.stop();
       forget();
       feed?.stop();

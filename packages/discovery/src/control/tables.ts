@@ -5,6 +5,7 @@ import {collection, informer, type Store} from '@hivemind/store';
 export const services = collection(collections.services);
 export const endpoints = collection(collections.endpoints);
 export const settings = collection(collections.discoverySettings);
+export const ingresses = collection(collections.ingresses);
 
 export type Tables = ReturnType<typeof openTables>;
 
@@ -16,6 +17,7 @@ export function openTables(store: Store, signal: AbortSignal, onError: (error: u
     services: informer({...follow, collection: services, indexes: {virtualIp: ({virtualIp}) => (virtualIp === undefined ? [] : [virtualIp]), waiting: ({headless, virtualIp}) => (headless || virtualIp !== undefined ? [] : ['waiting'])}}),
     endpoints: informer({...follow, collection: endpoints, indexes: {service: ({namespace, service}) => [resourceKey(namespace, service)]}}),
     settings: informer({...follow, collection: settings}),
+    ingresses: informer({...follow, collection: ingresses}),
     apps: informer({...follow, collection: collection(collections.apps), indexes: {domain: ({spec}) => (spec.service?.domain === undefined ? [] : [spec.service.domain])}}),
     rollouts: informer({...follow, collection: collection(collections.rollouts), indexes: {app: (rollout) => [appOf(rollout)]}}),
     containers: informer({...follow, collection: collection(collections.containers), indexes: {app: (record) => [appOf(record)], node: ({node}) => [node]}}),

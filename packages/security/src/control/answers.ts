@@ -1,9 +1,10 @@
 /** What the security manager answers on the bus: may this app be, and what is in these secrets. */
 import {randomBytes} from 'node:crypto';
 import {serve, type Subscription} from '@hivemind/bus';
-import {collections, resourceKey, subjects, type FieldError, type SecretRecord} from '@hivemind/contracts';
+import {checkCertificate, collections, resourceKey, subjects, takesIngress, type FieldError, type SecretRecord} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
 import {collection, type CollectionDefinition, type Store, type Stored} from '@hivemind/store';
+import {pairProblem} from '@hivemind/trust/certificate-pair';
 import {referenceErrors, referencesOf, secretsOf, type Known, type Reference} from '../core/references.ts';
 import {KEY_BYTES, NONCE_BYTES, sealForTransit} from '../core/sealing.ts';
 import type {SecretData} from '../core/secret-data.ts';
@@ -11,6 +12,8 @@ import {errors} from '../errors.ts';
 import {secrets, type Vault} from './vault.ts';
 
 const configs = collection(collections.configs);
+const ingresses = collection(collections.ingresses);
+const nodes = collection(collections.nodes);
 const assignments = collection(collections.assignments);
 const containers = collection(collections.containers);
 const nodeLeases = collection(collections.nodeLeases);
@@ -18,7 +21,7 @@ const nodeLeases = collection(collections.nodeLeases);
 /** Base64 in a message of 512 KiB, with room for the rest. */
 const MAX_SEALED_BYTES = 360 * 1024;
 
-type Context = Pick<ManagerContext, 'bus' | 'store' | 'logger'>;
+type Context = Pick<ManagerContext, 'bus' | 'store' | 'logger' | 'now'>;
 interface SecretName {
   readonly namespace: string;
   readonly name: string;
@@ -30,6 +33,7 @@ export function serveSecurity(context: Context, vault: Vault): Promise<readonly 
   return Promise.all([
     serve(bus, subjects.admit, {}, async ({namespace, spec}) => ({errors: [...await admit(store, namespace, referencesOf(spec))]}), queue),
     serve(bus, subjects.openSecrets, {}, async (request, {tokens: {node}}) => openForNode(context, vault, node, request), queue),
+    serve(bus, checkCertificate, {}, async ({namespace, secret}) => ({problem: await certificateProblem(context, vault, namespace, secret)}), queue),
   ]);
 }
 
@@ -65,7 +69,7 @@ async function openForNode({store, logger}: Context, vault: Vault, node: string,
   if (lease?.value.session !== session) throw errors['session-expired'](`Session ${session} of node ${node} is over: register again.`);
   const allowed = await secretsOnNode(store, node);
   const denied = asked.filter(({namespace, name}) => !allowed.has(resourceKey(namespace, name)));
-  if (denied.length > 0) logger.warn({node, secrets: denied.map(({namespace, name}) => resourceKey(namespace, name))}, 'a node asked for secrets that no container on it uses');
+  if (denied.length > 0) logger.warn({node, secrets: denied.map(({namespace, name}) => resourceKey(namespace, name))}, 'a node asked for secrets that nothing on it uses');
   const found = await many(store, secrets, asked.filter((secret) => !denied.includes(secret)).map(({namespace, name}) => resourceKey(namespace, name)));
   const opened: Record<string, SecretData> = {};
   for (const {key, value} of found) opened[key] = await vault.open(value);
@@ -77,11 +81,33 @@ async function openForNode({store, logger}: Context, vault: Vault, node: string,
   return {...sealed, missing: asked.filter(({namespace, name}) => !answered.has(resourceKey(namespace, name)))};
 }
 
-/** Keys of the secrets that containers assigned to the node use: it sees no others (law 3). */
+/** Whether what ingress is to be spoken by is a pair; empty: it is. */
+async function certificateProblem({store, now}: Context, vault: Vault, namespace: string, name: string): Promise<string> {
+  const stored = await secrets.in(store).get(resourceKey(namespace, name));
+  if (!stored) return `there is no such secret in namespace ${namespace}`;
+  const data = await vault.open(stored.value);
+  const [certificate, key] = ['tls.crt', 'tls.key'].map((part) => (data[part] === undefined ? undefined : Buffer.from(data[part], 'base64').toString('utf8')));
+  if (certificate === undefined || key === undefined) return `it has not both tls.crt and tls.key, but ${stored.value.keys.join(', ') || 'nothing'}`;
+  return pairProblem(certificate, key, now());
+}
+
+/** Keys of the secrets that containers assigned to the node, and ingresses that it takes, use: it sees no others (law 3). */
 async function secretsOnNode(store: Store, node: string): Promise<ReadonlySet<string>> {
+  const [onContainers, onIngresses] = await Promise.all([secretsOfContainers(store, node), secretsOfIngresses(store, node)]);
+  return new Set([...onContainers, ...onIngresses]);
+}
+
+async function secretsOfIngresses(store: Store, name: string): Promise<readonly string[]> {
+  const node = await nodes.in(store).get(name);
+  if (!node) return [];
+  const {items} = await ingresses.in(store).list();
+  return items.filter(({value: {spec}}) => takesIngress(spec, {name, labels: node.value.labels})).flatMap(({value: {namespace, spec}}) => spec.tls.flatMap((tls) => ('secret' in tls ? [resourceKey(namespace, tls.secret)] : [])));
+}
+
+async function secretsOfContainers(store: Store, node: string): Promise<readonly string[]> {
   const assignment = await assignments.in(store).get(node);
   const assigned = await many(store, containers, assignment?.value.containers.map(({id}) => id) ?? []);
-  return new Set(assigned.flatMap(({value: {namespace, template}}) => secretsOf(template).map((name) => resourceKey(namespace, name))));
+  return assigned.flatMap(({value: {namespace, template}}) => secretsOf(template).map((name) => resourceKey(namespace, name)));
 }
 
 async function many<T extends object>(store: Store, definition: CollectionDefinition<T>, keys: readonly string[]): Promise<readonly Stored<T>[]> {

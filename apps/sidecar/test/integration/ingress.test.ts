@@ -1,0 +1,97 @@
+/** Ingress from the API to a request's answer, through a real HAProxy; only containers are HTTP servers of this process. */
+import {waitFor} from '@hivemind/testkit';
+import {IngressMachine} from '../ingress-machine.ts';
+
+let machine: IngressMachine;
+beforeAll(async () => {
+  machine = await IngressMachine.start();
+  for (const app of ['web', 'api']) await machine.app(app);
+  await machine.container('web-a', 'web', '127.0.0.2');
+  await machine.container('api-a', 'api', '127.0.0.3');
+});
+afterAll(async () => machine[Symbol.asyncDispose]());
+afterEach(async () => {
+  const {body} = await machine.cluster.ask('/ingresses?namespace=shop');
+  for (const {name} of body.items ?? []) await machine.remove(String(name));
+});
+
+/** Requests one after the other in `lanes`, until it is ended; answers what was not 200, and how many there were. */
+function load(lanes: number, path = '/'): {end(): Promise<{readonly failed: readonly string[]; readonly total: number}>; readonly total: () => number} {
+  const failed: string[] = [];
+  let [going, total] = [true, 0];
+  const lane = async (): Promise<void> => {
+    while (going) {
+      total += 1;
+      await machine.get(path).then(({status, body}) => void (status === 200 || failed.push(`${status} ${body}`)), (error: unknown) => void failed.push(String(error)));
+    }
+  };
+  const running = Array.from({length: lanes}, lane);
+  return {
+    total: () => total,
+    async end() {
+      going = false;
+      await Promise.all(running);
+      return {failed, total};
+    },
+  };
+}
+
+describe('ingress', () => {
+  it('leads by host, path, header and cookie, says 404 where none is for a request, 503 where nobody is behind it, and ends with the last', async () => {
+    expect(await machine.put('site', {rules: [
+      {app: 'web', host: 'shop.example'},
+      {app: 'api', host: 'shop.example', path: '/api'},
+      {app: 'api', host: 'shop.example', headers: {'x-canary': 'yes please'}},
+      {app: 'api', host: 'shop.example', cookies: {beta: '1'}},
+      {app: 'api', host: '*.tenants.example', path: '/only', match: 'exact'},
+      {app: 'ghost', host: 'ghost.example'},
+    ]})).toMatchObject({status: 201, body: {status: {phase: 'degraded', nodes: ['n1'], conditions: [{reason: 'AppNotFound', message: expect.stringContaining('spec.rules[5]')}]}}});
+    await machine.answers('/', {status: 200, body: 'web-a'});
+    const bodies = async (...asked: Parameters<IngressMachine['get']>[]) => Promise.all(asked.map(async (one) => (await machine.get(...one)).body.trim()));
+    expect(await bodies(
+      ['/api'], ['/api/x?y=1'], ['/apis'], ['/', {headers: {'x-canary': 'yes please'}}], ['/', {headers: {'x-canary': 'no'}}], ['/', {headers: {cookie: 'a=b; beta=1'}}],
+      ['/only', {host: 'a.b.tenants.example:8080'}], ['/only', {host: 'SHOP.example'}],
+    )).toEqual(['api-a', 'api-a', 'web-a', 'api-a', 'web-a', 'api-a', 'api-a', 'web-a']);
+    expect(await Promise.all([['/only/x', 'a.tenants.example'], ['/', 'other.example'], ['/', 'ghost.example']].map(async ([path, host]) => (await machine.get(path!, {host: host!})).status))).toEqual([404, 404, 503]);
+    expect(await machine.report('site')).toMatchObject({state: 'current', running: true, problem: ''});
+    await waitFor(() => machine.accessLog().find(({path, host}) => path === '/api/x' && host === 'shop.example'), {what: 'a line of the access log'});
+    expect(machine.accessLog().find(({path}) => path === '/api/x')).toMatchObject({client: '127.0.0.1', method: 'GET', status: 200, rule: 'shop.site.1', server: `127.0.0.3:${machine.port}`});
+    await machine.remove('site');
+    await waitFor(() => machine.proxy.pid() === undefined, {what: 'HAProxy to end with the last ingress'});
+  });
+
+  it('takes containers in and out under load with no request failed and no reload', async () => {
+    await machine.put('site', {rules: [{app: 'web'}]});
+    await machine.answers('/', {body: 'web-a'});
+    const {structure} = machine.plan();
+    const under = load(8);
+    for (let round = 0; round < 3; round++) {
+      await machine.container('web-b', 'web', '127.0.0.4');
+      await waitFor(async () => (await machine.get('/')).body === 'web-b', {what: 'the new container to be asked'});
+      await machine.leave('web-b', 'web', '127.0.0.4');
+      await waitFor(() => machine.plan().servers['shop.site.0']?.every((slot) => slot?.container !== 'web-b'), {what: 'it to be out of rotation'});
+      await machine.keeper.apply();
+      machine.kill('web-b');
+      await machine.cluster.removeContainer('web-b');
+    }
+    const {failed, total} = await under.end();
+    expect(failed).toEqual([]);
+    expect(total).toBeGreaterThan(50);
+    expect(machine.plan().structure).toBe(structure);
+  });
+
+  it('is back when HAProxy is killed, and goes on with keeper and agent away; the next ones find it', async () => {
+    await machine.put('site', {rules: [{app: 'web'}]});
+    await machine.answers('/', {body: 'web-a'});
+    const first = machine.proxy.pid();
+    await machine.stopAgent();
+    await machine.keeper.stop();
+    expect((await machine.get('/')).status).toBe(200);
+    await machine.startKeeper();
+    await machine.startAgent();
+    expect(machine.proxy.pid()).toBe(first);
+    process.kill(first!, 'SIGKILL');
+    await waitFor(() => machine.proxy.pid() !== undefined && machine.proxy.pid() !== first, {what: 'HAProxy to be started again'});
+    await machine.answers('/', {body: 'web-a'});
+  });
+});

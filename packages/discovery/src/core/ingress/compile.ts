@@ -1,0 +1,144 @@
+/** From ingresses and who is in rotation to HAProxy's configuration. Pure; what people wrote was checked by the contracts' schemas. */
+import {createHash} from 'node:crypto';
+import type {IngressRule, MachineIngress} from '@hivemind/contracts';
+import type {ServiceView} from '../../model.ts';
+import {backendLines, backendName, milliseconds, rateTable} from './backend.ts';
+import {portsOf, withoutSlash} from './claims.ts';
+import type {ProxyPlan} from './plan.ts';
+import {assign, type Server, type Slots} from './slots.ts';
+
+export interface CompileInput {
+  /** Of what was told. */
+  readonly version: string;
+  readonly ingresses: readonly MachineIngress[];
+  /** By `namespace/name`. */
+  readonly service: (key: string) => ServiceView | undefined;
+  readonly before: ProxyPlan['servers'];
+  /** Of HAProxy's sockets. */
+  readonly dir: string;
+  /** Whom it becomes after it has opened all that it needs; undefined: nobody else. */
+  readonly user: string | undefined;
+  /** Lists of certificates, by port, that could be had. */
+  readonly certificates: ReadonlyMap<number, string>;
+  /** What else the configuration names. */
+  readonly files: readonly string[];
+  readonly problem: string;
+}
+
+interface Routed {
+  readonly ingress: MachineIngress;
+  readonly rule: IngressRule;
+  readonly backend: string;
+}
+
+/** What takes longer than this after a reload is cut off. */
+const LAST_WORDS = '10m';
+
+export function compile({version, ingresses, service, before, dir, user, certificates, files, problem}: CompileInput): ProxyPlan {
+  const routed = ingresses.flatMap((ingress) => ingress.spec.rules.map((rule, index): Routed => ({ingress, rule, backend: backendName(ingress, index)})));
+  const ports = listenersOf(ingresses).filter(({port, secure}) => !secure || certificates.has(port));
+  if (routed.length === 0 || ports.length === 0) return {version, config: '', structure: '', ports: [], servers: {}, files: [], problem};
+  const servers = Object.fromEntries(routed.map(({ingress, rule, backend}) => [backend, assign(before[backend] ?? [], serversOf(rule, service(`${ingress.namespace}/${rule.app}`)))]));
+  const render = (structure: string, of: (backend: string) => Slots): string => [
+    ...globalLines(dir, user, structure),
+    ...ports.flatMap((listener) => frontendLines(listener, routed.filter(({ingress}) => portsOf(ingress.spec).some(({port}) => port === listener.port)), certificates.get(listener.port))),
+    ...ingresses.flatMap(rateTable),
+    ...routed.flatMap(({ingress, rule, backend}) => backendLines(ingress, rule, backend, of(backend))),
+    '',
+  ].join('\n');
+  const structure = createHash('sha256').update(render('', (backend) => (servers[backend] ?? []).map(() => null))).digest('base64url');
+  return {version, config: render(structure, (backend) => servers[backend] ?? []), structure, ports: ports.map(({port}) => port), servers, files, problem};
+}
+
+interface Listener {
+  readonly port: number;
+  readonly secure: boolean;
+}
+
+function listenersOf(ingresses: readonly MachineIngress[]): readonly Listener[] {
+  const all = new Map(ingresses.flatMap(({spec}) => portsOf(spec)).map(({port, secure}) => [port, secure]));
+  return [...all].map(([port, secure]) => ({port, secure})).toSorted((a, b) => a.port - b.port);
+}
+
+/** Who is in rotation and has the port that the rule asks for. */
+export function serversOf(rule: Pick<IngressRule, 'port'>, view: ServiceView | undefined): readonly Server[] {
+  return (view?.endpoints ?? []).flatMap(({container, address, ports, weight}) => {
+    const tcp = ports.filter(({protocol}) => protocol === 'tcp');
+    const port = rule.port === undefined ? (tcp.length === 1 ? tcp[0]?.port : undefined) : tcp.find(({name, port: number}) => number === rule.port || name === rule.port)?.port;
+    return port === undefined ? [] : [{container, address, port, weight}];
+  });
+}
+
+function globalLines(dir: string, user: string | undefined, structure: string): readonly string[] {
+  return [
+    'global',
+    // By which the keeper knows what runs, whoever started it.
+    `  description ${structure}`,
+    `  stats socket ${dir}/admin.sock mode 600 level admin expose-fd listeners`,
+    '  log stdout format raw local0 info',
+    `  hard-stop-after ${LAST_WORDS}`,
+    '  ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets',
+    ...(user === undefined ? [] : [`  user ${user}`, `  group ${user}`]),
+    'defaults',
+    '  mode http',
+    '  log global',
+    '  option redispatch 1',
+    '  timeout http-request 10s',
+    '  timeout http-keep-alive 60s',
+    '  timeout connect 5s',
+    '  timeout server 60s',
+    '  timeout client 60s',
+    '  timeout queue 10s',
+    'frontend hivemind.metrics',
+    `  bind unix@${dir}/metrics.sock mode 600`,
+    '  no log',
+    '  http-request use-service prometheus-exporter if { path /metrics }',
+    '  http-request return status 404',
+    'backend hivemind.nowhere',
+    '  http-request return status 404 content-type text/plain string "No ingress is for this host and path.\\n"',
+  ];
+}
+
+const ACCESS = '{"at":%[date(0,ms)],"client":"%ci","listener":"%f","rule":"%b","server":"%si:%sp","method":"%HM","host":"%[var(txn.host),json(utf8s)]","path":"%[var(txn.path),json(utf8s)]","status":%ST,"bytes":%B,"ms":%Ta,"retries":"%rc","end":"%tsc"}';
+
+function frontendLines({port, secure}: Listener, routed: readonly Routed[], certificates: string | undefined): readonly string[] {
+  const silence = Math.max(60_000, ...routed.map(({ingress}) => milliseconds(ingress.spec.timeouts.response)));
+  return [
+    `frontend ${secure ? 'https' : 'http'}.${port}`,
+    `  bind *:${port}${secure ? ` ssl crt-list ${certificates} alpn h2,http/1.1` : ''}`,
+    `  timeout client ${silence}ms`,
+    `  log-format '${ACCESS}'`,
+    '  http-request set-var(txn.host) req.hdr(host),field(1,:),lower',
+    '  http-request set-var(txn.path) path',
+    ...routed.toSorted(moreSpecific).flatMap(({rule, backend}) => conditionsOf(rule).map((condition) => `  use_backend ${backend}${condition === '' ? '' : ` if ${condition}`}`)),
+    '  default_backend hivemind.nowhere',
+  ];
+}
+
+const isWild = ({host}: IngressRule): boolean => host?.startsWith('*.') === true;
+const fieldsOf = ({headers, cookies}: IngressRule): number => Object.keys(headers).length + Object.keys(cookies).length;
+
+/** Hosts in full before those by their end, the longer before the shorter; then paths likewise; then who asks for more fields. */
+function moreSpecific({rule: a, backend: first}: Routed, {rule: b, backend: second}: Routed): number {
+  const order = [
+    Number(isWild(a) || a.host === undefined) - Number(isWild(b) || b.host === undefined),
+    (b.host?.length ?? 0) - (a.host?.length ?? 0),
+    Number(a.match !== 'exact') - Number(b.match !== 'exact'),
+    withoutSlash(b.path).length - withoutSlash(a.path).length,
+    fieldsOf(b) - fieldsOf(a),
+    first < second ? -1 : 1,
+  ];
+  return order.find((difference) => difference !== 0) ?? 0;
+}
+
+/** Any of them is enough; an empty one always holds. */
+function conditionsOf({host, path, match, headers, cookies}: IngressRule): readonly string[] {
+  const fields = [
+    ...(host === undefined ? [] : [host.startsWith('*.') ? `{ var(txn.host) -m end '${host.slice(1)}' }` : `{ var(txn.host) -m str '${host}' }`]),
+    ...Object.entries(headers).map(([name, value]) => `{ req.hdr(${name}) -m str '${value}' }`),
+    ...Object.entries(cookies).map(([name, value]) => `{ req.cook(${name}) -m str '${value}' }`),
+  ];
+  const prefix = withoutSlash(path);
+  const paths = match === 'exact' ? [`{ path -m str '${path}' }`] : prefix === '' ? [] : [`{ path -m str '${prefix}' }`, `{ path -m beg '${prefix}/' }`];
+  return paths.length === 0 ? [fields.join(' ')] : paths.map((one) => [...fields, one].join(' '));
+}
