@@ -1,5 +1,6 @@
 /** Addresses of containers, and how machines carry packets between them. */
 import {z} from 'zod';
+import {DiscoverySettings} from './discovery.ts';
 import {resource, resourceBody, StoredMeta} from './meta.ts';
 import {Annotations, Labels} from './names.ts';
 import {defineMessage, defineRequest} from './subject.ts';
@@ -77,6 +78,8 @@ export const NetworkView = z.object({
   /** Null with back-end `none`: then no part of the addresses is taken. */
   self: NetworkPeer.nullable(),
   peers: z.array(NetworkPeer),
+  /** Where the virtual IPs of services are taken from: what is nobody's of it is refused. */
+  virtualIps: DiscoverySettings.shape.virtualIps,
 });
 export type NetworkView = z.infer<typeof NetworkView>;
 

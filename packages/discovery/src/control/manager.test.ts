@@ -104,6 +104,7 @@ describe('the discovery manager', () => {
     expect((await shows('b', {})).status).toMatchObject({virtualIp: (given[1]!.status as {virtualIp: string}).virtualIp});
     await cluster.node('n1', '10.5.0.9');
     await waitFor(async () => (await set('10.5.0.0/16')).status === 422, {what: 'a range with a machine in it to be refused'});
+    expect((await set('10.244.128.0/17')).body).toMatchObject({status: 422, code: 'range-invalid', detail: expect.stringContaining('10.244.0.0/16')});
     expect((await set('10.96.0.0/31')).body).toMatchObject({status: 422, errors: [{path: 'virtualIps'}]});
     expect((await set('ten')).status).toBe(422);
   });

@@ -1,10 +1,10 @@
 /** /services: what apps are reached by, who is behind it, and why; /discovery/settings. */
-import {DISCOVERY_SETTINGS_KEY, DiscoverySettings, Endpoint, mergePatch, parseInput, Resolution, resourceKey, Service, type ServiceRecord} from '@hivemind/contracts';
+import {CLUSTER_NETWORK, DISCOVERY_SETTINGS_KEY, DiscoverySettings, Endpoint, mergePatch, NetworkSpec, parseInput, Resolution, resourceKey, Service, type ServiceRecord} from '@hivemind/contracts';
 import {type HttpServer, listQuery, listReply, type ManagerContext, namespaceOf, NamespaceQuery, withETag} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
 import {z} from 'zod';
 import {presentEndpoints, presentService, resolve} from '../core/present.ts';
-import {isWithin, rangeOf} from '../core/virtual-ips.ts';
+import {isWithin, overlap, rangeOf} from '../core/virtual-ips.ts';
 import {discoveryErrors} from '../errors.ts';
 import {settingsOf} from './reconciler.ts';
 import {settings, type Tables} from './tables.ts';
@@ -45,6 +45,8 @@ export function serviceRoutes(app: HttpServer, {store}: Pick<ManagerContext, 'st
     const range = rangeOf(next.virtualIps);
     const machine = tables().nodes.list().find(({value}) => isWithin(range, value.spec.address));
     if (machine) throw discoveryErrors['range-invalid'](`${next.virtualIps} holds ${machine.value.spec.address}, the address of node ${machine.key}: virtual IPs must be nobody's.`);
+    const {cidr} = tables().networks.get(CLUSTER_NETWORK)?.value.spec ?? NetworkSpec.parse({});
+    if (overlap(next.virtualIps, cidr)) throw discoveryErrors['range-invalid'](`${next.virtualIps} overlaps ${cidr}, the addresses of containers (hivemind network set --cidr): virtual IPs must be nobody's.`);
     const container = tables().endpoints.list().find(({value}) => isWithin(range, value.address));
     if (container) throw discoveryErrors['range-invalid'](`${next.virtualIps} holds ${container.value.address}, the address of container ${container.key}: virtual IPs must be nobody's.`);
     const written = await settings.in(store).put(DISCOVERY_SETTINGS_KEY, next, {expect: before ?? 0});

@@ -24,6 +24,7 @@ export function openTables(store: Store, signal: AbortSignal, onError: (error: u
     statuses: informer({...follow, collection: collection(collections.containerStatus)}),
     nodes: informer({...follow, collection: collection(collections.nodes)}),
     verdicts: informer({...follow, collection: collection(collections.nodeVerdicts)}),
+    networks: informer({...follow, collection: collection(collections.networks)}),
     /** Whether the store is known to be the cluster's own, unrewound (law 12). */
     adoption: informer({...follow, collection: collection(collections.cluster)}),
   };

@@ -33,6 +33,11 @@ export function isWithin({first, last}: AddressRange, address: string): boolean 
   return number >= first && number <= last;
 }
 
+export function overlap(one: string, other: string): boolean {
+  const [a, b] = [rangeOf(one), rangeOf(other)];
+  return a.first <= b.last + 1 && b.first <= a.last + 1;
+}
+
 /** NaN where it is no IPv4 address. */
 function numberOf(address: string): number {
   const parts = address.split('.').map(Number);

@@ -5,7 +5,7 @@ import {createController} from '@hivemind/controller';
 import type {ManagerContext} from '@hivemind/service';
 import type {Fence} from '@hivemind/store';
 import {withoutGone} from '../core/subnets.ts';
-import {IPV4, specOf, subnets, subnetsOf, type Tables} from './tables.ts';
+import {IPV4, specOf, subnets, subnetsOf, type Tables, virtualIpsOf} from './tables.ts';
 import type {Views} from './views.ts';
 
 const RESYNC_MS = 60_000;
@@ -16,14 +16,14 @@ export async function lead({context, tables, views}: {readonly context: Pick<Man
   const reconcile = async (): Promise<void> => {
     await release(context, tables, fence);
     const {backend} = specOf(tables);
-    const news = JSON.stringify([specOf(tables), backend === 'none' ? [] : views.peers()]);
+    const news = JSON.stringify([specOf(tables), backend === 'none' ? [] : [virtualIpsOf(tables), views.peers()]]);
     if (news === told) return;
     await emit(context.bus, networkChanged, {}, {});
     told = news;
   };
   const controller = createController({name: 'network', logger: context.logger, random: () => context.random(), reconcile, keys: () => ['network'], resyncMs: RESYNC_MS});
   const wake = (): void => controller.wake('network');
-  const stops = [tables.networks.onChange(wake), tables.subnets.onChange(wake), tables.nodes.onChange(wake)];
+  const stops = [tables.networks.onChange(wake), tables.subnets.onChange(wake), tables.nodes.onChange(wake), tables.discoverySettings.onChange(wake)];
   controller.start();
   await new Promise<void>((resolve) => {
     signal.addEventListener('abort', () => resolve(), {once: true});

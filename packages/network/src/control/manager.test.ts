@@ -115,6 +115,22 @@ describe('the network manager', () => {
     expect((await ask('/networks/cluster')).body).toMatchObject({spec: {backend: 'vxlan', cidr: '10.244.0.0/16'}});
   });
 
+  it('tells machines where virtual IPs are taken from, and keeps that clear of containers and machines', async () => {
+    const settings = collection(collections.discoverySettings).in(store);
+    await set({backend: 'vxlan'});
+    await aNode('n1');
+    expect((await get('n1')).virtualIps).toBe('10.96.0.0/16');
+    await waitFor(() => changes > 0, {what: 'the machines to be told of the first'});
+    const before = changes;
+    await settings.put('settings', {virtualIps: '10.50.0.0/16'});
+    await waitFor(async () => (await get('n1')).virtualIps === '10.50.0.0/16' && changes > before, {what: 'the machines to be told'});
+    expect((await set({backend: 'vxlan', cidr: '10.50.0.0/15'})).body).toMatchObject({status: 422, code: 'range-unusable', errors: [{path: 'spec.cidr', message: expect.stringContaining('10.50.0.0/16')}]});
+    await settings.put('settings', {virtualIps: '10.200.0.0/16'});
+    await waitFor(async () => (await get('n1')).virtualIps === '10.200.0.0/16', {what: 'another range'});
+    expect((await set({backend: 'auto'})).body).toMatchObject({status: 422, code: 'range-unusable', errors: [{path: 'spec.backend', message: expect.stringContaining('10.200.0.1')}]});
+    expect((await set({backend: 'none'})).status).toBe(200);
+  });
+
   it('refuses what is not a setting, other networks, and a write that lost the race', async () => {
     expect((await set({backend: 'carrier-pigeon'})).body).toMatchObject({status: 422, errors: [{path: 'spec.backend'}]});
     expect((await set({cidr: 'wide'})).body).toMatchObject({status: 422, errors: [{path: 'spec.cidr'}]});

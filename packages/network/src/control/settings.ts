@@ -3,9 +3,9 @@ import {CLUSTER_NETWORK, type Network, type NetworkBody, type NetworkRecord, typ
 import {checkMatch, type ManagerContext, recordEvent} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
 import type {z} from 'zod';
-import {capacityOf, outside, unusable} from '../core/subnets.ts';
+import {capacityOf, outside, unreachable, unusable} from '../core/subnets.ts';
 import {networkErrors} from '../errors.ts';
-import {networks, specOf, subnetsOf, type Tables} from './tables.ts';
+import {networks, specOf, subnetsOf, type Tables, virtualIpsOf} from './tables.ts';
 
 export class Settings {
   readonly #context: Pick<ManagerContext, 'store' | 'now' | 'uid' | 'logger'>;
@@ -44,8 +44,11 @@ export class Settings {
     }
     const machines = this.#tables.nodes.list().map(({key: node, value}) => ({node, address: value.spec.address}));
     const refuse = (path: string, detail: string): Error => networkErrors['range-unusable'](detail, {errors: [{path, message: detail}]});
-    const why = unusable(spec, machines);
+    const virtualIps = virtualIpsOf(this.#tables);
+    const why = unusable(spec, machines, virtualIps);
     if (why !== undefined) throw refuse('spec.cidr', why);
+    const whyNot = spec.backend === 'none' ? undefined : unreachable(virtualIps, machines);
+    if (whyNot !== undefined) throw refuse('spec.backend', whyNot);
     const total = capacityOf(spec);
     if (total < machines.length) throw refuse('spec.cidr', `${spec.cidr} has ${total} parts of /${spec.nodePrefix}, and there are ${machines.length} machines.`);
     const stranded = specOf(this.#tables).backend === 'none' ? [] : outside(subnetsOf(this.#tables), spec);

@@ -1,5 +1,5 @@
 /** The collections this manager owns, and those that it reads: machines, services and who is behind them. */
-import {CLUSTER_NETWORK, collections, NetworkSpec, type SubnetsRecord} from '@hivemind/contracts';
+import {CLUSTER_NETWORK, collections, DISCOVERY_SETTINGS_KEY, DiscoverySettings, NetworkSpec, type SubnetsRecord} from '@hivemind/contracts';
 import {collection, informer, type Store} from '@hivemind/store';
 import {noSubnets} from '../core/subnets.ts';
 
@@ -24,6 +24,7 @@ export function openTables(store: Store, signal: AbortSignal, onError: (error: u
     /** Which apps there are, and who is behind them: policies speak of both. */
     services: informer({...follow, collection: services}),
     endpoints: informer({...follow, collection: endpoints}),
+    discoverySettings: informer({...follow, collection: collection(collections.discoverySettings)}),
     cluster: informer({...follow, collection: collection(collections.cluster)}),
   };
 }
@@ -40,4 +41,9 @@ export function specOf({networks: table}: Pick<Tables, 'networks'>): NetworkSpec
 
 export function subnetsOf({subnets: table}: Pick<Tables, 'subnets'>): SubnetsRecord {
   return table.get(IPV4)?.value ?? noSubnets;
+}
+
+/** The range that services get their virtual IPs of. Discovery's. */
+export function virtualIpsOf({discoverySettings: table}: Pick<Tables, 'discoverySettings'>): string {
+  return (table.get(DISCOVERY_SETTINGS_KEY)?.value ?? DiscoverySettings.parse({})).virtualIps;
 }

@@ -3,7 +3,7 @@ import type {NetworkPeer, NetworkRecord, NetworkView, SubnetsRecord} from '@hive
 import type {ManagerContext} from '@hivemind/service';
 import {noSubnets, withLease} from '../core/subnets.ts';
 import {networkErrors} from '../errors.ts';
-import {IPV4, nodes, specOf, subnets, subnetsOf, type Tables} from './tables.ts';
+import {IPV4, nodes, specOf, subnets, subnetsOf, type Tables, virtualIpsOf} from './tables.ts';
 
 export class Views {
   readonly #context: Pick<ManagerContext, 'store' | 'now'>;
@@ -19,10 +19,11 @@ export class Views {
   /** Takes a part for the machine where it has none. @throws `node-unknown` 404, `subnets-exhausted` 422 */
   async of(node: string, holds: string | undefined): Promise<NetworkView> {
     const spec = specOf(this.#tables);
-    if (spec.backend === 'none') return {spec, self: null, peers: []};
+    const virtualIps = virtualIpsOf(this.#tables);
+    if (spec.backend === 'none') return {spec, self: null, peers: [], virtualIps};
     const address = await this.#addressOf(node);
     const subnet = await this.#subnetOf(node, spec, holds);
-    return {spec, self: {node, address, subnet}, peers: this.peers().filter((peer) => peer.node !== node)};
+    return {spec, self: {node, address, subnet}, peers: this.peers().filter((peer) => peer.node !== node), virtualIps};
   }
 
   /** Every machine that is registered and has a part, by name. */

@@ -15,7 +15,8 @@ const USUAL_MTU = 1500;
 
 export interface DeclaredRoute {
   readonly destination: string;
-  readonly gateway: string;
+  /** Absent: to the device itself. */
+  readonly gateway: string | undefined;
   readonly device: string;
   readonly source: string | undefined;
   readonly onLink: boolean;
@@ -34,7 +35,7 @@ export interface Declared {
 }
 
 /** @param links the machine's own, which say what is on a segment with it */
-export function declare({spec, peers}: Pick<NetworkView, 'spec' | 'peers'>, self: NetworkPeer, links: readonly Link[]): Declared {
+export function declare({spec, peers, virtualIps}: Pick<NetworkView, 'spec' | 'peers' | 'virtualIps'>, self: NetworkPeer, links: readonly Link[]): Declared {
   const subnet = rangeOf(self.subnet);
   const underlay = links.filter(({name}) => name !== BRIDGE && name !== VXLAN);
   const own = underlay.find((link) => !self.address.startsWith('127.') && link.addresses.some(({address}) => address === self.address));
@@ -47,12 +48,14 @@ export function declare({spec, peers}: Pick<NetworkView, 'spec' | 'peers'>, self
   return {
     bridge: {mac: macOf(subnet.base + 1), address: gateway, prefix: subnet.prefix, mtu},
     vxlan: tunnelled.length === 0 ? undefined : {mac: macOf(subnet.base), address: formatAddress(subnet.base), id: spec.vxlan.id, port: spec.vxlan.port, local: self.address, mtu: wire - VXLAN_OVERHEAD},
-    routes: reached.flatMap(({peer, via, device}): DeclaredRoute[] => {
+    // A packet of the machine's own is translated on its way out: without a route it would not set out, where there is no default one.
+    // Not over the bridge, or containers whose packets are refused would be told (ICMP redirect) that the address is beside them.
+    routes: [{destination: virtualIps, gateway: undefined, device: 'lo', source: gateway, onLink: false}, ...reached.flatMap(({peer, via, device}): DeclaredRoute[] => {
       const destination = peer.subnet;
       if (via === 'vxlan') return [{destination, gateway: formatAddress(rangeOf(peer.subnet).base), device: VXLAN, source: undefined, onLink: true}];
       // With an address of the containers' range, so that it is answered by the same way.
       return via === 'direct' && device !== undefined ? [{destination, gateway: peer.address, device, source: gateway, onLink: false}] : [];
-    }),
+    })],
     neighbours: tunnelled.map(({peer, address}) => ({address, mac: macOf(rangeOf(peer.subnet).base)})),
     forwarding: tunnelled.map(({peer}) => ({mac: macOf(rangeOf(peer.subnet).base), machine: peer.address})),
     peers: reached.map(({peer, via}) => ({...peer, via})),

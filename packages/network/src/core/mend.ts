@@ -11,6 +11,9 @@ export interface Batch {
   readonly bridge: readonly string[];
 }
 
+/** Metric of a route that gives way to others. */
+const LAST = 4096;
+
 /** Written on the bridge: two clusters on one machine would undo each other's work. */
 const aliasOf = (owner: string): string => `hivemind:${owner}`;
 
@@ -117,7 +120,8 @@ function mendRoutes({routes}: Declared, kernel: KernelState): string[] {
   return [
     ...kernel.routes.filter(({destination}) => !wanted.has(destination)).map(withoutRoute),
     ...routes.filter(({destination}) => !there.has(destination)).map(({destination, gateway, device, source, onLink}) =>
-      `route replace ${destination} via ${gateway} dev ${device}${onLink ? ' onlink' : ''}${source === undefined ? '' : ` src ${source}`} proto ${ROUTE_PROTOCOL}`),
+      // Whatever other network of the machine has that range, its own route comes first.
+      `route replace ${destination}${gateway === undefined ? '' : ` via ${gateway}`} dev ${device}${onLink ? ' onlink' : ''}${source === undefined ? '' : ` src ${source}`} proto ${ROUTE_PROTOCOL}${gateway === undefined ? ` metric ${LAST}` : ''}`),
   ];
 }
 

@@ -8,17 +8,19 @@ const links = [link('lo', '127.0.0.1', 8, {mtu: 65_536}), link('eth0', '10.200.0
 const self = {node: 'm1', address: '10.200.0.11', subnet: '10.244.1.0/24'};
 const near = {node: 'm2', address: '10.200.0.12', subnet: '10.244.2.0/24'};
 const far = {node: 'm3', address: '172.20.1.13', subnet: '10.244.3.0/24'};
-const of = (backend: NetworkSpec['backend'], peers = [near, far], more: Partial<NetworkSpec> = {}): Declared => declare({spec: NetworkSpec.parse({backend, ...more}), peers}, self, links);
+const of = (backend: NetworkSpec['backend'], peers = [near, far], more: Partial<NetworkSpec> = {}): Declared => declare({spec: NetworkSpec.parse({backend, ...more}), peers, virtualIps: '10.96.0.0/16'}, self, links);
+/** To virtual IPs, from the machine itself. */
+const own = {destination: '10.96.0.0/16', gateway: undefined, device: 'lo', source: '10.244.1.1', onLink: false};
 
 describe('what a machine\'s kernel should have', () => {
   it('is a bridge alone where there is no other machine', () => {
-    expect(of('vxlan', [])).toEqual({bridge: {mac: '0a:58:0a:f4:01:01', address: '10.244.1.1', prefix: 24, mtu: 1450}, vxlan: undefined, routes: [], neighbours: [], forwarding: [], peers: [], problems: []});
+    expect(of('vxlan', [])).toEqual({bridge: {mac: '0a:58:0a:f4:01:01', address: '10.244.1.1', prefix: 24, mtu: 1450}, vxlan: undefined, routes: [own], neighbours: [], forwarding: [], peers: [], problems: []});
   });
 
   it('is a route, a neighbour and an entry for each machine over VXLAN', () => {
     expect(of('vxlan')).toMatchObject({
       vxlan: {mac: '0a:58:0a:f4:01:00', address: '10.244.1.0', id: 244, port: 8472, local: '10.200.0.11', mtu: 1450},
-      routes: [{destination: '10.244.2.0/24', gateway: '10.244.2.0', device: 'hm-vx', onLink: true}, {destination: '10.244.3.0/24', gateway: '10.244.3.0'}],
+      routes: [own, {destination: '10.244.2.0/24', gateway: '10.244.2.0', device: 'hm-vx', onLink: true}, {destination: '10.244.3.0/24', gateway: '10.244.3.0'}],
       neighbours: [{address: '10.244.2.0', mac: '0a:58:0a:f4:02:00'}, {address: '10.244.3.0', mac: '0a:58:0a:f4:03:00'}],
       forwarding: [{mac: '0a:58:0a:f4:02:00', machine: '10.200.0.12'}, {mac: '0a:58:0a:f4:03:00', machine: '172.20.1.13'}],
       problems: [],
@@ -27,9 +29,9 @@ describe('what a machine\'s kernel should have', () => {
 
   it('is a plain route to those on a segment with it, where that is wanted or allowed', () => {
     const direct = {destination: '10.244.2.0/24', gateway: '10.200.0.12', device: 'eth0', source: '10.244.1.1', onLink: false};
-    expect(of('auto')).toMatchObject({routes: [direct, {device: 'hm-vx'}], forwarding: [{machine: '172.20.1.13'}], peers: [{via: 'direct'}, {via: 'vxlan'}], bridge: {mtu: 1450}});
+    expect(of('auto')).toMatchObject({routes: [own, direct, {device: 'hm-vx'}], forwarding: [{machine: '172.20.1.13'}], peers: [{via: 'direct'}, {via: 'vxlan'}], bridge: {mtu: 1450}});
     expect(of('auto', [near]).vxlan).toBeUndefined();
-    expect(of('direct')).toMatchObject({vxlan: undefined, routes: [direct], peers: [{via: 'direct'}, {via: 'none'}], bridge: {mtu: 1500}, problems: [expect.stringContaining('node m3 (172.20.1.13) is on no segment')]});
+    expect(of('direct')).toMatchObject({vxlan: undefined, routes: [own, direct], peers: [{via: 'direct'}, {via: 'none'}], bridge: {mtu: 1500}, problems: [expect.stringContaining('node m3 (172.20.1.13) is on no segment')]});
   });
 
   it('keeps to the MTU that it is told', () => {
@@ -37,11 +39,11 @@ describe('what a machine\'s kernel should have', () => {
   });
 
   it.each(['127.0.0.1', 'm2.example', 'fd00::2'])('says that it does not reach %s', (address) => {
-    expect(of('auto', [{...near, address}])).toMatchObject({routes: [], peers: [{via: 'none'}], problems: [expect.stringContaining('--advertise')]});
+    expect(of('auto', [{...near, address}])).toMatchObject({routes: [own], peers: [{via: 'none'}], problems: [expect.stringContaining('--advertise')]});
   });
 
   it('says that a machine behind another address is not reached', () => {
-    expect(declare({spec: NetworkSpec.parse({backend: 'vxlan'}), peers: [near]}, {...self, address: '203.0.113.7'}, links)).toMatchObject({routes: [], problems: [expect.stringContaining('no interface of this machine')]});
+    expect(declare({spec: NetworkSpec.parse({backend: 'vxlan'}), peers: [near], virtualIps: '10.96.0.0/16'}, {...self, address: '203.0.113.7'}, links)).toMatchObject({routes: [own], problems: [expect.stringContaining('no interface of this machine')]});
   });
 });
 
@@ -67,7 +69,7 @@ describe('what is put right', () => {
       'link add hm0 address 0a:58:0a:f4:01:01 mtu 1450 type bridge', 'link set hm0 alias hivemind:c1', 'addr add 10.244.1.1/24 dev hm0', 'link set hm0 up',
       'link add hm-vx address 0a:58:0a:f4:01:00 mtu 1450 type vxlan id 244 dstport 8472 local 10.200.0.11 nolearning', 'link set hm-vx addrgenmode none', 'addr add 10.244.1.0/32 dev hm-vx', 'link set hm-vx up',
       'neigh replace 10.244.3.0 lladdr 0a:58:0a:f4:03:00 dev hm-vx nud permanent',
-      'route replace 10.244.2.0/24 via 10.200.0.12 dev eth0 src 10.244.1.1 proto 244', 'route replace 10.244.3.0/24 via 10.244.3.0 dev hm-vx onlink proto 244',
+      'route replace 10.96.0.0/16 dev lo src 10.244.1.1 proto 244 metric 4096', 'route replace 10.244.2.0/24 via 10.200.0.12 dev eth0 src 10.244.1.1 proto 244', 'route replace 10.244.3.0/24 via 10.244.3.0 dev hm-vx onlink proto 244',
     ]);
     expect(entries).toEqual(['fdb replace 0a:58:0a:f4:03:00 dev hm-vx dst 172.20.1.13 self permanent']);
   });
@@ -75,7 +77,7 @@ describe('what is put right', () => {
   it('is what a person took away or changed, and nothing else', () => {
     const members = new Set(['veth1', 'veth2', 'vethgone']);
     const of = (change: Partial<KernelState>) => mend(declared, {...right, ...change}, members, 'c1').ip;
-    expect(of({routes: right.routes.slice(1)})).toEqual(['route replace 10.244.2.0/24 via 10.200.0.12 dev eth0 src 10.244.1.1 proto 244']);
+    expect(of({routes: right.routes.filter(({device}) => device !== 'eth0')})).toEqual(['route replace 10.244.2.0/24 via 10.200.0.12 dev eth0 src 10.244.1.1 proto 244']);
     expect(of({routes: [...right.routes, {destination: '10.244.9.0/24', gateway: '10.200.0.19', device: 'eth0', source: undefined, onLink: false}]})).toEqual(['route del 10.244.9.0/24 proto 244']);
     expect(of({neighbours: []})).toEqual(['neigh replace 10.244.3.0 lladdr 0a:58:0a:f4:03:00 dev hm-vx nud permanent']);
     expect(of({links: [...links, vxlan, link('veth1', '', 0, {addresses: []}), link('veth2', '', 0, {addresses: [], master: 'br0'})]})).toEqual(['link add hm0 address 0a:58:0a:f4:01:01 mtu 1450 type bridge', 'link set hm0 alias hivemind:c1', 'addr add 10.244.1.1/24 dev hm0', 'link set hm0 up', 'link set veth1 master hm0']);
@@ -93,7 +95,7 @@ describe('what is put right', () => {
   });
 
   it('leaves nothing where all is to go', () => {
-    expect(removal(right)).toEqual({ip: ['route del 10.244.2.0/24 proto 244', 'route del 10.244.3.0/24 proto 244', 'link delete hm-vx', 'link delete hm0'], bridge: []});
+    expect(removal(right)).toEqual({ip: ['route del 10.96.0.0/16 proto 244', 'route del 10.244.2.0/24 proto 244', 'route del 10.244.3.0/24 proto 244', 'link delete hm-vx', 'link delete hm0'], bridge: []});
     expect(removal(empty)).toEqual({ip: [], bridge: []});
   });
 });
@@ -102,7 +104,7 @@ describe('what the kernel tells', () => {
   it('is read from what ip and bridge print', () => {
     const ip = [
       '[{"ifindex":2,"ifname":"hm0","flags":["BROADCAST","UP"],"mtu":1450,"address":"0a:58:0a:f4:01:01","ifalias":"hivemind:c1","linkinfo":{"info_kind":"bridge","info_data":{"forward_delay":1500}},"addr_info":[{"family":"inet","local":"10.244.1.1","prefixlen":24},{"family":"inet6","local":"fe80::1","prefixlen":64}]},{},{"ifname":"hm-vx","flags":[],"mtu":1450,"address":"0a:58:0a:f4:01:00","linkinfo":{"info_kind":"vxlan","info_data":{"id":244,"port":8472,"local":"10.200.1.11"}},"addr_info":[]},{"ifname":"veth1","mtu":1450,"master":"hm0","linkinfo":{"info_kind":"veth"}}]',
-      '[{"type":"unicast","dst":"10.244.2.0/24","gateway":"10.244.2.0","dev":"hm-vx","flags":["onlink"]},{"dst":"10.244.3.7","gateway":"10.200.1.13","dev":"eth0","prefsrc":"10.244.1.1","flags":[]}]',
+      '[{"type":"unicast","dst":"10.244.2.0/24","gateway":"10.244.2.0","dev":"hm-vx","flags":["onlink"]},{"dst":"10.244.3.7","gateway":"10.200.1.13","dev":"eth0","prefsrc":"10.244.1.1","flags":[]},{"dst":"10.96.0.0/16","dev":"lo","scope":"link","prefsrc":"10.244.1.1","metric":4096,"flags":[]}]',
       '[{"dst":"10.244.2.0","lladdr":"0a:58:0a:f4:02:00","state":["PERMANENT"]}]',
     ].join('\n');
     expect(parseKernel(ip, '[{"mac":"0a:58:0a:f4:02:00","dst":"10.200.1.12","flags":["self"],"state":"permanent"},{"mac":"33:33:00:00:00:01","flags":["self"],"state":"permanent"}]\n')).toEqual({
@@ -114,6 +116,7 @@ describe('what the kernel tells', () => {
       routes: [
         {destination: '10.244.2.0/24', gateway: '10.244.2.0', device: 'hm-vx', source: undefined, onLink: true},
         {destination: '10.244.3.7/32', gateway: '10.200.1.13', device: 'eth0', source: '10.244.1.1', onLink: false},
+        own,
       ],
       neighbours: [{address: '10.244.2.0', mac: '0a:58:0a:f4:02:00'}],
       forwarding: [{mac: '0a:58:0a:f4:02:00', machine: '10.200.1.12'}],

@@ -75,10 +75,10 @@ describe('a range for containers', () => {
     ['224.0.0.0/8', 'reserved'],
     ['10.200.0.0/16', 'the machine m1'],
   ])('is not %s', (cidr, why) => {
-    expect(unusable({cidr, nodePrefix: 24}, [{node: 'm1', address: '10.200.7.11'}, {node: 'm2', address: 'fd00::1'}])).toContain(why);
+    expect(unusable({cidr, nodePrefix: 24}, [{node: 'm1', address: '10.200.7.11'}, {node: 'm2', address: 'fd00::1'}], '10.96.0.0/16')).toContain(why);
   });
 
   it('is the default one', () => {
-    expect(unusable({cidr: '10.244.0.0/16', nodePrefix: 24}, [{node: 'm1', address: '10.200.7.11'}])).toBeUndefined();
+    expect(unusable({cidr: '10.244.0.0/16', nodePrefix: 24}, [{node: 'm1', address: '10.200.7.11'}], '10.96.0.0/16')).toBeUndefined();
   });
 });

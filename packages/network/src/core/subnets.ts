@@ -7,10 +7,8 @@ import {contains, formatCidr, overlaps, parseAddress, parseCidr, partAt, partsOf
 
 export const noSubnets: SubnetsRecord = {family: 'ipv4', leases: {}};
 
-/** The virtual IPs of services. */
-export const SERVICE_RANGE = '10.96.0.0/16';
 /** Of what is no machine's or container's: this host, link-local, multicast and what is beyond. */
-const RESERVED = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3', SERVICE_RANGE];
+const RESERVED = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'];
 
 export interface LeaseRequest {
   readonly node: string;
@@ -40,19 +38,30 @@ export function withoutGone(record: SubnetsRecord, nodes: ReadonlySet<string>): 
   return kept.length === Object.keys(record.leases).length ? record : {...record, leases: Object.fromEntries(kept)};
 }
 
-/** Why the range cannot be the containers'; undefined where it can. `machines`: addresses of machines, as far as they are IPv4. */
-export function unusable({cidr, nodePrefix}: Pick<NetworkSpec, 'cidr' | 'nodePrefix'>, machines: readonly {readonly node: string; readonly address: string}[]): string | undefined {
+/** Why the range cannot be the containers'; undefined where it can. `machines`: addresses of machines, as far as they are IPv4. `virtualIps`: the range of services. */
+export function unusable({cidr, nodePrefix}: Pick<NetworkSpec, 'cidr' | 'nodePrefix'>, machines: readonly {readonly node: string; readonly address: string}[], virtualIps: string): string | undefined {
   const range = parseCidr(cidr);
   if (range === undefined) return `${cidr} is not a range: it has bits past its prefix.`;
   if (range.prefix < 8) return `${cidr} is too large: a prefix of 8 or longer leaves room for other networks.`;
   if (partsOf(range, nodePrefix) < 1) return `${cidr} is smaller than one machine's part, a /${nodePrefix}.`;
   const reserved = RESERVED.find((other) => overlaps(parsed(other), range));
-  if (reserved !== undefined) return `${cidr} overlaps ${reserved}, which ${reserved === SERVICE_RANGE ? 'is for virtual IPs of services' : 'is reserved'}.`;
-  const inside = machines.find(({address}) => {
+  if (reserved !== undefined) return `${cidr} overlaps ${reserved}, which is reserved.`;
+  if (overlaps(parsed(virtualIps), range)) return `${cidr} overlaps ${virtualIps}, which is for virtual IPs of services (PATCH /discovery/settings).`;
+  const inside = machineWithin(range, machines);
+  return inside === undefined ? undefined : `${cidr} holds the address of the machine ${inside.node}, ${inside.address}.`;
+}
+
+/** Why virtual IPs cannot be delivered, for the addresses of machines; undefined where they can. */
+export function unreachable(virtualIps: string, machines: readonly {readonly node: string; readonly address: string}[]): string | undefined {
+  const inside = machineWithin(parsed(virtualIps), machines);
+  return inside === undefined ? undefined : `${virtualIps}, the range of virtual IPs, holds the address of the machine ${inside.node}, ${inside.address}: set another one first (PATCH /discovery/settings).`;
+}
+
+function machineWithin<T extends {readonly address: string}>(range: Range, machines: readonly T[]): T | undefined {
+  return machines.find(({address}) => {
     const value = parseAddress(address);
     return value !== undefined && contains(range, value);
   });
-  return inside === undefined ? undefined : `${cidr} holds the address of the machine ${inside.node}, ${inside.address}.`;
 }
 
 /** Machines whose part is not one of the range: they would have to give up addresses that containers have. */

@@ -190,7 +190,7 @@ class MachineNetwork implements Network {
     this.#mesh.watch(inForce.self.subnet, inForce.view.spec.cidr, inForce.view.peers);
     const {services, node, onVirtualIps} = this.#options;
     if (services) this.#virtualIps ??= new VirtualIps({services, node, bridge: BRIDGE, overlay: VXLAN, onDelivered: (delivered) => onVirtualIps?.(delivered), clock: this.#clock, logger: this.#logger});
-    await this.#virtualIps?.among(inForce.view.spec.cidr);
+    await this.#virtualIps?.among(inForce.view.spec.cidr, inForce.view.virtualIps);
   }
 
   #startPolicies(): MachinePolicies {

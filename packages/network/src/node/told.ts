@@ -12,7 +12,7 @@ const Kept = z.object({
   version: z.literal(1),
   cluster: z.string(),
   latest: NetworkView,
-  inForce: z.object({view: NetworkView.pick({spec: true, peers: true}), self: NetworkPeer}).optional(),
+  inForce: z.object({view: NetworkView.pick({spec: true, peers: true, virtualIps: true}), self: NetworkPeer}).optional(),
 });
 export type Kept = z.infer<typeof Kept>;
 

@@ -21,7 +21,7 @@ const REST_MS = 1_000;
 const ROUNDS = 3;
 
 export interface Wanted {
-  readonly view: Pick<NetworkView, 'spec' | 'peers'>;
+  readonly view: Pick<NetworkView, 'spec' | 'peers' | 'virtualIps'>;
   readonly self: NetworkPeer;
 }
 

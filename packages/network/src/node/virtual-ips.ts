@@ -2,7 +2,6 @@
 import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
 import type {BalancedService} from '../core/balance/compile.ts';
-import {SERVICE_RANGE} from '../core/subnets.ts';
 import {type Balancing, isBalanced, startBalance} from './balance.ts';
 
 /** A service and who is in rotation, as it is now. */
@@ -44,7 +43,8 @@ export class VirtualIps {
   readonly #options: VirtualIpsOptions;
   #balancing: Balancing | undefined;
   #unfollow = (): void => undefined;
-  #containers = '';
+  /** The two ranges that it began with; empty: it has not. */
+  #ranges = '';
   #delivered: boolean | undefined;
   /** One that takes the place of another begins when that has ended: they have one table. */
   #ending: Promise<void> = Promise.resolve();
@@ -58,24 +58,25 @@ export class VirtualIps {
     return problem === undefined ? [] : [`virtual IPs: ${problem}`];
   }
 
-  /** Resolves when it is seen to, and what is not delivered is said. @param containers all addresses of containers, as in `10.244.0.0/16` */
-  async among(containers: string): Promise<void> {
-    if (containers === this.#containers) return;
+  /** Resolves when it is seen to, and what is not delivered is said. @param containers all addresses of containers, as in `10.244.0.0/16`; @param virtualIps what is nobody's of these is refused */
+  async among(containers: string, virtualIps: string): Promise<void> {
+    const ranges = `${containers} ${virtualIps}`;
+    if (ranges === this.#ranges) return;
     this.#end();
-    this.#containers = containers;
+    this.#ranges = ranges;
     await this.#ending;
     if (this.#delivered === undefined && !(await isBalanced())) this.#say(false);
-    if (this.#containers === containers) this.#begin(containers);
+    if (this.#ranges === ranges) this.#begin(containers, virtualIps);
   }
 
   /** Leaves rules as they are. */
   async stop(): Promise<void> {
-    this.#containers = '';
+    this.#ranges = '';
     this.#end();
     await this.#ending;
   }
 
-  #begin(containers: string): void {
+  #begin(containers: string, virtualIps: string): void {
     const {services, node, bridge, overlay, clock, logger} = this.#options;
     /** All that is known is in the kernel. What an agent before left stands until then. */
     let isWhole = false;
@@ -84,7 +85,7 @@ export class VirtualIps {
       if (balancing.problem !== undefined) this.#say(false);
       else if (isWhole) this.#say(true);
     };
-    const balancing = startBalance({machine: {node, containers, virtualIps: [SERVICE_RANGE], bridge, overlay}, onWorked: assess, clock, logger});
+    const balancing = startBalance({machine: {node, containers, virtualIps: [virtualIps], bridge, overlay}, onWorked: assess, clock, logger});
     this.#balancing = balancing;
     let begun = false;
     this.#unfollow = services.onEndpointsChanged(async ({services: told, gone, whole}) => {

@@ -34,7 +34,7 @@ export interface PeerMachine extends AsyncDisposable {
   start(program: string, ...args: readonly string[]): ChildProcess;
 }
 
-/** Containers at 10.244.0.2 and on, the bridge `hm0` is 10.244.0.1; a default route leads to nobody at 192.0.2.2. */
+/** Containers at 10.244.0.2 and on, the bridge `hm0` is 10.244.0.1, and virtual IPs have the machine's route; there is no default one. */
 export async function peerMachine(count: number): Promise<PeerMachine> {
   removeStale();
   const host = `${PREFIX}${process.pid}-${made++}`;
@@ -62,7 +62,7 @@ export async function peerMachine(count: number): Promise<PeerMachine> {
     ip('-n', host, 'link', 'add', 'out0', 'type', 'veth', 'peer', 'name', 'out1');
     ip('-n', host, 'address', 'add', '192.0.2.1/24', 'dev', 'out0');
     for (const link of ['out0', 'out1']) ip('-n', host, 'link', 'set', link, 'up');
-    ip('-n', host, 'route', 'add', 'default', 'via', '192.0.2.2');
+    ip('-n', host, 'route', 'add', '10.96.0.0/16', 'dev', 'lo', 'src', '10.244.0.1');
     within(host, 'sysctl', '-qw', 'net.ipv4.ip_forward=1');
     spaces.slice(1).forEach((space, index) => {
       ip('-n', host, 'link', 'add', `c${index + 1}`, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', space);

@@ -87,7 +87,9 @@ describe('containers on two machines', () => {
     await waitFor(async () => (await nodes[0]!.sh('ip -o link show hm-vx 2>&1')).includes('does not exist'), {what: 'the device to other machines to be gone'});
     await reach();
     expect(await nodes[0]!.overlay()).toMatchObject({backend: 'direct', mtu: 1500, problems: [], device: null, peers: [{via: 'direct'}]});
-    expect(await nodes[0]!.sh('ip route show proto 244')).toContain(`10.244.2.0/24 via ${nodes[1]!.machine.address} dev eth0`);
+    const routes = await nodes[0]!.sh('ip route show proto 244');
+    expect(routes).toContain(`10.244.2.0/24 via ${nodes[1]!.machine.address} dev eth0`);
+    expect(routes).toMatch(/10\.96\.0\.0\/16 dev lo .*src 10\.244\.1\.1 metric 4096/);
     await all((node) => node.told('auto', nodes));
     await reach();
   }, 30_000);
@@ -135,6 +137,6 @@ describe('containers on two machines', () => {
     await node!.kill();
     const down = await node!.sh(`${process.execPath} ${join(import.meta.dirname, '../../../../apps/cli/bin/hivemind.mjs')} network down --data-dir ${node!.machine.dir}/cli`);
     expect(down).toBe('the network of containers is gone from this machine\n');
-    expect(await node!.sh('ip -o link; ip route show proto 244; iptables-save | grep HIVEMIND; nft list tables')).not.toMatch(/hm0|hm-vx|HIVEMIND|hivemind|via/);
+    expect(await node!.sh('ip -o link; ip route show proto 244; iptables-save | grep HIVEMIND; nft list tables')).not.toMatch(/hm0|hm-vx|HIVEMIND|hivemind|via|10\.96/);
   }, 30_000);
 });

@@ -22,7 +22,7 @@ const virtualIps = new VirtualIps({
   clock: systemClock,
   logger: pino({level: process.env.LOG ?? 'silent'}, pino.destination(2)),
 });
-await virtualIps.among('10.244.0.0/16');
+await virtualIps.among('10.244.0.0/16', '10.96.0.0/16');
 say('begun');
 createInterface({input: process.stdin})
   .on('line', (line) => void Promise.resolve(tell(JSON.parse(line))).then(() => say('applied')))
