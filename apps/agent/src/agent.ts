@@ -6,7 +6,7 @@ import {randomUUID} from 'node:crypto';
 import {mkdir, readFile, writeFile} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import type {Bus} from '@hivemind/bus';
-import {createConfiguration, createDockerRuntime, createWorker, openSecrets, serveContainerNode} from '@hivemind/container/node';
+import {createConfiguration, createWorker, openSecrets, serveContainerNode} from '@hivemind/container/node';
 import {type Clock, systemClock} from '@hivemind/controller';
 import {createDiscovery, MachineIngresses} from '@hivemind/discovery/node';
 import {createHealthHook} from '@hivemind/health/node';
@@ -16,11 +16,12 @@ import type {NodeReport} from '@hivemind/contracts';
 import type {Runtime} from '@hivemind/runtime';
 import {createStorage} from '@hivemind/storage/node';
 import type {Logger} from 'pino';
+import {chooseEngine, type Engine, engineBefore, type EngineOptions, openRuntime} from './engine.ts';
 import {endSidecar} from './sidecar/end.ts';
 import type {Beside, RingOptions} from './sidecar/index.ts';
 import {version} from '@hivemind/contracts/version';
 
-export interface AgentOptions {
+export interface AgentOptions extends Omit<EngineOptions, 'runtime'> {
   readonly bus: Bus;
   /** Made when missing. The agent keeps what it needs to go on alone in `agent/` of it. */
   readonly dataDir: string;
@@ -29,10 +30,8 @@ export interface AgentOptions {
   /** Where published ports are reached. */
   readonly address?: string;
   readonly labels?: Readonly<Record<string, string>>;
-  /** Which engine; a runtime that is given here is used as it is, and not closed. */
-  readonly runtime?: 'docker' | Runtime;
-  /** As DOCKER_HOST; the engine's default when absent. */
-  readonly dockerHost?: string;
+  /** Which engine, as `EngineOptions` says; a runtime that is given here is used as it is, and not closed. */
+  readonly runtime?: EngineOptions['runtime'] | Runtime;
   /** Absent: this machine is in no ring, and has no sidecar. */
   readonly ring?: RingOptions;
   /** The cluster's id where it is known; else the last one known, else what the control plane says. */
@@ -72,6 +71,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
   const dataDir = resolve(options.dataDir);
   await mkdir(join(dataDir, 'agent'), {recursive: true, mode: 0o700});
 
+  const before = await engineBefore(dataDir);
   const engine = {available: false, info: {name: 'unknown', version: ''}};
   const report = async (): Promise<NodeReport> => ({
     ...(await machineFacts({dataDir, address: options.address, labels: options.labels})),
@@ -83,7 +83,11 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
   begun.push(() => registration.stop());
   await registration.start();
   const cluster = await knownCluster(options, dataDir, registration);
-  const beside = await sidecarBeside({...options, dataDir}, {name, cluster, clock, logger, registration});
+  const {runtime: asked, ...where} = options;
+  const whose = {cluster, node: name, logger, now: () => clock.now()};
+  const chosen = typeof asked === 'object' ? undefined : await chooseEngine({...where, ...(asked === undefined ? {} : {runtime: asked})}, dataDir, before, whose);
+  if (chosen) engine.info.name = chosen.name;
+  const beside = await sidecarBeside({...options, dataDir}, {name, cluster, clock, logger, registration, engine: chosen});
   if (beside) begun.push(() => beside.stop());
   const listen = options.ring?.dnsListen ?? [];
   const discovery = createDiscovery({
@@ -97,8 +101,8 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
     openSecrets: (namespace, names) => openSecrets(bus, name, registration.current(), namespace, names, AbortSignal.timeout(SECRETS_MS)),
   });
   begun.push(() => ingress.stop());
-  const owned = typeof options.runtime !== 'object';
-  const runtime = typeof options.runtime === 'object' ? options.runtime : await createDockerRuntime({host: options.dockerHost, cluster, node: name, logger, now: () => clock.now()});
+  const owned = chosen !== undefined;
+  const runtime = typeof asked === 'object' ? asked : await openRuntime(chosen?.name ?? 'docker', where, whose);
   if (owned) begun.push(() => runtime.close());
 
   const configuration = createConfiguration({bus, node: name, session: registration, dataDir, secretsDir: secretsDir(cluster)});
@@ -152,11 +156,8 @@ const SECRETS_MS = 10_000;
 /** Where containers on the machine's network ask for names. */
 const DNS_PORT = 53;
 
-/** As the runtime has it where no other is named. */
-const DEFAULT_ENGINE = '/var/run/docker.sock';
-
 /** Loaded only where there is a ring. A machine that is in none any more keeps no sidecar of one. */
-async function sidecarBeside({bus, dataDir, ring, address, runtime, dockerHost = DEFAULT_ENGINE}: AgentOptions, {name, cluster, clock, logger, registration}: {readonly name: string; readonly cluster: string; readonly clock: Clock; readonly logger: Logger; readonly registration: Registration}): Promise<Beside | undefined> {
+async function sidecarBeside({bus, dataDir, ring, address}: AgentOptions, {name, cluster, clock, logger, registration, engine}: {readonly name: string; readonly cluster: string; readonly clock: Clock; readonly logger: Logger; readonly registration: Registration; readonly engine: Engine | undefined}): Promise<Beside | undefined> {
   if (ring === undefined) {
     await endSidecar(dataDir);
     return undefined;
@@ -164,7 +165,7 @@ async function sidecarBeside({bus, dataDir, ring, address, runtime, dockerHost =
   try {
     const {startBeside} = await import('./sidecar/index.ts');
     const {address: reached} = await machineFacts({dataDir, ...(address === undefined ? {} : {address})});
-    return await startBeside({bus, name, cluster, address: reached, dataDir, ring, engine: typeof runtime === 'object' ? undefined : dockerHost, session: registration, clock, logger});
+    return await startBeside({bus, name, cluster, address: reached, dataDir, ring, engine: engine?.address, session: registration, clock, logger});
   } catch (err) {
     logger.error({err}, 'the sidecar cannot be seen to: this machine is in no ring, and its agent alone guards what must never run twice');
     return undefined;

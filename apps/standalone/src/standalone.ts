@@ -5,7 +5,7 @@
 import {chmod, mkdir} from 'node:fs/promises';
 import {resolve} from 'node:path';
 import type * as AgentModule from '@hivemind/agent';
-import type {RingOptions} from '@hivemind/agent';
+import type {EngineOptions, RingOptions} from '@hivemind/agent';
 import {createGateway, DEFAULT_LISTEN, transportFor, type TlsMode} from '@hivemind/gateway';
 import type {Runtime} from '@hivemind/runtime';
 import {isWildcard, parseListen, type ListenAddress, type ManagerContext, type TlsOptions} from '@hivemind/service';
@@ -20,10 +20,12 @@ export interface StandaloneOptions {
   /** `HOST:PORT`; default 127.0.0.1:4483. Port 0 takes any free one. */
   readonly listen?: string;
   readonly tls?: TlsMode;
-  /** `auto` is docker in this release. A runtime given here is used as it is, and not closed. */
-  readonly runtime?: 'auto' | 'docker' | Runtime;
+  /** As the agent's. A runtime given here is used as it is, and not closed. */
+  readonly runtime?: EngineOptions['runtime'] | Runtime;
   /** As DOCKER_HOST; the engine's default when absent. */
   readonly dockerHost?: string | undefined;
+  /** Path of containerd's; Debian's when absent. */
+  readonly containerdSocket?: string | undefined;
   /** Run no containers on this machine. */
   readonly noAgent?: boolean;
   /** The node's name; the machine's host name when absent. */
@@ -111,10 +113,10 @@ async function servedWith(context: ManagerContext, {host}: Pick<ListenAddress, '
   return credentials.tls;
 }
 
-async function earlierLives({noAgent, runtime = 'auto', dockerHost}: StandaloneOptions, dataDir: string): Promise<readonly string[]> {
+async function earlierLives({noAgent, runtime = 'auto', dockerHost, containerdSocket}: StandaloneOptions, dataDir: string): Promise<readonly string[]> {
   if (noAgent === true || typeof runtime !== 'string') return [];
-  const {earlierClusters} = await import('@hivemind/container/node');
-  return earlierClusters(dockerHost === undefined ? {} : {host: dockerHost}, dataDir);
+  const agent = await import('@hivemind/agent');
+  return agent.earlierLives({runtime, dockerHost, containerdSocket}, dataDir);
 }
 
 /**
@@ -122,15 +124,14 @@ async function earlierLives({noAgent, runtime = 'auto', dockerHost}: StandaloneO
  * to stop it.
  */
 async function agentBesides(module: Promise<typeof AgentModule>, options: StandaloneOptions, context: ManagerContext): Promise<() => Promise<void>> {
-  const {runtime = 'auto', dockerHost, nodeName, dataDir, advertise = '127.0.0.1'} = options;
+  const {runtime = 'auto', dockerHost, containerdSocket, nodeName, dataDir, advertise = '127.0.0.1'} = options;
   const {bus, cluster, logger} = context;
   const [{startAgent}, ring] = await Promise.all([module, ringOf(options, context)]);
   const starting = startAgent({
     bus, cluster, dataDir, logger,
-    runtime: runtime === 'auto' ? 'docker' : runtime,
+    runtime, dockerHost, containerdSocket,
     address: advertise,
     ...(ring === undefined ? {} : {ring}),
-    ...(dockerHost === undefined ? {} : {dockerHost}),
     ...(nodeName === undefined ? {} : {name: nodeName}),
   });
   starting.catch((err: unknown) => logger.error({err}, 'the agent could not be started'));

@@ -24,7 +24,7 @@ export interface BesideOptions {
   /** Absolute. */
   readonly dataDir: string;
   readonly ring: RingOptions;
-  /** As DOCKER_HOST; undefined: what runs here is guarded by nobody but the agent. */
+  /** As the fence takes it; undefined: what runs here is guarded by nobody but the agent. */
   readonly engine: string | undefined;
   readonly session: LeaseTellerOptions['session'];
   readonly clock: Clock;

@@ -4,7 +4,7 @@ import type {Lease} from '@hivemind/sidecar/client';
 
 export interface LeaseTellerOptions {
   readonly cluster: string;
-  /** As DOCKER_HOST. */
+  /** As the fence takes it. */
   readonly engine: string;
   readonly session: {silentMs(): number; onRegistered(listener: () => void): () => void};
   readonly boottime: () => {readonly bootId: string; readonly ms: number};

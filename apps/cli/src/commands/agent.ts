@@ -7,6 +7,7 @@ import {NODE_REMOVED} from '../errors.ts';
 import {openLog, signalled} from '../foreground.ts';
 import {printError} from '../output/error-text.ts';
 import {dnsListen} from './dns-listen.ts';
+import {engineFlags, engineOf, engineOptions} from './engine-flags.ts';
 import {type Host, leaf, noArgs, wholeNumber} from './define.ts';
 
 export function register(parent: Command, host: Host): void {
@@ -20,8 +21,7 @@ export function register(parent: Command, host: Host): void {
       ['--advertise <ip>', 'where its published ports are reached (default: its first address)'],
       ['--gossip-port <port>', 'where its sidecar speaks with those of other machines, UDP and TCP (default: 7946)'],
       ['--dns-listen <ip[:port],...>', 'where its sidecar answers names of services, over UDP and TCP (default: nowhere; port 53)'],
-      ['--runtime <name>', 'auto or docker (default: auto)'],
-      ['--docker-host <url>', 'the engine, as in unix:///var/run/docker.sock (default: DOCKER_HOST, else that)'],
+      ...engineFlags,
     ],
     args: noArgs,
     options: z.object({
@@ -30,27 +30,24 @@ export function register(parent: Command, host: Host): void {
       advertise: z.string().refine((text) => isIP(text) !== 0, 'is not an IP address').optional(),
       gossipPort: wholeNumber.refine((port) => port > 0 && port < 65_536, 'is not a port').optional(),
       dnsListen: dnsListen.optional(),
-      runtime: z.enum(['auto', 'docker'], 'is not a runtime of this release; use auto or docker').default('auto'),
-      dockerHost: z.string().optional(),
+      ...engineOptions,
     }),
     async run({terminal: {env, out, err}, dataDir, givenToken}, _args, options) {
       const {startJoinedAgent} = await import('@hivemind/agent');
       const gateway = options.join ?? (env.HIVEMIND_JOIN || undefined);
       const token = givenToken ?? (env.HIVEMIND_JOIN_TOKEN || undefined);
-      const dockerHost = options.dockerHost ?? (env.DOCKER_HOST || undefined);
       const {logger, flush} = await openLog();
       const asked = signalled();
       try {
         const agent = await startJoinedAgent({
           dataDir, logger,
-          runtime: 'docker',
+          ...engineOf(options, env),
           ...(gateway === undefined ? {} : {gateway}),
           ...(token === undefined ? {} : {token}),
           ...(options.name === undefined ? {} : {name: options.name}),
           ...(options.advertise === undefined ? {} : {address: options.advertise}),
           ...(options.gossipPort === undefined ? {} : {gossipPort: options.gossipPort}),
           ...(options.dnsListen === undefined ? {} : {dnsListen: options.dnsListen}),
-          ...(dockerHost === undefined ? {} : {dockerHost}),
         });
         out.write(`This machine is node ${agent.name}\n`);
         const removed = await Promise.race([asked, agent.removed]);

@@ -7,6 +7,7 @@ import {z} from 'zod';
 import {path} from '../api/client.ts';
 import {Anything, ContainerView as Container, ResourceView} from '../api/views.ts';
 import type {Session} from '../session.ts';
+import {engineAddressesOf, engineAddressFlags, engineAddressOptions} from './engine-flags.ts';
 import {durationFlag, type Host, leaf, noArgs} from './define.ts';
 import {waitForGone} from './wait.ts';
 
@@ -18,10 +19,10 @@ export function register(parent: Command, host: Host): void {
     use: 'down',
     summary: 'Stop and remove every container of this data dir\'s cluster, and their apps; volumes stay',
     example: ['down', 'down --data-dir /var/lib/hivemind'],
-    flags: [['--docker-host <url>', 'the engine, where no server runs (default: DOCKER_HOST, else unix:///var/run/docker.sock)'], ['--timeout <duration>', 'how long to wait (default: 2m)']],
+    flags: [...engineAddressFlags, ['--timeout <duration>', 'how long to wait (default: 2m)']],
     args: noArgs,
-    options: z.object({dockerHost: z.string().optional(), timeout: durationFlag.prefault('2m')}),
-    async run(session, _args, {dockerHost, timeout}) {
+    options: z.object({...engineAddressOptions, timeout: durationFlag.prefault('2m')}),
+    async run(session, _args, {timeout, ...engine}) {
       const cluster = await clusterOf(session.dataDir);
       const running = await runningServer(session);
       // A server of another data dir is none of ours.
@@ -29,7 +30,7 @@ export function register(parent: Command, host: Host): void {
       const {downThroughEngine} = await import('../offline/down.ts');
       const {endSidecar} = await import('@hivemind/agent');
       await endSidecar(session.dataDir);
-      return downThroughEngine(session, {cluster, dockerHost: dockerHost ?? (session.terminal.env.DOCKER_HOST || undefined)});
+      return downThroughEngine(session, {cluster, engine: engineAddressesOf(engine, session.terminal.env)});
     },
   });
 }

@@ -9,6 +9,7 @@ import type {Terminal} from '../terminal.ts';
 import {cliErrors} from '../errors.ts';
 import {DEFAULT_SERVER} from '../session.ts';
 import {dnsListen} from './dns-listen.ts';
+import {engineFlags, engineOf, engineOptions} from './engine-flags.ts';
 import {type Host, leaf, noArgs, wholeNumber} from './define.ts';
 
 export function register(parent: Command, host: Host): void {
@@ -18,8 +19,7 @@ export function register(parent: Command, host: Host): void {
     example: ['up', 'up --data-dir /var/lib/hivemind --listen 127.0.0.1:4490', 'up --advertise 10.0.0.5', 'up --bus nats://10.0.0.5:4222 --store redis://10.0.0.5:6379'],
     flags: [
       ['--listen <host:port>', 'where the API listens (default: that of HIVEMIND_SERVER, else 127.0.0.1:4483)'],
-      ['--runtime <name>', 'auto or docker (default: auto)'],
-      ['--docker-host <url>', 'the engine, as in unix:///var/run/docker.sock (default: DOCKER_HOST, else that)'],
+      ...engineFlags,
       ['--no-agent', 'run no containers on this machine'],
       ['--advertise <ip>', 'take further machines: the address of this one, where a nats-server is started for them'],
       ['--bus-port <port>', 'of that nats-server (default: 4222)'],
@@ -33,8 +33,7 @@ export function register(parent: Command, host: Host): void {
     args: noArgs,
     options: z.object({
       listen: z.string().optional(),
-      runtime: z.enum(['auto', 'docker'], 'is not a runtime of this release; use auto or docker').default('auto'),
-      dockerHost: z.string().optional(),
+      ...engineOptions,
       agent: z.boolean().default(true),
       tls: z.enum(['auto', 'off'], 'is neither auto nor off').default('auto'),
       advertise: z.string().refine((text) => isIP(text) !== 0, 'is not an IP address').optional(),
@@ -57,8 +56,7 @@ export function register(parent: Command, host: Host): void {
         const standalone = await startStandalone({
           dataDir, logger,
           listen: options.listen ?? listenOf(givenServer, options.advertise !== undefined),
-          runtime: options.runtime,
-          dockerHost: options.dockerHost ?? (terminal.env.DOCKER_HOST || undefined),
+          ...engineOf(options, terminal.env),
           noAgent: !options.agent,
           tls: options.tls,
           advertise: options.advertise,

@@ -1,7 +1,7 @@
 /** `hivemind down` where no server runs: through the engine, with the apps marked so that the next `up` brings none back. */
 import {existsSync} from 'node:fs';
 import {join} from 'node:path';
-import {createDockerRuntime, earlierClusters} from '@hivemind/container/node';
+import type {EngineOptions} from '@hivemind/agent';
 import {collections, durationMs, EngineOrigin} from '@hivemind/contracts';
 import type {Runtime, RuntimeContainer} from '@hivemind/runtime';
 import {collection, openSqliteStore} from '@hivemind/store';
@@ -14,23 +14,27 @@ const AT_ONCE = 16;
 const DEFAULT_GRACE_MS = 10_000;
 
 export interface OfflineCluster {
-  /** Undefined when the data dir is gone: the engine then knows which clusters were made for it. */
+  /** Undefined when the data dir is gone: the engines then know which clusters were made for it. */
   readonly cluster: string | undefined;
-  readonly dockerHost: string | undefined;
+  readonly engine: EngineOptions;
 }
 
-export async function downThroughEngine(session: Session, {cluster, dockerHost}: OfflineCluster): Promise<void> {
+export async function downThroughEngine(session: Session, {cluster, engine}: OfflineCluster): Promise<void> {
   const {dataDir, output, terminal} = session;
   // First the intent, then the deed: a server that starts in between goes on with it.
   const apps = await markDeleted(join(dataDir, 'store.db'), terminal.now());
-  const engine = dockerHost === undefined ? {} : {host: dockerHost};
+  const {earlierLives, likelyEngines, openRuntime} = await import('@hivemind/agent');
   let containers = 0;
-  for (const id of cluster === undefined ? await earlierClusters(engine, dataDir) : [cluster]) {
-    const runtime = await createDockerRuntime({...engine, cluster: id, node: 'local', logger: pino({level: 'silent'}), now: () => terminal.now()});
-    try {
-      containers += await removeAll(runtime, output);
-    } finally {
-      await runtime.close();
+  const whose = {node: 'local', logger: pino({level: 'silent'}), now: () => terminal.now()};
+  const ids = cluster === undefined ? await earlierLives(engine, dataDir) : [cluster];
+  for (const name of await likelyEngines(engine, dataDir)) {
+    for (const id of ids) {
+      const runtime = await openRuntime(name, engine, {...whose, cluster: id});
+      try {
+        containers += await removeAll(runtime, output);
+      } finally {
+        await runtime.close();
+      }
     }
   }
   output.say(summary(apps, containers));

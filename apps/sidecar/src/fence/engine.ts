@@ -1,8 +1,9 @@
-/** As much of the Docker Engine's API as the fence needs, over its socket: no client library shares its fate. */
+/** As much of the Docker Engine's API as the fence needs, over its socket: no client library shares its fate. For containerd's, see there. */
 import {readFileSync} from 'node:fs';
 import {request, type RequestOptions} from 'node:http';
 import {request as secureRequest} from 'node:https';
 import {join} from 'node:path';
+import {connectContainerd} from './containerd.ts';
 import type {Listed} from './guarded.ts';
 
 export interface Engine {
@@ -18,8 +19,11 @@ const ANSWER_WITHIN_MS = 5_000;
 const LONGEST_ANSWER = 64 * 1024 * 1024;
 const CLUSTER = 'hivemind.cluster';
 
-/** `host` as DOCKER_HOST. With DOCKER_CERT_PATH set, tcp is mutual TLS. @throws TypeError where it is no engine's address */
+const CONTAINERD = 'containerd://';
+
+/** `host` as DOCKER_HOST, or `containerd://` and the path of containerd's socket. With DOCKER_CERT_PATH set, tcp is mutual TLS. @throws TypeError where it is no engine's address */
 export function connectEngine(host: string, certPath: string | undefined = process.env.DOCKER_CERT_PATH): Engine {
+  if (host.startsWith(CONTAINERD)) return connectContainerd(host.slice(CONTAINERD.length));
   const target = targetOf(host, certPath || undefined);
   return {
     async running(cluster) {

@@ -5,7 +5,7 @@ import {dirname} from 'node:path';
 export interface Lease {
   /** The cluster's id, as its containers are labelled. */
   readonly cluster: string;
-  /** The engine's address, as DOCKER_HOST. */
+  /** The engine's address, as DOCKER_HOST, or `containerd://` and the path of containerd's socket. */
   readonly engine: string;
   readonly bootId: string;
   /** By `boottime`: when the last heartbeat that was answered was sent. */
