@@ -10,7 +10,7 @@ import {createConfiguration, createWorker, openSecrets, serveContainerNode} from
 import {type Clock, systemClock} from '@hivemind/controller';
 import {createDiscovery, MachineIngresses} from '@hivemind/discovery/node';
 import {createHealthHook} from '@hivemind/health/node';
-import {createNetwork} from '@hivemind/network/node';
+import {createNetwork, type NetworkOptions} from '@hivemind/network/node';
 import {createRegistration, defaultNodeName, machineFacts, type Registration} from '@hivemind/node/node';
 import type {NodeReport} from '@hivemind/contracts';
 import type {Runtime} from '@hivemind/runtime';
@@ -73,10 +73,12 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
 
   const before = await engineBefore(dataDir);
   const engine = {available: false, info: {name: 'unknown', version: ''}};
+  const machine: {hostPorts?: NodeReport['hostPorts']} = {};
   const report = async (): Promise<NodeReport> => ({
     ...(await machineFacts({dataDir, address: options.address, labels: options.labels})),
     runtime: {...engine.info, available: engine.available, ...(engine.available ? {} : {message: 'the container engine does not answer'})},
     agentVersion: version,
+    ...(machine.hostPorts === undefined ? {} : {hostPorts: machine.hostPorts}),
   });
   const registration = createRegistration({bus, node: name, instance: randomUUID(), report, clock, logger});
 
@@ -107,7 +109,11 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
 
   const configuration = createConfiguration({bus, node: name, session: registration, dataDir, secretsDir: secretsDir(cluster)});
   const storage = createStorage({bus, node: name, cluster, runtime});
-  const network = createNetwork({bus, node: name, cluster, dataDir, names: beside !== undefined, services: discovery, session: registration, runtime, clock, logger, onGateway: (gateway) => discovery.configure({listen: gateway === undefined ? listen : [`${gateway}:${DNS_PORT}`, ...listen]}), onVirtualIps: (virtualIps) => discovery.configure({virtualIps})});
+  const onTakenPorts: NetworkOptions['onTakenPorts'] = (taken) => {
+    machine.hostPorts = taken && {taken: [...taken]};
+    registration.reportNow();
+  };
+  const network = createNetwork({bus, node: name, cluster, dataDir, names: beside !== undefined, services: discovery, onTakenPorts, session: registration, runtime, clock, logger, onGateway: (gateway) => discovery.configure({listen: gateway === undefined ? listen : [`${gateway}:${DNS_PORT}`, ...listen]}), onVirtualIps: (virtualIps) => discovery.configure({virtualIps})});
   const health = createHealthHook({runtime, clock});
   const worker = createWorker({
     node: name,

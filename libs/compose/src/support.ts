@@ -57,7 +57,7 @@ const sections: readonly Section[] = [
     },
   },
   {at: ['services', '*', 'healthcheck'], read: Object.keys(schema.Healthcheck.shape)},
-  {at: ['services', '*', 'ports', '*'], read: Object.keys(schema.LongPort.shape), harmless: {app_protocol: 'nothing here depends on it', mode: 'a port is published by each container on its machine'}},
+  {at: ['services', '*', 'ports', '*'], read: Object.keys(schema.LongPort.shape), harmless: {app_protocol: 'nothing here depends on it', mode: 'a port is published on the machines of its containers, or on all where containers have a network'}},
   {at: ['services', '*', 'volumes', '*'], read: Object.keys(schema.LongMount.shape), unsupported: {volume: 'nocopy, subpath and labels of a mount are not set', image: 'images are not mounted'}, harmless: {consistency: 'it is about Docker Desktop'}},
   {at: ['services', '*', 'volumes', '*', 'bind'], read: ['create_host_path'], unsupported: {propagation: engineOnly, selinux: engineOnly, recursive: engineOnly}},
   {at: ['services', '*', 'volumes', '*', 'tmpfs'], read: ['size'], unsupported: {mode: engineOnly}},

@@ -25,6 +25,19 @@ export type AppService = z.infer<typeof AppService>;
 export const ServicePort = z.object({name: z.string().optional(), port: z.number().int(), protocol: z.enum(['tcp', 'udp'])});
 export type ServicePort = z.infer<typeof ServicePort>;
 
+/** A port of the machines themselves, each of which leads it to all containers of a service. */
+export const PublishedPort = z.object({
+  name: z.string().optional(),
+  /** Of the machines. */
+  port: z.number().int(),
+  /** Of the containers. */
+  targetPort: z.number().int(),
+  protocol: z.enum(['tcp', 'udp']),
+  /** IPv4, of a machine; any address of theirs when absent. */
+  address: z.string().optional(),
+});
+export type PublishedPort = z.infer<typeof PublishedPort>;
+
 /** How much of its traffic the containers of a revision take together, in percent. */
 export const TrafficShare = z.object({revision: z.number().int(), weight: z.number()});
 export type TrafficShare = z.infer<typeof TrafficShare>;
@@ -43,6 +56,8 @@ export const ServiceRecord = z.object({
   ports: z.array(ServicePort),
   /** IPv4, the same for the service's life; absent where it is headless, or none is left. */
   virtualIp: z.string().optional(),
+  /** Ports of the machines; absent where there are none, or the engines publish them. */
+  published: z.array(PublishedPort).optional(),
   traffic: z.array(TrafficShare).default([]),
   conditions: z.array(Condition).default([]),
   meta: StoredMeta,
@@ -81,6 +96,7 @@ export const Service = resource(
     /** `ready`: somebody is in rotation. `unready`: there are containers, and none of them is. `empty`: there is none. */
     phase: z.enum(['ready', 'unready', 'empty']),
     virtualIp: z.string().optional(),
+    published: z.array(PublishedPort).optional(),
     endpoints: z.object({total: z.number().int(), ready: z.number().int()}),
     /** What it is reached by: full names first, then those within its namespace. */
     names: z.array(z.string()),
@@ -114,7 +130,7 @@ export type Resolution = z.infer<typeof Resolution>;
  * endpoint's container, the name of a machine.
  */
 export const NameItem = z.discriminatedUnion('kind', [
-  z.object({kind: z.literal('service'), key: z.string(), value: ServiceRecord.pick({headless: true, domain: true, aliases: true, ports: true, virtualIp: true, traffic: true}).optional()}),
+  z.object({kind: z.literal('service'), key: z.string(), value: ServiceRecord.pick({headless: true, domain: true, aliases: true, ports: true, virtualIp: true, published: true, traffic: true}).optional()}),
   z.object({kind: z.literal('endpoint'), key: z.string(), value: EndpointRecord.pick({namespace: true, service: true, node: true, address: true, ports: true, revision: true, ready: true}).optional()}),
   z.object({kind: z.literal('node'), key: z.string(), value: z.object({address: z.string()}).optional()}),
 ]);

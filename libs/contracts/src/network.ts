@@ -28,6 +28,10 @@ export const NetworkSpec = z.strictObject({
   }).prefault({}),
 });
 export type NetworkSpec = z.infer<typeof NetworkSpec>;
+/** Whether containers have addresses that every machine reaches, and machines lead published ports to them; else that is the engines' own. Undefined: nothing was set. */
+export function carries(spec: Pick<NetworkSpec, 'backend'> | undefined): boolean {
+  return spec !== undefined && spec.backend !== 'none';
+}
 /** There is one, and it has this name. */
 export const CLUSTER_NETWORK = 'cluster';
 

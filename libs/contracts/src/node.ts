@@ -35,6 +35,9 @@ export type NodeRecord = z.infer<typeof NodeRecord>;
 
 /** What the machine has. Units: millicores, bytes. */
 export const NodeCapacity = z.object({cpu: z.number(), memory: z.number(), disk: z.number(), diskFree: z.number().optional(), pods: z.number().int().default(500)});
+/** A published port that is left to a process of the machine, which listened on it before. `address`: absent, all. */
+export const TakenPort = z.object({port: z.number().int(), protocol: z.enum(['tcp', 'udp']), address: z.string().optional(), service: z.string()});
+export type TakenPort = z.infer<typeof TakenPort>;
 export const NodeReport = z.object({
   capacity: NodeCapacity,
   /** Facts of the machine, as labels `hivemind.io/os`, `/arch`, `/hostname`, `/kernel`. */
@@ -42,6 +45,8 @@ export const NodeReport = z.object({
   address: z.string(),
   runtime: z.object({name: z.string(), version: z.string(), available: z.boolean(), message: z.string().optional()}),
   agentVersion: z.string(),
+  /** The machine leads published ports to containers on any machine, but those that a process of its own listens on; absent: it does not, the engine publishes. */
+  hostPorts: z.object({taken: z.array(TakenPort)}).optional(),
   /** What the machine uses, whoever uses it: millicores and bytes, at `at` (RFC 3339). */
   usage: z.object({cpu: z.number(), memory: z.number(), disk: z.number(), at: z.string()}).optional(),
 });

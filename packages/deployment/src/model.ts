@@ -28,6 +28,8 @@ export interface RolloutInput {
   readonly revisions: ReadonlySet<number>;
   /** Of an app with one container a machine: the machines that it is on, or may be. */
   readonly machines?: number;
+  /** Machines lead published ports to all containers: none holds a port of its machine. */
+  readonly sharedPorts?: boolean;
   readonly now: number;
 }
 

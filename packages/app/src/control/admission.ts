@@ -3,7 +3,7 @@ import {call, type RequestOptions} from '@hivemind/bus';
 import {durationMs, isError, placementRequest, resourceKey, subjects, templateOf, unsupportedFields, type AppRecord, type FieldError} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
 import {dependencyCircle} from '../core/dependencies.ts';
-import {portClash, portErrors} from '../core/host-ports.ts';
+import {portClash, portErrors, portGiven} from '../core/host-ports.ts';
 import {errors} from '../errors.ts';
 import type {ClusterView} from './view.ts';
 
@@ -19,12 +19,14 @@ export async function admit(context: Pick<ManagerContext, 'bus' | 'logger'>, vie
   const {name, spec} = candidate;
   const refused = unsupportedFields(spec);
   if (refused[0]) throw errors['not-supported'](`${refused[0].path} ${refused[0].message}`, {errors: refused});
-  const wrong = [...portErrors(spec.ports), ...onceErrors(spec), ...circleErrors(candidate, view)];
+  const wrong = [...portErrors(spec.ports, view.arePortsShared()), ...onceErrors(spec), ...circleErrors(candidate, view)];
   if (wrong[0]) throw errors['invalid-input'](`App ${name} is not valid: ${wrong[0].path} ${wrong[0].message}`, {errors: wrong});
   const [admission, misfit] = await Promise.all([askSecurity(context, candidate), neverFits(context, view, candidate)]);
   if (admission[0]) throw errors['invalid-input'](`App ${name} is not admitted: ${admission[0].path} ${admission[0].message}`, {errors: admission});
   if (misfit[0]) throw errors['does-not-fit'](`No machine could ever run app ${name}: ${misfit.map(({message}) => message).join('; ')}`, {errors: misfit});
-  const clash = portClash(candidate, view.apps.list().map(({value}) => value), view.nodes.list().length);
+  const shared = view.arePortsShared();
+  // A port of all machines is one app's, however many there are.
+  const clash = portClash(candidate, view.apps.list().map(({value}) => value), shared ? 0 : view.nodes.list().length) ?? (shared ? portGiven(candidate, view.services.list().map(({value}) => value)) : undefined);
   const domain = spec.service?.domain;
   const owner = domain === undefined ? undefined : view.apps.list().find(({value}) => value.spec.service?.domain === domain && value.deletedAt === undefined && !(value.name === name && value.namespace === candidate.namespace));
   if (owner) {

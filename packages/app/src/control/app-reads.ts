@@ -16,11 +16,12 @@ const ASK_TIMEOUT_MS = 1000;
 
 export async function appResources(context: Pick<ManagerContext, 'bus' | 'logger'>, view: ClusterView, records: readonly Stored<AppRecord>[]): Promise<readonly App[]> {
   const refusals = await askRefusals(context, view, records.map(({value}) => value));
+  const machines = view.arePortsShared() ? view.publishing() : [];
   return records.map((stored) => {
     const {value: app} = stored;
     const seen = view.appView(resourceKey(app.namespace, app.name));
     // The record may be newer than the view; its rollout and containers are then about to come.
-    const status = appStatus({...seen, app, waiting: view.waiting(app), held: heldOf(view, app), refusals: refusals.get(app.meta.uid), addressOf: (node) => view.addressOf(node)});
+    const status = appStatus({...seen, app, waiting: view.waiting(app), held: heldOf(view, app), refusals: refusals.get(app.meta.uid), addressOf: (node) => view.addressOf(node), publishing: {machines, published: view.services.get(resourceKey(app.namespace, app.name))?.value}});
     return appResource(stored, status);
   });
 }

@@ -16,6 +16,8 @@ export const events = collection(collections.events);
 
 export const rollouts = collection(collections.rollouts);
 export const containerStatus = collection(collections.containerStatus);
+export const networks = collection(collections.networks);
+export const services = collection(collections.services);
 export const nodes = collection(collections.nodes);
 export const nodeStatus = collection(collections.nodeStatus);
 export const nodeLeases = collection(collections.nodeLeases);

@@ -1,8 +1,9 @@
 /** What the app manager knows: informers over its own collections and those it reads, all at one revision of the store. */
-import {BRAKE_KEY, globalOn, resourceKey, statusUnder, type AppRecord, type ContainerRecord, type ContainerStatus, type GlobalAppPlacement, type Rollout} from '@hivemind/contracts';
+import {BRAKE_KEY, carries, CLUSTER_NETWORK, globalOn, nodeState, resourceKey, statusUnder, type AppRecord, type ContainerRecord, type ContainerStatus, type GlobalAppPlacement, type Rollout} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
 import {informer, type CollectionDefinition, type IndexFunction, type Informer, type Revision, type Stored} from '@hivemind/store';
 import {unmetDependencies} from '../core/dependencies.ts';
+import type {PublishingMachine} from '../core/endpoints.ts';
 import {whereaboutsOf, type MachineView, type Whereabouts} from '../core/whereabouts.ts';
 import type {AppView, ContainerView, Waiting} from '../model.ts';
 import * as definitions from './collections.ts';
@@ -38,7 +39,9 @@ export function clusterView({store, logger}: Pick<ManagerContext, 'store' | 'log
   const nodeBrake = follow(definitions.nodeBrake);
   const volumes = follow(definitions.volumes);
   const adoption = follow(definitions.adoption);
-  const all: readonly {ready(): Promise<void>}[] = [namespaces, apps, revisions, configs, rollouts, containers, statuses, allocations, assignments, nodes, nodeStatus, nodeLeases, nodeVerdicts, nodeBrake, volumes, adoption];
+  const networks = follow(definitions.networks);
+  const services = follow(definitions.services);
+  const all: readonly {ready(): Promise<void>}[] = [namespaces, apps, revisions, configs, rollouts, containers, statuses, allocations, assignments, nodes, nodeStatus, nodeLeases, nodeVerdicts, nodeBrake, volumes, adoption, networks, services];
 
   const appView = (key: string): AppView => {
     const app = apps.get(key)?.value;
@@ -73,7 +76,7 @@ export function clusterView({store, logger}: Pick<ManagerContext, 'store' | 'log
   };
 
   return {
-    namespaces, apps, revisions, configs, rollouts, containers, statuses, allocations, assignments, nodes, nodeStatus, nodeLeases, nodeVerdicts, nodeBrake, volumes, adoption,
+    namespaces, apps, revisions, configs, rollouts, containers, statuses, allocations, assignments, nodes, nodeStatus, nodeLeases, nodeVerdicts, nodeBrake, volumes, adoption, services,
     ready: async () => void (await Promise.all(all.map((each) => each.ready()))),
     /** Where the view stands. */
     revision: (): Revision => apps.revision,
@@ -89,6 +92,11 @@ export function clusterView({store, logger}: Pick<ManagerContext, 'store' | 'log
     /** The stored rollout that `appView` shows, for comparisons. */
     rolloutOf: (app: AppRecord): Stored<Rollout> | undefined => newestRollout(app, rollouts.byIndex('app', resourceKey(app.namespace, app.name))),
     waiting: ({namespace, spec}: Pick<AppRecord, 'namespace' | 'spec'>): readonly Waiting[] => unmetDependencies(spec.dependsOn, (name) => appView(resourceKey(namespace, name))),
+    arePortsShared: () => carries(networks.get(CLUSTER_NETWORK)?.value.spec),
+    publishing: (): readonly PublishingMachine[] => nodes.list().flatMap(({key: node, value}) => {
+      const report = nodeStatus.get(node)?.value.report;
+      return report?.hostPorts === undefined || nodeState(nodeVerdicts.get(node)?.value, true) !== 'ready' ? [] : [{node, address: value.spec.address, taken: report.hostPorts.taken}];
+    }),
     addressOf: (node: string): string | undefined => nodes.get(node)?.value.spec.address,
     volumeNode: (namespace: string, volume: string): string | undefined => volumes.get(resourceKey(namespace, volume))?.value.node,
   };

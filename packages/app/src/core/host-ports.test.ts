@@ -1,6 +1,6 @@
-import {AppSpec} from '@hivemind/contracts';
+import {AppSpec, ServiceRecord} from '@hivemind/contracts';
 import {anApp} from '../testing/builders.ts';
-import {portClash, portErrors} from './host-ports.ts';
+import {portClash, portErrors, portGiven} from './host-ports.ts';
 
 const ports = (...hosts: (number | string)[]) => AppSpec.parse({image: 'x', ports: hosts.map((host) => ({container: 80, host}))}).ports;
 
@@ -19,5 +19,19 @@ describe('host ports of an app', () => {
     expect(portClash(mine, [theirs], 3)).toBeUndefined();
     expect(portClash(mine, [{...theirs, deletedAt: 'now'}], 1)).toBeUndefined();
     expect(portClash(anApp({ports: [{container: 80, host: 8080, protocol: 'udp'}]}, {name: 'mine'}), [theirs], 1)).toBeUndefined();
+  });
+
+  it('belong to one app where all machines lead them on, also one that had asked for any', () => {
+    const app = anApp({ports: [{container: 80, host: 30_123}]}, {name: 'mine'});
+    const service = (name: string, port: number) => ServiceRecord.parse({...app, name, appUid: 'u', headless: false, ports: [], published: [{port, targetPort: 80, protocol: 'tcp'}]});
+    expect(portGiven(app, [service('mine', 30_123), service('other', 30_124)])).toBeUndefined();
+    expect(portGiven(app, [service('theirs', 30_123)])).toMatchObject({index: 0, other: {name: 'theirs'}});
+  });
+
+  it('have addresses that machines can translate, where they lead them on', () => {
+    const at = (address: string) => AppSpec.parse({image: 'x', ports: [{container: 80, host: 80, address}]}).ports;
+    expect(portErrors(at('::1'))).toEqual([]);
+    expect(portErrors(at('::1'), true)).toMatchObject([{path: 'spec.ports[0].address'}]);
+    expect([...portErrors(at('::'), true), ...portErrors(at('127.0.0.1'), true)]).toEqual([]);
   });
 });

@@ -1,11 +1,14 @@
-/** Fixed host ports are claimed by apps: two apps on one port cannot both run where there are not machines enough. */
-import {hostPortsClash, type AppRecord, type AppSpec, type FieldError, type HostPort, type PortSpec} from '@hivemind/contracts';
+/**
+ * Fixed host ports are claimed by apps: two apps on one port cannot both run where there are not machines enough. Where all machines lead
+ * a published port to its app, a port is one app's.
+ */
+import {everyAddress, hostPortsClash, type AppRecord, type AppSpec, type FieldError, type HostPort, type PortSpec, type ServiceRecord} from '@hivemind/contracts';
 
 export interface PortClash {
   /** Index in the spec's ports. */
   readonly index: number;
   readonly port: PortSpec;
-  readonly other: AppRecord;
+  readonly other: Pick<AppRecord, 'namespace' | 'name'>;
 }
 
 /** The port itself, where it is one fixed port of the machine rather than any, or one of a range. */
@@ -30,14 +33,25 @@ export function portClash(app: {readonly namespace: string; readonly name: strin
   return undefined;
 }
 
-/** What is wrong within the ports of one spec. */
-export function portErrors(ports: readonly PortSpec[]): readonly FieldError[] {
+/** The first fixed port that leads to another app already, which had asked for any, or for one of a range. */
+export function portGiven(app: {readonly namespace: string; readonly name: string; readonly spec: AppSpec}, services: readonly ServiceRecord[]): PortClash | undefined {
+  for (const [index, port] of app.spec.ports.entries()) {
+    const wanted = fixed(port);
+    const other = wanted && services.find(({namespace, name, published = []}) => (namespace !== app.namespace || name !== app.name) && published.some((one) => hostPortsClash(wanted, {host: one.port, protocol: one.protocol, ...(one.address === undefined ? {} : {address: one.address})})));
+    if (other) return {index, port, other};
+  }
+  return undefined;
+}
+
+/** What is wrong within the ports of one spec. @param shared all machines lead a published port to its app */
+export function portErrors(ports: readonly PortSpec[], shared = false): readonly FieldError[] {
   return ports.flatMap((port, index): FieldError[] => {
     const path = `spec.ports[${index}]`;
     if (typeof port.host === 'string') {
       const [from = 0, to = 0] = port.host.split('-').map(Number);
       if (from < 1 || to > 65_535 || from > to) return [{path: `${path}.host`, message: `${port.host}: is not a range of ports: the first is at most the last, and both are 1 to 65535`}];
     }
+    if (shared && port.host !== undefined && !everyAddress(port.address) && port.address?.includes(':') === true) return [{path: `${path}.address`, message: `${port.address}: published ports have IPv4 addresses on this cluster's network; leave it out for every address of the machines`}];
     const twice = ports.slice(0, index).find((earlier) => clash(port, earlier));
     return twice === undefined ? [] : [{path: `${path}.host`, message: `${port.host}: is taken by another port of the same app`}];
   });

@@ -79,6 +79,24 @@ describe('what else an app says', () => {
     ]);
   });
 
+  it('lists each machine that leads a published port on, those of its containers first, and says where a process has it', () => {
+    const here = {record: aContainer(app, {node: 'n2'}), status: aStatus()};
+    const bound = {record: aContainer(app, {node: 'n1'}), status: aStatus({ports: [{container: 80, protocol: 'tcp', host: 8080}]})};
+    const publishing = {
+      machines: [{node: 'n1', address: '10.0.0.1', taken: [{port: 22, protocol: 'tcp' as const, service: 'default/web'}]}, {node: 'n2', address: '10.0.0.2', taken: []}],
+      published: {published: [{name: 'http', port: 8080, targetPort: 80, protocol: 'tcp' as const}, {port: 22, targetPort: 22, protocol: 'tcp' as const}, {port: 81, targetPort: 81, protocol: 'tcp' as const, address: '10.0.0.1'}], conditions: []},
+    };
+    expect(status({containers: [here, bound], publishing}).endpoints).toEqual([
+      {node: 'n1', address: '10.0.0.1', port: 8080, name: 'http'}, {node: 'n2', address: '10.0.0.2', port: 8080, name: 'http'},
+      {node: 'n2', address: '10.0.0.2', port: 22}, {node: 'n1', address: '10.0.0.1', port: 81},
+    ]);
+    expect(status({containers: [here], publishing}).endpoints[0]?.node).toBe('n2');
+    expect(status({containers: [{...here, status: aStatus({ready: false})}], publishing}).endpoints).toEqual([]);
+    expect(condition({publishing}, 'Published')).toMatchObject({status: 'false', reason: 'PortTaken', message: '22/tcp is left to a process that listens there on n1; the other machines lead it on'});
+    const refused = {type: 'Published', status: 'false' as const, reason: 'PortTaken', message: 'host port 80/tcp belongs to app default/x', since: at(0)};
+    expect(condition({publishing: {machines: [], published: {conditions: [refused]}}}, 'Published')).toEqual(refused);
+  });
+
   it('says what each machine refused, and how many containers wait', () => {
     const refusals = [{node: 'n1', reason: 'asks 64Gi of memory, 12.1Gi of 23.4Gi free'}, {node: 'n2', reason: 'is cordoned'}];
     expect(condition({refusals}, 'Placed')).toMatchObject({reason: 'Unplaced', message: '2 containers have no machine. n1: asks 64Gi of memory, 12.1Gi of 23.4Gi free; n2: is cordoned'});

@@ -5,10 +5,11 @@
  * The phase answers "does it do what was asked?": `running` only when the newest revision serves with all replicas;
  * `degraded` when it serves, but not all of it or not as asked; `failed` when nothing serves and something is wrong.
  */
-import {everyAddress, type AppRecord, type AppStatus, type Condition, type NodeRefusal} from '@hivemind/contracts';
+import {type AppRecord, type AppStatus, type Condition, type NodeRefusal} from '@hivemind/contracts';
 import type {z} from 'zod';
 import type {AppView, ContainerView, Waiting} from '../model.ts';
 import {isFailing, isFinished, isGivenUp, isLive, isReady, isRunning} from './containers.ts';
+import {endpointsOf, type Publishing, publishedCondition} from './endpoints.ts';
 import {failureText} from './failure-text.ts';
 import type {Whereabouts} from './whereabouts.ts';
 
@@ -21,6 +22,8 @@ export interface StatusInput extends AppView {
   readonly held?: readonly Extract<Whereabouts, {readonly kind: 'waiting'}>[];
   /** Address that ports published on a node are reached at. */
   readonly addressOf: (node: string) => string | undefined;
+  /** Absent: the engines publish. */
+  readonly publishing?: Publishing;
 }
 
 /** The facts that phase and conditions are worked out from. */
@@ -42,7 +45,7 @@ export function appStatus(input: StatusInput): AppStatus {
     phase: phaseOf(facts),
     replicas: {desired, running, ready, updated: live.filter(({record}) => record.revision === app.revision).length},
     revision: app.revision,
-    endpoints: live.filter(isReady).flatMap((view) => endpointsOf(view, input.addressOf)),
+    endpoints: [...endpointsOf(live.filter(isReady), input)],
     conditions: conditionsOf(facts),
   };
 }
@@ -113,14 +116,6 @@ function jobPhase({live, failing, running, refusals, waiting}: Facts): AppStatus
   return failing.length > 0 ? 'degraded' : 'progressing';
 }
 
-function endpointsOf({record, status}: ContainerView, addressOf: StatusInput['addressOf']): AppStatus['endpoints'] {
-  return (status?.ports ?? []).flatMap(({host, address, name}) => {
-    const bound = everyAddress(address) ? addressOf(record.node) : address;
-    if (host === undefined || host === 0 || bound === undefined) return [];
-    return [{node: record.node, address: bound, port: host, container: record.id, ...(name === undefined ? {} : {name})}];
-  });
-}
-
 function conditionsOf(facts: Facts): Condition[] {
   const {app, waiting, failing} = facts;
   const conditions: Condition[] = [available(facts)];
@@ -130,6 +125,7 @@ function conditionsOf(facts: Facts): Condition[] {
   if (waiting.length > 0 && facts.live.length === 0 && !app.stopped) {
     conditions.push({type: 'DependenciesMet', status: 'false', reason: 'WaitingForDependency', message: `waits: ${waiting.map(({message}) => message).join('; ')}`, since});
   }
+  conditions.push(...publishedCondition(facts.publishing, since));
   if (facts.unplaced > 0 && facts.refusals !== undefined) {
     conditions.push({type: 'Placed', status: 'false', reason: 'Unplaced', message: unplacedText(facts.unplaced, facts.refusals), since});
   }

@@ -16,6 +16,8 @@ export function openTables(store: Store, signal: AbortSignal, onError: (error: u
     /** Machines that are heard. */
     leases: informer({...follow, collection: nodeLeases}),
     verdicts: informer({...follow, collection: collection(collections.nodeVerdicts)}),
+    services: informer({...follow, collection: collection(collections.services)}),
+    nodeStatus: informer({...follow, collection: collection(collections.nodeStatus)}),
     volumes: informer({...follow, collection: collection(collections.volumes)}),
   };
   return {...tables, ready: async () => void (await Promise.all(Object.values(tables).map((table) => table.ready())))};

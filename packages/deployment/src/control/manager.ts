@@ -9,7 +9,7 @@ import type {CreateManager} from '@hivemind/service';
 import {chooseStrategy} from '../core/strategy.ts';
 import {createReconciler} from './reconciler.ts';
 import {deploymentRoutes} from './routes.ts';
-import {onAppChange, openTables, whenReady} from './tables.ts';
+import {arePortsShared, onAppChange, openTables, whenReady} from './tables.ts';
 
 /** A look at every app, as a net under lost wake-ups, ms. */
 const resyncMs = 60_000;
@@ -44,7 +44,7 @@ export const createDeploymentManager: CreateManager = (context) => {
         subjects.explainStrategy,
         {},
         async ({spec}) => {
-          const {name, because} = chooseStrategy(spec);
+          const {name, because} = chooseStrategy(spec, arePortsShared(tables));
           return {strategy: name, ...(because === undefined ? {} : {because})};
         },
         {queue: 'deployment'},

@@ -4,7 +4,7 @@ import {recordEvent, type ManagerContext} from '@hivemind/service';
 import type {Compare, Fence, Stored, Write} from '@hivemind/store';
 import {observe, planRollout} from '../core/plan.ts';
 import type {ObservedContainer} from '../model.ts';
-import {rollouts as rolloutCollection, type Tables} from './tables.ts';
+import {arePortsShared, rollouts as rolloutCollection, type Tables} from './tables.ts';
 
 /** Rollouts kept for each app, the current one included. */
 export const keptRollouts = 10;
@@ -30,7 +30,7 @@ export function createReconciler({context, tables, fence, wakeAt}: ReconcilerOpt
     const revisions = new Set(tables.revisions.byIndex('app', key).filter((revision) => revision.value.appUid === app.value.meta.uid).map((revision) => revision.value.number));
     // The revision is written with the app, but the two caches may stand apart for a moment: its change wakes this again.
     if (!revisions.has(app.value.revision)) return;
-    const decision = planRollout({app: app.value, rollouts: own.map((rollout) => rollout.value), containers: observed(tables, key), revisions, machines: machinesFor(tables, app.value), now: context.now()});
+    const decision = planRollout({app: app.value, rollouts: own.map((rollout) => rollout.value), containers: observed(tables, key), revisions, machines: machinesFor(tables, app.value), sharedPorts: arePortsShared(tables), now: context.now()});
     if (decision.wakeAt !== undefined) wakeAt(key, decision.wakeAt);
     if (decision.writes.length === 0) return;
     const before = new Map(own.map((rollout) => [rollout.value.revision, rollout]));

@@ -176,6 +176,7 @@ describe('planRollout', () => {
 describe('chooseStrategy', () => {
   it('says why it stops first', () => {
     expect(chooseStrategy(anApp({ports: [{container: 80, host: 8080}]}).spec)).toEqual({name: 'stop-first', because: 'host port 8080 can be held by one container of a machine at a time'});
+    expect(chooseStrategy(anApp({ports: [{container: 80, host: 8080}]}).spec, true)).toEqual({name: 'rolling'});
     expect(chooseStrategy(anApp({volumes: [{name: 'data', mount: '/data'}]}).spec)).toMatchObject({name: 'stop-first'});
     expect(chooseStrategy(anApp({ports: [{container: 80, host: 0}, {container: 81, host: '8000-8010'}]}).spec)).toEqual({name: 'rolling'});
   });

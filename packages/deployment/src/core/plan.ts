@@ -64,7 +64,7 @@ function begin(input: RolloutInput, before: Rollout | undefined): RolloutDecisio
     revision: app.revision,
     previous,
     phase: 'progressing',
-    strategy: chooseStrategy(app.spec).name,
+    strategy: chooseStrategy(app.spec, input.sharedPorts).name,
     counts: before?.counts ?? [],
     generation: app.meta.generation,
     reason: 'Progressing',

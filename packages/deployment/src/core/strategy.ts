@@ -10,12 +10,13 @@ export interface Strategy {
 /**
  * Two copies cannot coexist where both want the same port of the machine, or both would write one local volume: then
  * the old copy goes first, whatever `update` asks for.
+ * @param sharedPorts machines lead their ports to all containers: none holds one
  */
-export function chooseStrategy(spec: AppSpec): Strategy {
+export function chooseStrategy(spec: AppSpec, sharedPorts = false): Strategy {
   if (spec.update.strategy === 'recreate') return {name: 'recreate'};
   if (fencingOf(spec) !== undefined) return {name: 'stop-first', because: 'two of it must never run at once'};
   if (spec.mode === 'global') return {name: 'stop-first', because: 'a machine has one of it at a time'};
-  const port = spec.ports.find((candidate) => typeof candidate.host === 'number' && candidate.host > 0);
+  const port = sharedPorts ? undefined : spec.ports.find((candidate) => typeof candidate.host === 'number' && candidate.host > 0);
   if (port) return {name: 'stop-first', because: `host port ${port.host} can be held by one container of a machine at a time`};
   const volume = spec.volumes.find((candidate) => candidate.name !== undefined && !candidate.readOnly);
   if (volume) return {name: 'stop-first', because: `volume ${volume.name} is written by one revision at a time`};

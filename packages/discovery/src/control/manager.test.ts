@@ -109,6 +109,24 @@ describe('the discovery manager', () => {
     expect((await set('ten')).status).toBe(422);
   });
 
+  it('publishes ports once containers have a network: one that two ask for goes to the older, any free one to nobody else', async () => {
+    for (const [name, createdAt] of [['late', '2026-01-02T00:00:00Z'], ['early', '2026-01-01T00:00:00Z']] as const) await cluster.app(name, {ports: [{container: 80, host: 8080}]}, {createdAt});
+    await Promise.all(Array.from({length: 20}, (_, index) => cluster.app(`any-${index}`, {ports: [{container: 80, host: 0}]})));
+    expect((await shows('early', {status: {conditions: []}})).status).not.toHaveProperty('published');
+    await cluster.network('vxlan');
+    await shows('early', {status: {published: [{port: 8080, targetPort: 80, protocol: 'tcp'}], conditions: []}});
+    await shows('late', {status: {conditions: [{type: 'Published', reason: 'PortTaken', message: expect.stringContaining('shop/early')}]}});
+    const given = await Promise.all(Array.from({length: 20}, async (_, index) => {
+      const {status} = await shows(`any-${index}`, {status: {published: [{targetPort: 80}]}});
+      return (status as {published: {port: number}[]}).published[0]?.port;
+    }));
+    expect(new Set(given).size).toBe(20);
+    await cluster.removeApp('early');
+    await shows('late', {status: {published: [{port: 8080}], conditions: []}});
+    await cluster.network('none');
+    await waitFor(async () => (await shows('late', {})).status && !('published' in ((await shows('late', {})).status as object)), {what: 'the engines to publish again'});
+  });
+
   it('gives no address twice, however many ask at once', async () => {
     await cluster.ask('/discovery/settings', {method: 'PATCH', body: {virtualIps: '10.99.0.0/26'}});
     await Promise.all(Array.from({length: 62}, (_, index) => cluster.app(`app-${index}`)));

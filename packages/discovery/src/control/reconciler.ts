@@ -1,10 +1,11 @@
 /** Makes the records of one service what the store says they should be. One address at a time is given, and none twice. */
-import {DISCOVERY_SETTINGS_KEY, DiscoverySettings, type EndpointRecord, resourceKey, type ServiceRecord} from '@hivemind/contracts';
+import {type AppRecord, DISCOVERY_SETTINGS_KEY, DiscoverySettings, type EndpointRecord, type HostPort, hostPortsClash, resourceKey, type ServiceRecord} from '@hivemind/contracts';
 import {type ManagerContext, recordEvent} from '@hivemind/service';
 import {commit, type Compare, type Fence, type Stored, type Write} from '@hivemind/store';
 import {domainOwner, endpointOf, isHeadless, same, serviceOf, trafficOf} from '../core/derive.ts';
+import {publish, type Publishing} from '../core/published.ts';
 import {chooseAddress, rangeOf} from '../core/virtual-ips.ts';
-import {endpoints, services, type Tables} from './tables.ts';
+import {areMachinesPublishing, endpoints, services, type Tables} from './tables.ts';
 
 export interface ReconcilerOptions {
   readonly context: Pick<ManagerContext, 'store' | 'logger' | 'now' | 'uid'>;
@@ -45,11 +46,11 @@ export class Reconciler {
       // The next run must not decide by what was before this one; nor another service by an address that is not seen yet.
       await Promise.all([tables.services.waitForRevision(n, signal), tables.endpoints.waitForRevision(n, signal)]);
     } finally {
-      if (reserved !== undefined) this.#reserved.delete(reserved);
+      for (const each of reserved) this.#reserved.delete(each);
     }
   }
 
-  #plan(key: string): {readonly compare: readonly Compare[]; readonly writes: readonly Write[]; readonly reserved: string | undefined; readonly tell: () => void} {
+  #plan(key: string): {readonly compare: readonly Compare[]; readonly writes: readonly Write[]; readonly reserved: readonly string[]; readonly tell: () => void} {
     const {tables} = this.#options;
     const app = tables.apps.get(key);
     const before = tables.services.get(key);
@@ -58,14 +59,15 @@ export class Reconciler {
       return {
         compare: before ? [services.unchanged(before)] : [],
         writes: [...(before ? [services.deleting(key)] : []), ...known.map((endpoint) => endpoints.deleting(endpoint.key))],
-        reserved: undefined, tell: () => undefined,
+        reserved: [], tell: () => undefined,
       };
     }
     const {virtualIp, reserved} = this.#addressFor(key, isHeadless(app.value), before?.value);
+    const publishing = this.#publishing(key, app.value, before?.value);
     const domain = app.value.spec.service?.domain;
     const now = new Date(this.#options.context.now()).toISOString();
     const next = serviceOf({
-      app: app.value, before: before?.value, virtualIp, now,
+      app: app.value, before: before?.value, virtualIp, publishing, now,
       traffic: trafficOf(tables.rollouts.byIndex('app', key).map(({value}) => value)),
       domainOwner: domain === undefined ? undefined : domainOwner(tables.apps.byIndex('domain', domain).map(({value}) => value)),
       range: settingsOf(tables).virtualIps,
@@ -78,7 +80,9 @@ export class Reconciler {
       writes.push(services.putting(key, next, before ? {previous: before} : {}));
     }
     writes.push(...this.#endpointWrites(key, known));
-    return {compare, writes, reserved, tell: () => this.#tell(before?.value, next)};
+    const ports = (publishing?.published ?? []).map(({protocol, port}) => `${protocol}/${port}`).filter((port) => !this.#reserved.has(port));
+    for (const port of ports) this.#reserved.add(port);
+    return {compare, writes, reserved: [...(reserved === undefined ? [] : [reserved]), ...ports], tell: () => this.#tell(before?.value, next)};
   }
 
   #endpointWrites(key: string, known: readonly Stored<EndpointRecord>[]): readonly Write[] {
@@ -103,6 +107,26 @@ export class Reconciler {
     const chosen = chooseAddress(rangeOf(settingsOf(tables).virtualIps), key, (address) => this.#reserved.has(address) || tables.services.byIndex('virtualIp', address).length > 0);
     if (chosen !== undefined) this.#reserved.add(chosen);
     return {virtualIp: chosen, reserved: chosen};
+  }
+
+  #publishing(key: string, {spec, meta}: AppRecord, before: ServiceRecord | undefined): Publishing | undefined {
+    const {tables} = this.#options;
+    if (!areMachinesPublishing(tables)) return undefined;
+    const had = before?.published ?? [];
+    const clashes = (port: HostPort, host: number, protocol: 'tcp' | 'udp', address: string | undefined): boolean => hostPortsClash(port, {host, protocol, ...(address === undefined ? {} : {address})});
+    return publish({
+      key, ports: spec.ports, before: had,
+      holder: (port) => {
+        const name = `${port.protocol}/${port.host}`;
+        const other = tables.services.byIndex('published', name).find((service) => service.key !== key && service.value.published?.some((one) => clashes(port, one.port, one.protocol, one.address)));
+        // Given to another just now, and not in the cache yet.
+        const given = this.#reserved.has(name) && !had.some((one) => one.port === port.host && one.protocol === port.protocol) ? 'another' : undefined;
+        return other?.key ?? given;
+      },
+      claimant: (port, sooner) => tables.apps.byIndex('hostPort', `${port.protocol}/${port.host}`).find(({key: other, value}) => other !== key && value.deletedAt === undefined
+        && (!sooner || `${value.meta.createdAt} ${other}` < `${meta.createdAt} ${key}`)
+        && value.spec.ports.some(({host, protocol, address}) => typeof host === 'number' && clashes(port, host, protocol, address)))?.key,
+    });
   }
 
   #tell(before: ServiceRecord | undefined, after: ServiceRecord): void {

@@ -1,6 +1,7 @@
 /** The collections this manager owns, and those it reads. */
-import {collections, resourceKey} from '@hivemind/contracts';
+import {carries, CLUSTER_NETWORK, collections, resourceKey} from '@hivemind/contracts';
 import {collection, informer, type Store} from '@hivemind/store';
+import {same} from '../core/derive.ts';
 
 export const services = collection(collections.services);
 export const endpoints = collection(collections.endpoints);
@@ -14,11 +15,11 @@ const appOf = ({namespace, app}: {readonly namespace: string; readonly app: stri
 export function openTables(store: Store, signal: AbortSignal, onError: (error: unknown) => void) {
   const follow = {store, signal, onError};
   const tables = {
-    services: informer({...follow, collection: services, indexes: {virtualIp: ({virtualIp}) => (virtualIp === undefined ? [] : [virtualIp]), waiting: ({headless, virtualIp}) => (headless || virtualIp !== undefined ? [] : ['waiting'])}}),
+    services: informer({...follow, collection: services, indexes: {virtualIp: ({virtualIp}) => (virtualIp === undefined ? [] : [virtualIp]), waiting: ({headless, virtualIp}) => (headless || virtualIp !== undefined ? [] : ['waiting']), published: ({published = []}) => published.map(({port, protocol}) => `${protocol}/${port}`), unpublished: ({conditions}) => (conditions.some(({type}) => type === 'Published') ? ['unpublished'] : [])}}),
     endpoints: informer({...follow, collection: endpoints, indexes: {service: ({namespace, service}) => [resourceKey(namespace, service)]}}),
     settings: informer({...follow, collection: settings}),
     ingresses: informer({...follow, collection: ingresses}),
-    apps: informer({...follow, collection: collection(collections.apps), indexes: {domain: ({spec}) => (spec.service?.domain === undefined ? [] : [spec.service.domain])}}),
+    apps: informer({...follow, collection: collection(collections.apps), indexes: {domain: ({spec}) => (spec.service?.domain === undefined ? [] : [spec.service.domain]), hostPort: ({spec}) => spec.ports.flatMap(({host, protocol}) => (typeof host === 'number' && host > 0 ? [`${protocol}/${host}`] : []))}}),
     rollouts: informer({...follow, collection: collection(collections.rollouts), indexes: {app: (rollout) => [appOf(rollout)]}}),
     containers: informer({...follow, collection: collection(collections.containers), indexes: {app: (record) => [appOf(record)], node: ({node}) => [node]}}),
     statuses: informer({...follow, collection: collection(collections.containerStatus)}),
@@ -29,6 +30,11 @@ export function openTables(store: Store, signal: AbortSignal, onError: (error: u
     adoption: informer({...follow, collection: collection(collections.cluster)}),
   };
   return {...tables, ready: async () => void (await Promise.all(Object.values(tables).map((table) => table.ready())))};
+}
+
+/** Machines lead published ports to containers themselves: else the engines do, each to its own. */
+export function areMachinesPublishing({networks}: Pick<Tables, 'networks'>): boolean {
+  return carries(networks.get(CLUSTER_NETWORK)?.value.spec);
 }
 
 /** Calls `wake` with the key of each service that a change bears on; answers how to stop. */
@@ -56,6 +62,14 @@ export function onServiceChange(tables: Tables, wake: (key: string) => void): ()
       if (before?.value.virtualIp !== undefined && after?.value.virtualIp === undefined) wakeWaiting();
     }),
     tables.settings.onChange(wakeWaiting),
+    // A port of the machines may have become free.
+    tables.services.onChange((_key, before, after) => {
+      if (before?.value.published === undefined || same(before.value.published, after?.value.published)) return;
+      for (const {key} of tables.services.byIndex('unpublished', 'unpublished')) wake(key);
+    }),
+    tables.networks.onChange(() => {
+      for (const {key} of tables.apps.list()) wake(key);
+    }),
   ];
   return () => stops.forEach((stop) => stop());
 }

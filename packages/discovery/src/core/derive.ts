@@ -1,5 +1,6 @@
 /** What the service of an app is, and who is behind it, from what the store says. Pure. */
 import {type AppRecord, type ContainerRecord, type ContainerStatus, type EndpointRecord, type NodeVerdict, type PortSpec, type Rollout, type ServicePort, type ServiceRecord, statusUnder, type TrafficShare} from '@hivemind/contracts';
+import type {Publishing} from './published.ts';
 
 /** A container with what its machine reported, and what was ruled of the machine. */
 export interface Observed {
@@ -58,6 +59,8 @@ export interface ServiceInput {
   readonly domainOwner: AppRecord | undefined;
   /** undefined: there is none left, or none is wanted. */
   readonly virtualIp: string | undefined;
+  /** undefined: the engines publish, or there is nothing to. */
+  readonly publishing?: Publishing | undefined;
   /** Of which they are taken, for people. */
   readonly range: string;
   readonly before: ServiceRecord | undefined;
@@ -69,7 +72,7 @@ export interface ServiceInput {
 export const isHeadless = ({spec}: Pick<AppRecord, 'spec'>): boolean => spec.service?.headless === true;
 
 /** The record as it should be; `before` itself where nothing is otherwise. */
-export function serviceOf({app, traffic, domainOwner: owner, virtualIp, range, before, now, uid}: ServiceInput): ServiceRecord {
+export function serviceOf({app, traffic, domainOwner: owner, virtualIp, publishing, range, before, now, uid}: ServiceInput): ServiceRecord {
   const {name, namespace, labels, spec} = app;
   const headless = isHeadless(app);
   const domain = spec.service?.domain;
@@ -77,13 +80,16 @@ export function serviceOf({app, traffic, domainOwner: owner, virtualIp, range, b
   const problems = [
     ...(taken ? [{type: 'Domain', reason: 'DomainTaken', message: `${domain} belongs to app ${owner.namespace}/${owner.name}, which asked for it first`}] : []),
     ...(headless || virtualIp !== undefined ? [] : [{type: 'VirtualIp', reason: 'Exhausted', message: `every address of ${range} is taken: its names give its containers' own addresses. Widen virtualIps (PATCH /discovery/settings), or delete apps`}]),
+    ...(publishing?.problems ?? []).map(({reason, message}) => ({type: 'Published', reason, message})),
   ];
+  const published = publishing?.published ?? [];
   const next: Omit<ServiceRecord, 'meta'> = {
     name, namespace, labels, appUid: app.meta.uid, headless,
     ...(domain === undefined || taken ? {} : {domain}),
     aliases: [...new Set(spec.aliases)].filter((alias) => alias !== name),
     ports: portsOf(spec.ports),
     ...(virtualIp === undefined ? {} : {virtualIp}),
+    ...(published.length === 0 ? {} : {published: [...published]}),
     traffic: [...traffic],
     conditions: problems.map(({type, reason, message}) => ({type, status: 'false' as const, reason, message, since: before?.conditions.find((known) => known.reason === reason)?.since ?? now})),
   };

@@ -12,7 +12,7 @@ export interface Versioned<T> {
 }
 
 export function presentService({value, version}: Versioned<ServiceRecord>, endpoints: readonly EndpointRecord[]): Service {
-  const {name, namespace, labels, headless, domain, aliases, ports, virtualIp, conditions, meta} = value;
+  const {name, namespace, labels, headless, domain, aliases, ports, virtualIp, published, conditions, meta} = value;
   const ready = endpoints.filter((endpoint) => endpoint.ready).length;
   return {
     kind: 'Service', name, namespace, labels, annotations: {},
@@ -20,6 +20,7 @@ export function presentService({value, version}: Versioned<ServiceRecord>, endpo
     status: {
       phase: ready > 0 ? 'ready' : endpoints.length > 0 ? 'unready' : 'empty',
       ...(virtualIp === undefined ? {} : {virtualIp}),
+      ...(published === undefined ? {} : {published}),
       endpoints: {total: endpoints.length, ready},
       names: [...namesOf(value)],
       conditions,

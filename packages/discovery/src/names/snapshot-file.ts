@@ -100,9 +100,9 @@ function withValue<K extends 'service' | 'endpoint', V>(kind: K, key: string, va
 }
 
 function serviceOf(value: unknown): ServiceFacts | undefined {
-  const {headless, domain, aliases = [], ports, virtualIp, traffic = []} = fields(value);
-  if (typeof headless !== 'boolean' || !isMaybeText(domain) || !isList(aliases, isText) || !isList(ports, isPort) || !isMaybeText(virtualIp) || !isList(traffic, isShare)) return undefined;
-  return {headless, ...(domain === undefined ? {} : {domain}), aliases, ports, ...(virtualIp === undefined ? {} : {virtualIp}), traffic};
+  const {headless, domain, aliases = [], ports, virtualIp, published, traffic = []} = fields(value);
+  if (typeof headless !== 'boolean' || !isMaybeText(domain) || !isList(aliases, isText) || !isList(ports, isPort) || !isMaybeText(virtualIp) || (published !== undefined && !isList(published, isPublished)) || !isList(traffic, isShare)) return undefined;
+  return {headless, ...(domain === undefined ? {} : {domain}), aliases, ports, ...(virtualIp === undefined ? {} : {virtualIp}), ...(published === undefined ? {} : {published}), traffic};
 }
 
 function endpointOf(value: unknown): EndpointFacts | undefined {
@@ -117,6 +117,11 @@ const isMaybeText = (value: unknown): value is string | undefined => value === u
 function isPort(value: unknown): value is ServiceFacts['ports'][number] {
   const {name, port, protocol} = fields(value);
   return isMaybeText(name) && typeof port === 'number' && (protocol === 'tcp' || protocol === 'udp');
+}
+
+function isPublished(value: unknown): value is NonNullable<ServiceFacts['published']>[number] {
+  const {targetPort, address} = fields(value);
+  return isPort(value) && typeof targetPort === 'number' && isMaybeText(address);
 }
 
 function isShare(value: unknown): value is ServiceFacts['traffic'][number] {

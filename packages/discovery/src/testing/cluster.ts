@@ -1,6 +1,6 @@
 /** The manager on a store in memory, with apps, machines and containers as others would write them. */
 import {type Bus, createEmbeddedBus} from '@hivemind/bus';
-import {type AppSpecInput, AppRecord, collections, ContainerRecord, ContainerStatus, type NodeVerdict, resourceKey, revisionKey, Rollout, templateOf} from '@hivemind/contracts';
+import {type AppSpecInput, AppRecord, CLUSTER_NETWORK, collections, ContainerRecord, ContainerStatus, NetworkSpec, type NodeVerdict, resourceKey, revisionKey, Rollout, templateOf} from '@hivemind/contracts';
 import {createHttp, type Manager} from '@hivemind/service';
 import {collection, openSqliteStore, type Store} from '@hivemind/store';
 import {pino} from 'pino';
@@ -23,6 +23,8 @@ export interface TestCluster {
   node(name: string, address: string): Promise<void>;
   verdict(node: string, state: NodeVerdict['state']): Promise<void>;
   traffic(app: string, shares: readonly {revision: number; weight: number}[]): Promise<void>;
+  /** Back-end of the containers' network. */
+  network(backend: 'vxlan' | 'none'): Promise<void>;
   hold(held: boolean): Promise<void>;
   /** Status, and the body. */
   ask(path: string, options?: {method?: string; body?: object}): Promise<{status: number; body: Body}>;
@@ -79,6 +81,10 @@ export async function testCluster({bus = createEmbeddedBus(), path = ':memory:'}
     },
     async traffic(app, shares) {
       await collection(collections.rollouts).in(store).put(revisionKey('shop', app, 2), Rollout.parse({id: 'r', appUid: `app-shop-${app}`, app, namespace: 'shop', revision: 2, previous: 1, phase: 'progressing', strategy: 'rolling', counts: shares.map((share) => ({...share, replicas: 1})), generation: 1, reason: '', message: '', startedAt: at}));
+    },
+    async network(backend) {
+      const networks = collection(collections.networks).in(store);
+      await networks.put(CLUSTER_NETWORK, {name: CLUSTER_NETWORK, labels: {}, annotations: {}, spec: NetworkSpec.parse({backend}), meta}, {expect: (await networks.get(CLUSTER_NETWORK)) ?? 0});
     },
     async hold(held) {
       await collection(collections.cluster).in(store).put('adoption', {held, reason: 'x', since: at});

@@ -3,7 +3,8 @@
  * filter table, in the words of `iptables-save`. Pure.
  *
  * Where there is an engine the chain hangs from DOCKER-USER, which it passes before its own rules and leaves to others. It
- * says yes only to what goes from a container of the cluster to another: all else stays the engine's to decide.
+ * says yes only to what goes from a container of the cluster to another, or to one by a port that this machine leads there, and
+ * back: all else stays the engine's to decide.
  */
 import {BRIDGE} from './kernel.ts';
 
@@ -38,9 +39,9 @@ export function removeForwardingRules(saved: string): readonly string[] {
 }
 
 function rulesOf(cidr: string, hook: (typeof HOOKS)[number]): readonly string[] {
-  const within = `-A ${CHAIN} -s ${cidr} -d ${cidr} -j ACCEPT`;
+  const within = [`-A ${CHAIN} -s ${cidr} -d ${cidr} -j ACCEPT`, ...['-d', '-s'].map((end) => `-A ${CHAIN} ${end} ${cidr} -m conntrack --ctstate DNAT -j ACCEPT`)];
   // Without an engine nobody lets containers out, and answers in.
-  return hook === 'DOCKER-USER' ? [within] : [within, `-A ${CHAIN} -i ${BRIDGE} -j ACCEPT`, `-A ${CHAIN} -o ${BRIDGE} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`];
+  return hook === 'DOCKER-USER' ? within : [...within, `-A ${CHAIN} -i ${BRIDGE} -j ACCEPT`, `-A ${CHAIN} -o ${BRIDGE} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`];
 }
 
 /** nftables: what leaves the cluster has the machine's address. In one transaction; established connections go on. */

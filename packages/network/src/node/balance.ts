@@ -3,6 +3,7 @@ import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
 import {Balancer, type ServicesChange} from '../core/balance/balancer.ts';
 import {type BalanceMachine, TABLE} from '../core/balance/compile.ts';
+import {parseListing} from '../core/nft/listing.ts';
 import {run} from './command.ts';
 import {reflect, set, showBridge} from './kernel-settings.ts';
 import {createNft, type Nft} from './nft/command.ts';
@@ -48,6 +49,13 @@ export function startBalance({machine, clock, logger, onWorked}: BalanceOptions)
     },
     stop: () => table.stop(),
   };
+}
+
+/** Ports of this machine that lead to containers, as in `tcp/80`. @throws `machine-unable` 503 */
+export async function portsLed(nft: Nft = createNft()): Promise<readonly string[]> {
+  const listing = await nft.list(TABLE, 'hosts');
+  nft.close();
+  return listing === undefined ? [] : [...(parseListing(listing).elements.get('hosts')?.keys() ?? [])].map((key) => key.replace(' . ', '/'));
 }
 
 /** Whether this machine's kernel leads by rules that were left to it. */

@@ -4,7 +4,7 @@
  */
 import {join} from 'node:path';
 import {type Bus, serve, type Subscription} from '@hivemind/bus';
-import {type ContainerRecord, engineLabels, getOverlay, type HivemindError, type NetworkView, type OverlayStatus} from '@hivemind/contracts';
+import {type ContainerRecord, engineLabels, getOverlay, type HivemindError, type NetworkView, type OverlayStatus, type TakenPort} from '@hivemind/contracts';
 import {type Clock, systemClock} from '@hivemind/controller';
 import type {Contribution, NodeHook, Runtime} from '@hivemind/runtime';
 import type {Logger} from 'pino';
@@ -34,6 +34,8 @@ export interface NetworkOptions {
   readonly names?: boolean;
   /** Told where containers reach this machine, at once when it is known; undefined: there is no such place. */
   readonly onGateway?: (gateway: string | undefined) => void;
+  /** Told which published ports are left to processes of the machine; undefined: it leads none to containers, the engine publishes. */
+  readonly onTakenPorts?: (taken: readonly TakenPort[] | undefined) => void;
   /** Which virtual IPs there are, and who is behind each; absent: none are delivered. */
   readonly services?: ServicesFeed;
   /** Told whether packets to virtual IPs are delivered here, each time that this is otherwise; not told, it is as an agent before left it. */
@@ -189,7 +191,7 @@ class MachineNetwork implements Network {
     this.#upkeep.want(inForce);
     this.#mesh.watch(inForce.self.subnet, inForce.view.spec.cidr, inForce.view.peers);
     const {services, node, onVirtualIps} = this.#options;
-    if (services) this.#virtualIps ??= new VirtualIps({services, node, bridge: BRIDGE, overlay: VXLAN, onDelivered: (delivered) => onVirtualIps?.(delivered), clock: this.#clock, logger: this.#logger});
+    if (services) this.#virtualIps ??= new VirtualIps({services, node, bridge: BRIDGE, overlay: VXLAN, engine: () => this.#boundByEngine(), onTaken: (taken) => this.#options.onTakenPorts?.(taken), onDelivered: (delivered) => onVirtualIps?.(delivered), clock: this.#clock, logger: this.#logger});
     await this.#virtualIps?.among(inForce.view.spec.cidr, inForce.view.virtualIps);
   }
 
@@ -208,6 +210,14 @@ class MachineNetwork implements Network {
     });
   }
 
+  /** Ports that the engine binds for containers of this cluster, made before the machine led ports on. */
+  async #boundByEngine() {
+    return (await this.#options.runtime.list()).flatMap(({labels, ports}) => {
+      const {[engineLabels.namespace]: namespace, [engineLabels.app]: app} = labels;
+      return ports.flatMap(({host, protocol}) => (host === undefined || host === 0 ? [] : [{service: `${namespace}/${app}`, host, protocol}]));
+    });
+  }
+
   async #takeDown(): Promise<void> {
     this.#options.onVirtualIps?.(false);
     this.#mesh?.stop();
@@ -215,6 +225,7 @@ class MachineNetwork implements Network {
     await this.#upkeep?.stop();
     [this.#mesh, this.#upkeep, this.#policies, this.#virtualIps] = [undefined, undefined, undefined, undefined];
     await removeNetwork();
+    this.#options.onTakenPorts?.(undefined);
     this.#logger.info({}, 'the network of this machine is taken down');
   }
 

@@ -2,7 +2,9 @@
 import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
 import type {BalancedService} from '../core/balance/compile.ts';
-import {type Balancing, isBalanced, startBalance} from './balance.ts';
+import {contains, parseAddress, parseCidr} from '../core/cidr.ts';
+import {type Balancing, isBalanced, portsLed, startBalance} from './balance.ts';
+import {HostPorts, type HostPortsOptions} from './host-ports.ts';
 
 /** A service and who is in rotation, as it is now. */
 interface Told {
@@ -11,6 +13,7 @@ interface Told {
   readonly headless: boolean;
   readonly virtualIp?: string | undefined;
   readonly ports: readonly {readonly port: number; readonly protocol: 'tcp' | 'udp'}[];
+  readonly published?: BalancedService['published'];
   readonly endpoints: BalancedService['endpoints'];
 }
 
@@ -30,6 +33,9 @@ export interface VirtualIpsOptions {
   readonly node: string;
   readonly bridge: string;
   readonly overlay: string;
+  /** As {@link HostPortsOptions}. */
+  readonly engine: HostPortsOptions['engine'];
+  readonly onTaken: HostPortsOptions['onTaken'];
   /**
    * Whether the kernel delivers packets to virtual IPs, each time that this is otherwise. First where nothing was left of an agent
    * before: what one left is delivered until it is known to be otherwise.
@@ -42,6 +48,7 @@ export interface VirtualIpsOptions {
 export class VirtualIps {
   readonly #options: VirtualIpsOptions;
   #balancing: Balancing | undefined;
+  #hostPorts: HostPorts | undefined;
   #unfollow = (): void => undefined;
   /** The two ranges that it began with; empty: it has not. */
   #ranges = '';
@@ -55,7 +62,7 @@ export class VirtualIps {
 
   get problems(): readonly string[] {
     const problem = this.#balancing?.problem;
-    return problem === undefined ? [] : [`virtual IPs: ${problem}`];
+    return [...(problem === undefined ? [] : [`virtual IPs: ${problem}`]), ...(this.#hostPorts?.problems ?? [])];
   }
 
   /** Resolves when it is seen to, and what is not delivered is said. @param containers all addresses of containers, as in `10.244.0.0/16`; @param virtualIps what is nobody's of these is refused */
@@ -77,7 +84,7 @@ export class VirtualIps {
   }
 
   #begin(containers: string, virtualIps: string): void {
-    const {services, node, bridge, overlay, clock, logger} = this.#options;
+    const {services, node, bridge, overlay, engine, onTaken, clock, logger} = this.#options;
     /** All that is known is in the kernel. What an agent before left stands until then. */
     let isWhole = false;
     const assess = (): void => {
@@ -87,11 +94,14 @@ export class VirtualIps {
     };
     const balancing = startBalance({machine: {node, containers, virtualIps: [virtualIps], bridge, overlay}, onWorked: assess, clock, logger});
     this.#balancing = balancing;
+    const hostPorts = new HostPorts({node, apply: (change) => balancing.apply(change), before: portsLed, engine, onTaken, clock, logger});
+    this.#hostPorts = hostPorts;
+    const within = withinOf(containers);
     let begun = false;
     this.#unfollow = services.onEndpointsChanged(async ({services: told, gone, whole}) => {
       begun ||= whole;
       if (!begun) return;
-      await balancing.apply({services: told.map(balanced), gone, whole});
+      await hostPorts.apply({services: told.map((service) => balanced(service, within)), gone, whole});
       isWhole ||= whole;
       assess();
     });
@@ -105,12 +115,24 @@ export class VirtualIps {
 
   #end(): void {
     this.#unfollow();
-    const balancing = this.#balancing;
-    this.#balancing = undefined;
-    if (balancing) this.#ending = this.#ending.then(() => balancing.stop());
+    const [balancing, hostPorts] = [this.#balancing, this.#hostPorts];
+    [this.#balancing, this.#hostPorts] = [undefined, undefined];
+    if (balancing) this.#ending = this.#ending.then(() => hostPorts?.stop()).then(() => balancing.stop());
   }
 }
 
-function balanced({namespace, name, headless, virtualIp, ports, endpoints}: Told): BalancedService {
-  return {namespace, name, ...(headless || virtualIp === undefined ? {} : {virtualIp}), ports: ports.map(({port, protocol}) => ({port, targetPort: port, protocol})), endpoints};
+/** @param within whether an address is a container's that packets are carried to: one made before the network was there has another */
+function balanced({namespace, name, headless, virtualIp, ports, published, endpoints}: Told, within: (address: string) => boolean): BalancedService {
+  return {
+    namespace, name, ...(headless || virtualIp === undefined ? {} : {virtualIp}), ports: ports.map(({port, protocol}) => ({port, targetPort: port, protocol})),
+    ...(published === undefined ? {} : {published}), endpoints: endpoints.filter(({address}) => within(address)),
+  };
+}
+
+function withinOf(containers: string): (address: string) => boolean {
+  const range = parseCidr(containers);
+  return (address) => {
+    const one = parseAddress(address);
+    return range !== undefined && one !== undefined && contains(range, one);
+  };
 }

@@ -18,7 +18,7 @@ const virtualIps = new VirtualIps({
     return () => undefined;
   }},
   node: 'm1', bridge: 'hm0', overlay: 'hm-vx',
-  onDelivered: (delivered) => say({delivered}),
+  engine: async () => [], onTaken: () => undefined, onDelivered: (delivered) => say({delivered}),
   clock: systemClock,
   logger: pino({level: process.env.LOG ?? 'silent'}, pino.destination(2)),
 });

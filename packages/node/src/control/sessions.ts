@@ -4,9 +4,10 @@
  * the lease's length loses it.
  */
 import {isError, type NodeLeaseRecord, type NodeRecord, type NodeReport} from '@hivemind/contracts';
-import type {ManagerContext} from '@hivemind/service';
+import {type ManagerContext, recordEvent} from '@hivemind/service';
 import {commit, type Stored} from '@hivemind/store';
 import {intervalOf, type Tempo} from '../core/tempo.ts';
+import {takenText} from '../core/present.ts';
 import {nodeErrors} from '../errors.ts';
 import {nodeLeases, nodes, nodeStatus, type Tables} from './tables.ts';
 
@@ -29,12 +30,14 @@ export interface Sessions {
 }
 
 export interface SessionOptions {
-  readonly context: Pick<ManagerContext, 'store' | 'now' | 'uid'>;
+  readonly context: Pick<ManagerContext, 'store' | 'now' | 'uid' | 'logger'>;
   readonly leases: Pick<Tables['leases'], 'get'>;
+  readonly statuses: Pick<Tables['status'], 'get'>;
   readonly tempo: () => Tempo;
 }
 
-export function createSessions({context: {store, now, uid}, leases, tempo}: SessionOptions): Sessions {
+export function createSessions({context, leases, statuses, tempo}: SessionOptions): Sessions {
+  const {store, now, uid} = context;
   const time = (): string => new Date(now()).toISOString();
 
   const newNode = (name: string, report: NodeReport): NodeRecord => {
@@ -107,6 +110,10 @@ export function createSessions({context: {store, now, uid}, leases, tempo}: Sess
       const fits = ttlMs <= leaseMs * LEASE_SLACK && leaseMs <= ttlMs * LEASE_SLACK;
       if (!fits) await relet(lease, leaseMs);
       if (report) {
+        const taken = report.hostPorts?.taken ?? [];
+        const had = new Set(statuses.get(name)?.value.report.hostPorts?.taken.map(({port, protocol}) => `${protocol}/${port}`));
+        const fresh = taken.filter(({port, protocol}) => !had.has(`${protocol}/${port}`));
+        if (fresh.length > 0) recordEvent(context, {namespace: 'default', kind: 'Node', name, type: 'warning', reason: 'PortTaken', message: takenText(fresh), node: name});
         await nodeStatus.in(store).update(name, (status) => (status?.session === session ? {...status, report, lastSeenAt: time()} : status));
         await nodes.in(store).update(name, (node) => node && refreshed(node, report, time()));
       }

@@ -1,5 +1,5 @@
 /** A machine as the API answers it. Pure. */
-import {type AllocationRecord, type Condition, type Node, type NodeLeaseRecord, type NodeRecord, nodeState, type NodeStatusRecord, type NodeVerdict} from '@hivemind/contracts';
+import {type AllocationRecord, type Condition, type Node, type NodeLeaseRecord, type NodeRecord, nodeState, type NodeStatusRecord, type NodeVerdict, type TakenPort} from '@hivemind/contracts';
 import type {DrainProgress} from './drain.ts';
 
 export interface NodeView {
@@ -65,9 +65,17 @@ function conditionsOf({node, verdict, status, drain}: NodeView): Condition[] {
     condition('RuntimeAvailable', runtime?.available ?? false, since, runtime?.available === true ? 'Answers' : 'RuntimeUnavailable', runtime?.message ?? ''),
     condition('Schedulable', closed === undefined, node.meta.updatedAt, closed ?? 'Open', closed === undefined ? '' : 'it takes no new containers'),
   ];
+  const taken = status?.report.hostPorts?.taken ?? [];
+  if (taken.length > 0) conditions.push(condition('HostPorts', false, since, 'PortTaken', takenText(taken)));
   if (verdict?.degraded === true) conditions.push(condition('Degraded', true, verdict.since, verdict.reason, verdict.message));
   if (drain !== undefined) conditions.push(condition('Drained', drain.done, drain.since, drain.done ? 'Drained' : 'Draining', drainText(drain)));
   return conditions;
+}
+
+/** Published ports that are left to processes of the machine. */
+export function takenText(taken: readonly TakenPort[]): string {
+  const shown = taken.slice(0, 20).map(({port, protocol, service}) => `${port}/${protocol} of ${service}`).join(', ');
+  return `processes of the machine listen on published ports, which lead to no container here: ${shown}${taken.length > 20 ? ', …' : ''}`;
 }
 
 /** What is left, and what the first few wait for. */

@@ -24,7 +24,7 @@ export const createSchedulerManager: CreateManager = (context) => {
         {},
         async ({requests, ignore, onEmpty, atLeast}, {signal}) => {
           await cluster().waitFor(atLeast, signal);
-          const {placements, refusals} = place(requests, cluster().nodes(), {ignore, onEmpty, random: () => context.random()});
+          const {placements, refusals} = place(requests, cluster().nodes(), {ignore, onEmpty, random: () => context.random(), sharedPorts: cluster().sharedPorts()});
           const nodes = new Set(placements.map(({node}) => node));
           return {
             placements: placements.map(({ports, ...placed}) => ({...placed, ports: [...ports]})),

@@ -24,7 +24,7 @@ export function mountRoutes(app: HttpServer, view: () => ClusterView): void {
       const record = view().container(id);
       if (record === undefined) throw errors['container-not-found'](`There is no container ${id}.`);
       const request = placementRequest({...record, volumeNode: (volume) => view().volumeNode(record.namespace, volume)});
-      return {container: id, node: record.node, nodes: [...explain(request, view().nodes())]};
+      return {container: id, node: record.node, nodes: [...explain(request, view().nodes(), {sharedPorts: view().sharedPorts()})]};
     },
   );
 }
@@ -42,7 +42,7 @@ function simulate(body: z.infer<typeof AppBody>, query: {readonly namespace?: st
   const requests = Array.from({length: Math.min(count, MOST_SIMULATED)}, (_, index) =>
     placementRequest({id: `${body.name}-${index + 1}`, namespace, app: body.name, template, perNode, volumeNode: (volume) => view.volumeNode(namespace, volume)}),
   );
-  const {placements, refusals} = place(requests, view.nodes());
+  const {placements, refusals} = place(requests, view.nodes(), {sharedPorts: view.sharedPorts()});
   return {
     app: body.name,
     namespace,

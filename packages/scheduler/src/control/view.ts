@@ -1,5 +1,5 @@
 /** The cluster as the scheduler sees it: informers over the records of their owners, at one revision of the store. */
-import {collections, type ContainerRecord, type GlobalAppPlacement, globalOn} from '@hivemind/contracts';
+import {carries, CLUSTER_NETWORK, collections, type ContainerRecord, type GlobalAppPlacement, globalOn} from '@hivemind/contracts';
 import {collection, informer, type CollectionDefinition, type Informer} from '@hivemind/store';
 import type {ManagerContext} from '@hivemind/service';
 import {nodeView, type NodeView} from '../core/nodes.ts';
@@ -13,6 +13,8 @@ export interface ClusterView {
   allocationVersion(node: string): number;
   /** How many machines an app with one container a machine would be on. */
   globalNodes(placement: GlobalAppPlacement): number;
+  /** As `place` takes it. */
+  sharedPorts(): boolean;
   container(id: string): ContainerRecord | undefined;
   /** The machine that a volume's data is on. */
   volumeNode(namespace: string, volume: string): string | undefined;
@@ -28,7 +30,8 @@ export function clusterView({store, logger}: Pick<ManagerContext, 'store' | 'log
   const allocations = follow(collection(collections.allocations));
   const containers = follow(collection(collections.containers));
   const volumes = follow(collection(collections.volumes));
-  const all: readonly Pick<Informer<object>, 'ready' | 'waitForRevision'>[] = [nodes, statuses, leases, verdicts, allocations, containers, volumes];
+  const networks = follow(collection(collections.networks));
+  const all: readonly Pick<Informer<object>, 'ready' | 'waitForRevision'>[] = [nodes, statuses, leases, verdicts, allocations, containers, volumes, networks];
   return {
     ready: async () => void (await Promise.all(all.map((each) => each.ready()))),
     waitFor: (n, until) => allocations.waitForRevision(n, until),
@@ -36,6 +39,7 @@ export function clusterView({store, logger}: Pick<ManagerContext, 'store' | 'log
       nodes.list().map(({key, value}) => nodeView({node: value, status: statuses.get(key)?.value, lease: leases.get(key)?.value, verdict: verdicts.get(key)?.value, allocation: allocations.get(key)?.value})),
     allocationVersion: (node) => allocations.get(node)?.version ?? 0,
     globalNodes: (placement) => nodes.list().filter(({key, value}) => globalOn(value, verdicts.get(key)?.value.state ?? 'ready', placement) === 'yes').length,
+    sharedPorts: () => carries(networks.get(CLUSTER_NETWORK)?.value.spec),
     container: (id) => containers.get(id)?.value,
     volumeNode: (namespace, volume) => volumes.get(`${namespace}/${volume}`)?.value.node,
   };

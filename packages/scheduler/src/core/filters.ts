@@ -27,7 +27,7 @@ const filters = {
   cpu: (room, {cpu}) => (cpu === 0 || cpu <= room.cpu ? undefined : `asks ${cpuText(cpu)} of CPU, ${cpuText(Math.max(0, room.cpu))} of ${cpuText(room.node.capacity.cpu)} free`),
   containers: (room) => (room.count < room.node.capacity.pods ? undefined : `holds ${room.count} containers, at most ${room.node.capacity.pods} are allowed`),
   ports: (room, {ports}) => {
-    const choice = choosePorts(ports, room.taken);
+    const choice = choosePorts(ports, room.taken ?? []);
     return choice.ok ? undefined : choice.reason;
   },
 } as const satisfies Record<string, Filter>;

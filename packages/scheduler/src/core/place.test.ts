@@ -156,6 +156,15 @@ describe('strategies', () => {
 });
 
 describe('host ports', () => {
+  it('are held by no container where all machines lead them on', () => {
+    const ports = [{container: 80, protocol: 'tcp' as const, host: 8080}, {container: 81, protocol: 'tcp' as const, host: 0}];
+    const taken = aNode('a', {containers: {x: held({ports: [{host: 8080, protocol: 'tcp'}]})}});
+    const result = place([aRequest({ports}), aRequest({ports})], [taken], {sharedPorts: true});
+    expect(result.placements.map((placed) => placed.ports.map(({host}) => host))).toEqual([[8080, 0], [8080, 0]]);
+    expect(explain(aRequest({ports}), [taken], {sharedPorts: true})).toMatchObject([{fits: true}]);
+    expect(explain(aRequest({ports}), [taken])).toMatchObject([{fits: false}]);
+  });
+
   it('takes one port of a range for each container of a batch', () => {
     const ports = [{container: 80, protocol: 'tcp' as const, host: '8081-8083'}];
     const result = place([aRequest({ports}), aRequest({ports}), aRequest({ports}), aRequest({ports})], [aNode('a')]);

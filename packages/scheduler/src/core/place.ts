@@ -36,6 +36,8 @@ export interface PlaceOptions {
   readonly onEmpty?: boolean;
   /** In [0, 1), for the strategy `random`; without it, that takes the first. */
   readonly random?: () => number;
+  /** Machines lead host ports to containers on any of them: no container holds one of its machine. */
+  readonly sharedPorts?: boolean;
 }
 export interface PlaceResult {
   readonly placements: readonly Placed[];
@@ -44,10 +46,10 @@ export interface PlaceResult {
 
 /** Place each request on a node, or say for every node why not. Every request is answered exactly once. */
 export function place(requests: readonly PlacementRequest[], nodes: readonly NodeView[], options: PlaceOptions = {}): PlaceResult {
-  const {onEmpty = false, random = () => 0} = options;
+  const {onEmpty = false, random = () => 0, sharedPorts = false} = options;
   // A request that is repeated after its commit got through must not be refused by its own allocation.
   const ignore = new Set([...(options.ignore ?? []), ...requests.map(({id}) => id)]);
-  const rooms = nodes.map((node) => roomOf(node, ignore, onEmpty));
+  const rooms = nodes.map((node) => roomOf(node, ignore, {empty: onEmpty, sharedPorts}));
   const placements: Placed[] = [];
   const refusals: Unplaced[] = [];
   let lane: Lane | undefined;
@@ -56,7 +58,7 @@ export function place(requests: readonly PlacementRequest[], nodes: readonly Nod
     const asked = onEmpty ? {...request, affinity: [], antiAffinity: [], spread: []} : request;
     if (lane?.kind !== kindOf(asked)) lane = openLane(rooms, asked);
     const best = chosen(lane, asked, random);
-    const choice = best === undefined ? undefined : choosePorts(request.ports, best.taken);
+    const choice = best === undefined ? undefined : choosePorts(request.ports, best.taken ?? []);
     if (best === undefined || choice?.ok !== true) {
       refusals.push({id: request.id, nodes: commonestFirst(lane.refused)});
       continue;
@@ -126,8 +128,8 @@ export interface Verdict {
 }
 
 /** What each node would say to one request now, best first. */
-export function explain(request: PlacementRequest, nodes: readonly NodeView[]): readonly Verdict[] {
-  const rooms = nodes.map((node) => roomOf(node, new Set([request.id]), false));
+export function explain(request: PlacementRequest, nodes: readonly NodeView[], {sharedPorts = false}: Pick<PlaceOptions, 'sharedPorts'> = {}): readonly Verdict[] {
+  const rooms = nodes.map((node) => roomOf(node, new Set([request.id]), {sharedPorts}));
   const {fitting, refused, surroundings} = sift(rooms, request);
   const ranked = fitting.toSorted((a, b) => rank(a, b, request, surroundings));
   return [

@@ -8,7 +8,8 @@ export interface Room {
   cpu: number;
   memory: number;
   count: number;
-  readonly taken: TakenPort[];
+  /** undefined: its host ports are held by nobody. */
+  readonly taken: TakenPort[] | undefined;
   /** Containers of each app, by namespace/name. */
   readonly apps: Map<string, number>;
 }
@@ -21,10 +22,10 @@ interface Held {
 }
 type Ports = readonly {readonly host?: number; readonly protocol: 'tcp' | 'udp'; readonly address?: string}[];
 
-/** @param empty as if nothing were placed on it, and it were open to all */
-export function roomOf(node: NodeView, ignore: ReadonlySet<string>, empty: boolean): Room {
+/** `empty`: as if nothing were placed on it, and it were open to all. */
+export function roomOf(node: NodeView, ignore: ReadonlySet<string>, {empty = false, sharedPorts = false}: {readonly empty?: boolean; readonly sharedPorts?: boolean} = {}): Room {
   const {cpu, memory} = node.capacity;
-  const room: Room = {node: empty ? {...node, closed: undefined, taints: []} : node, cpu, memory, count: 0, taken: [], apps: new Map()};
+  const room: Room = {node: empty ? {...node, closed: undefined, taints: []} : node, cpu, memory, count: 0, taken: sharedPorts ? undefined : [], apps: new Map()};
   if (empty) return room;
   for (const [id, held] of Object.entries(node.containers)) {
     if (!ignore.has(id)) occupy(room, held, held.ports);
@@ -39,7 +40,7 @@ export function occupy(room: Room, held: Held, ports: Ports): void {
   room.count += 1;
   room.apps.set(app, (room.apps.get(app) ?? 0) + 1);
   for (const {host, protocol, address} of ports) {
-    if (host !== undefined && host !== 0) room.taken.push({host, protocol, address, by: app});
+    if (host !== undefined && host !== 0) room.taken?.push({host, protocol, address, by: app});
   }
 }
 

@@ -13,10 +13,12 @@ export function containerRoutes(routes: RouteContext): void {
   const {app, context, tables} = routes;
   const {bus} = context;
   const present = ({value, version}: Stored<ContainerRecord>): Container => {
-    const {id, namespace, node, template} = value;
+    const {id, namespace, app: name, node, template} = value;
     const verdict = tables.verdicts.get(node)?.value;
     const localVolume = template.volumes.find(({name}) => name !== undefined && tables.volumes.get(resourceKey(namespace, name))?.value.node === node)?.name;
-    return presentContainer(value, version, tables.statuses.get(id)?.value, verdict, localVolume);
+    const taken = tables.nodeStatus.get(node)?.value.report.hostPorts?.taken;
+    const published = taken === undefined ? [] : tables.services.get(resourceKey(namespace, name))?.value.published?.filter((port) => !taken.some((each) => each.port === port.port && each.protocol === port.protocol)) ?? [];
+    return presentContainer(value, version, {reported: tables.statuses.get(id)?.value, verdict, localVolume, published});
   };
 
   app.get('/containers', {schema: {summary: 'List containers', tags, querystring: ListContainers}}, async ({query}) => {

@@ -13,8 +13,8 @@ export const programs = {...process.env, LC_ALL: 'C', PATH: `${process.env.PATH 
 export interface Nft {
   /** @throws `machine-unable` 503, with what nft says; then nothing was changed */
   apply(script: string): Promise<void>;
-  /** JSON; undefined where there is no such table. @throws `machine-unable` 503 */
-  list(table: string): Promise<string | undefined>;
+  /** JSON; undefined where there is no such table. @param map that one of it alone. @throws `machine-unable` 503 */
+  list(table: string, map?: string): Promise<string | undefined>;
   /** Process ids of what was started here, for those who hear of changes. */
   readonly isOwn: (pid: number) => boolean;
   /** Nothing is kept any more. */
@@ -67,8 +67,8 @@ export function createNft(within: readonly string[] = []): Nft {
       const {status, stderr} = await run(['-f', '-'], script);
       if (status !== 0) throw networkErrors['machine-unable'](`nft: ${stderr.trim().slice(0, 2_000) || 'did not end in time'}`);
     },
-    async list(table) {
-      const {status, stdout, stderr} = await run(['-j', 'list', 'table', 'ip', table], '');
+    async list(table, map) {
+      const {status, stdout, stderr} = await run(['-j', 'list', ...(map === undefined ? ['table', 'ip', table] : ['map', 'ip', table, map])], '');
       if (status === 0) return stdout;
       if (/No such file or directory/.test(stderr)) return undefined;
       throw networkErrors['machine-unable'](`nft: ${stderr.trim() || 'did not end in time'}`);
