@@ -122,6 +122,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
     dataDir,
     session: registration,
     hooks: [network.hook, storage.hook, configuration.hook, health],
+    rotation: discovery,
     credentials: configuration.credentials,
     onEngine: (available) => {
       engine.available = available;

@@ -151,7 +151,12 @@ export type UpdateSpec = z.infer<typeof UpdateSpec>;
 
 export const StopSpec = z.strictObject({
   signal: z.string().regex(/^SIG[A-Z0-9+]+$/, 'is not a signal name, as in SIGTERM').default('SIGTERM'),
+  /** From the signal until it is killed. */
   grace: Duration.default('10s'),
+  /**
+   * What is removed gets its signal when no machine leads anybody to it and its connections are over, at the latest after so long.
+   * `0s`: at once.
+   */
   drain: Duration.default('10s'),
 });
 

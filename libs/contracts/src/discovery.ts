@@ -139,12 +139,37 @@ export type NameItem = z.infer<typeof NameItem>;
 const Point = z.object({epoch: z.string(), n: z.number().int()});
 
 /**
+ * Which names are known to be applied by every machine that uses them: nobody leads anyone to what had left the rotation by then.
+ * `by`: who counts, and since when; machines tell each new one where they stand.
+ */
+export const NamesEverywhere = z.object({
+  by: z.string(),
+  /** Null: not known yet. */
+  n: z.number().int().nullable(),
+  /** Machines that others wait for, some of them; each says again where it stands. */
+  behind: z.array(z.string()),
+  /** ms between two words of a machine, so that one who counts many is not flooded. */
+  everyMs: z.number().nonnegative(),
+});
+export type NamesEverywhere = z.infer<typeof NamesEverywhere>;
+
+/**
  * discovery → every machine: what changed after `from`, and also with nothing every few seconds, so that a machine that
  * missed the last change learns of it. `items` absent: too much for a message, ask. Who is not at `from` asks (`getNames`).
+ * `everywhere` is absent from earlier releases.
  */
 export const namesChanged = defineMessage({
   subject: 'discovery.changed',
-  message: z.object({epoch: z.string(), from: z.number().int(), to: z.number().int(), items: z.array(NameItem).optional()}),
+  message: z.object({epoch: z.string(), from: z.number().int(), to: z.number().int(), items: z.array(NameItem).optional(), everywhere: NamesEverywhere.optional()}),
+});
+
+/**
+ * agent → discovery: this machine answers names, and leads to virtual IPs, as things were at `n` or later. Null: it does neither any
+ * more, and is not to be waited for. Told when a container that had left the rotation is out of it here, many in one word.
+ */
+export const namesApplied = defineMessage({
+  subject: 'discovery.{node}.applied',
+  message: z.object({epoch: z.string(), n: z.number().int().nullable()}),
 });
 
 /**

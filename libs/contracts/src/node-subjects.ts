@@ -2,14 +2,14 @@
  * Which end of a machine's subjects the machine is at. What its credentials on the bus permit is derived from this: a new
  * subject with `{node}` that is missing here does not compile.
  */
-import {getNames, namesChanged} from './discovery.ts';
+import {getNames, namesApplied, namesChanged} from './discovery.ts';
 import {getIngresses, ingressesChanged, reportIngress} from './ingress.ts';
 import {leaderChanged, meetMembers, membershipChanged, membershipReport, reportWhole} from './membership.ts';
 import {getNetwork, getOverlay, networkChanged} from './network.ts';
 import {getPolicies, policiesChanged} from './network-policy.ts';
 import * as subjects from './subjects.ts';
 
-const all = {...subjects, membershipChanged, membershipReport, reportWhole, meetMembers, getNames, getNetwork, getOverlay, getPolicies, getIngresses, reportIngress};
+const all = {...subjects, membershipChanged, membershipReport, reportWhole, meetMembers, getNames, namesApplied, getNetwork, getOverlay, getPolicies, getIngresses, reportIngress};
 type Subjects = typeof all;
 /** The definitions whose subject names a machine. */
 export type NodeSubject = {[K in keyof Subjects]: Subjects[K] extends {readonly subject: `${string}{node}${string}`} ? K : never}[keyof Subjects];
@@ -40,6 +40,7 @@ export const nodeSubjects: Readonly<Record<NodeSubject, 'served' | 'called'>> = 
   reportWhole: 'served',
   meetMembers: 'served',
   getNames: 'called',
+  namesApplied: 'called',
   getNetwork: 'called',
   getOverlay: 'served',
   getPolicies: 'called',

@@ -1,6 +1,6 @@
 /** Discovery's control half: every app is a service; who is behind it is written down, and told to every machine. */
-import {serve, type Subscription} from '@hivemind/bus';
-import {getNames} from '@hivemind/contracts';
+import {listen, serve, type Subscription} from '@hivemind/bus';
+import {getNames, namesApplied} from '@hivemind/contracts';
 import {type Controller, createController, type Leader, runAsLeader, systemClock} from '@hivemind/controller';
 import type {CreateManager} from '@hivemind/service';
 import {discoveryErrors} from '../errors.ts';
@@ -60,14 +60,22 @@ export const createDiscoveryManager: CreateManager = (context) => {
       answering = await ingress.serve();
       leader = runAsLeader({
         store, logger, election: 'discovery', holder: instance,
-        onElected: async (_fence, signal) => {
+        onElected: async (fence, signal) => {
           // What the one before gave is seen before anything is given.
           await followed.services.waitForRevision((await store.revision()).n, signal);
-          const stopTelling = tellMachines({bus, feed: told, held, clock: systemClock, logger});
+          const isReady = (node: string): boolean => followed.nodes.get(node) !== undefined && (followed.verdicts.get(node)?.value.state ?? 'ready') === 'ready';
+          const telling = tellMachines({bus, feed: told, held, by: `${instance} ${fence.revision}`, isReady, clock: systemClock, logger});
+          const hearing = await listen(bus, namesApplied, {}, (word, {tokens: {node}}) => telling.heard(node, word)).catch((err: unknown) => {
+            telling.stop();
+            throw err;
+          });
+          const stopLooking = [followed.verdicts.onChange(() => telling.look()), followed.nodes.onChange(() => telling.look())];
           const stopTellingOfIngresses = ingress.lead();
           loop.start();
           await new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), {once: true})));
-          stopTelling();
+          telling.stop();
+          for (const stop of stopLooking) stop();
+          await hearing.unsubscribe();
           stopTellingOfIngresses();
           await loop.stop();
         },

@@ -1,14 +1,18 @@
 /** The machine's half: receives names, keeps them on disk, hands them on, and tells who balances of each change. */
 import {mkdir} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
-import type {Bus} from '@hivemind/bus';
+import {type Bus, emit} from '@hivemind/bus';
+import {namesApplied} from '@hivemind/contracts';
 import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
+import {takesOut} from '../core/applied.ts';
 import {Registry} from '../core/registry.ts';
 import type {EndpointsChange, NameItem, Point, ServiceView} from '../model.ts';
 import {type NameSettings, readSnapshot, SNAPSHOT_FILE, writeSnapshot} from '../names/snapshot-file.ts';
+import {Application} from './application.ts';
 import {HandOn, type NamesTarget} from './hand-on.ts';
 import {Receiver} from './receiver.ts';
+import {Rotation} from './rotation.ts';
 
 export interface DiscoveryOptions {
   readonly bus: Bus;
@@ -32,8 +36,17 @@ export interface Discovery {
   services(): readonly ServiceView[];
   /** Up to where that is; undefined: nothing was told yet, nor kept from earlier. */
   readonly at: Point | undefined;
-  /** Told of each change from now on, and first, at once, of all there is (`whole`). Answers how to stop. */
-  onEndpointsChanged(listener: (change: EndpointsChange) => void): () => void;
+  /**
+   * Told of each change from now on, and first, at once, of all there is (`whole`). What the listener answers resolves when it leads
+   * by that: machines that remove a container wait for it. Answers how to stop.
+   */
+  onEndpointsChanged(listener: EndpointsListener): () => void;
+  /**
+   * Resolves when no ready machine leads anybody to this container of the machine's, or nobody could say; at the latest after `ms`,
+   * then with what was waited for in vain.
+   * @throws the signal's reason
+   */
+  left(container: string, ms: number, signal: AbortSignal): Promise<string | undefined>;
   /** From now on, where something is given: `address:port` each where the sidecar answers, and whether names may give virtual IPs. */
   configure(settings: {readonly listen?: readonly string[]; readonly virtualIps?: boolean}): void;
   /** Resolves when it goes on from what is on disk; the control plane may be away. */
@@ -41,6 +54,9 @@ export interface Discovery {
   /** What the sidecar was told stands. */
   stop(): Promise<void>;
 }
+
+/** What it answers is waited for. */
+export type EndpointsListener = (change: EndpointsChange) => unknown;
 
 /** Changes of so long (ms) are written together. */
 const WRITE_AFTER_MS = 500;
@@ -55,7 +71,12 @@ class MachineNames implements Discovery {
   #isDeliverySaid: boolean;
   readonly #path: string;
   readonly #registry = new Registry();
-  readonly #listeners = new Set<(change: EndpointsChange) => void>();
+  readonly #listeners = new Set<EndpointsListener>();
+  readonly #application: Application;
+  readonly #rotation: Rotation;
+  /** What listeners were told of before is done. */
+  #balanced: Promise<unknown> = Promise.resolve();
+  #unfollow = (): void => undefined;
   #at: Point | undefined;
   #receiver: Receiver | undefined;
   #handOn: HandOn | undefined;
@@ -63,11 +84,14 @@ class MachineNames implements Discovery {
   #writing: Promise<void> = Promise.resolve();
 
   constructor(options: DiscoveryOptions) {
-    const {node, listen, virtualIps, dataDir} = options;
+    const {bus, node, listen, virtualIps, dataDir, clock, random, logger} = options;
     this.#options = options;
     this.#settings = {node, listen, virtualIps: virtualIps ?? false};
     this.#isDeliverySaid = virtualIps !== undefined;
     this.#path = join(dataDir, SNAPSHOT_FILE);
+    this.#rotation = new Rotation({node, clock});
+    this.#application = new Application({clock, random, say: (word) => void emit(bus, namesApplied, {node}, word).catch((err: unknown) => logger.debug({err}, 'what this machine has applied could not be said; it is asked again'))});
+    this.#useAnswers();
   }
 
   get at(): Point | undefined {
@@ -78,10 +102,18 @@ class MachineNames implements Discovery {
     return [...this.#registry.keys()].flatMap((key) => this.#registry.view(key) ?? []);
   }
 
-  onEndpointsChanged(listener: (change: EndpointsChange) => void): () => void {
+  onEndpointsChanged(listener: EndpointsListener): () => void {
     this.#listeners.add(listener);
-    if (this.#at) listener({at: this.#at, whole: true, services: this.services(), gone: []});
-    return () => this.#listeners.delete(listener);
+    this.#application.use('balances', true);
+    if (this.#at) this.#balance({at: this.#at, whole: true, services: this.services(), gone: []}, [listener]);
+    return () => {
+      this.#listeners.delete(listener);
+      this.#application.use('balances', this.#listeners.size > 0);
+    };
+  }
+
+  left(container: string, ms: number, signal: AbortSignal): Promise<string | undefined> {
+    return this.#rotation.left(container, ms, signal);
   }
 
   configure(settings: Partial<Pick<NameSettings, 'listen' | 'virtualIps'>>): void {
@@ -89,6 +121,7 @@ class MachineNames implements Discovery {
     const next = {...this.#settings, ...settings};
     if (JSON.stringify(next) === JSON.stringify(this.#settings)) return;
     this.#settings = next;
+    this.#useAnswers();
     if (!this.#receiver) return;
     void this.#write();
     this.#handOn?.push();
@@ -103,13 +136,16 @@ class MachineNames implements Discovery {
     if (kept?.at && kept.node === node) this.#take(kept.items, true, kept.at);
     // Before anybody is told of them: a sidecar that starts meanwhile reads the settings of now.
     await this.#write();
-    if (sidecar) this.#handOn = new HandOn({target: sidecar, settings: () => this.#settings, items: () => this.#registry.items(), at: () => this.#at, clock});
+    if (sidecar) this.#handOn = new HandOn({target: sidecar, settings: () => this.#settings, items: () => this.#registry.items(), at: () => this.#at, onTaken: (at) => this.#application.applied('answers', at), clock});
     this.#handOn?.push();
     this.#receiver = new Receiver({
       bus, node, clock, random, logger, at: this.#at,
       onItems: (items, whole, at) => {
         // Nothing changed since: there is nothing to tell, nor to keep.
-        if (items.length === 0 && !whole) return void (this.#at = at);
+        if (items.length === 0 && !whole) {
+          this.#at = at;
+          return this.#application.told(at, {changed: false, out: false});
+        }
         this.#take(items, whole, at);
         this.#handOn?.changed(items, whole);
         this.#cancelWriting ??= clock.setTimer(() => {
@@ -117,15 +153,22 @@ class MachineNames implements Discovery {
           void this.#write();
         }, WRITE_AFTER_MS);
       },
+      onEverywhere: (epoch, everywhere) => {
+        this.#rotation.heard(epoch, everywhere);
+        if (everywhere) this.#application.heard(everywhere, node);
+      },
     });
+    this.#unfollow = bus.onStatus((status) => this.#rotation.connected(status === 'connected'));
     await this.#receiver.start();
   }
 
   async stop(): Promise<void> {
     // What was never read is not to be written over.
     if (!this.#receiver) return;
+    this.#unfollow();
     await this.#receiver.stop();
     await this.#handOn?.stop();
+    this.#application.stop();
     this.#cancelWriting?.();
     await this.#write();
   }
@@ -133,6 +176,8 @@ class MachineNames implements Discovery {
   #take(items: readonly NameItem[], whole: boolean, at: Point): void {
     this.#at = at;
     const {services: keys} = this.#registry.apply(items, whole);
+    this.#application.told(at, {changed: true, out: whole || takesOut(items)});
+    this.#rotation.told(items, whole, at);
     if (this.#listeners.size === 0) return;
     const views = [...keys].map((key) => ({key, view: this.#registry.view(key)}));
     const change: EndpointsChange = {
@@ -140,7 +185,17 @@ class MachineNames implements Discovery {
       services: views.flatMap(({view}) => view ?? []),
       gone: views.flatMap(({key, view}) => (view ? [] : [{namespace: key.slice(0, key.indexOf('/')), name: key.slice(key.indexOf('/') + 1)}])),
     };
-    for (const listener of this.#listeners) listener(change);
+    this.#balance(change, [...this.#listeners]);
+  }
+
+  #balance(change: EndpointsChange, listeners: readonly EndpointsListener[]): void {
+    const done = Promise.all([this.#balanced, ...listeners.map((listener) => listener(change))]);
+    // What failed is the listener's to put right; it is applied when something later is.
+    this.#balanced = done.then(() => this.#application.applied('balances', change.at), (err: unknown) => this.#options.logger.warn({err}, 'a change of services could not be applied'));
+  }
+
+  #useAnswers(): void {
+    this.#application.use('answers', this.#options.sidecar !== undefined && this.#settings.listen.length > 0);
   }
 
   #write(): Promise<void> {

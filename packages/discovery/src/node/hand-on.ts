@@ -31,6 +31,8 @@ export interface HandOnOptions {
   readonly settings: () => NameSettings;
   readonly items: () => Iterable<NameItem>;
   readonly at: () => Point | undefined;
+  /** The sidecar answers as of then. */
+  readonly onTaken: (at: Point) => void;
   readonly clock: Clock;
 }
 
@@ -108,6 +110,7 @@ export class HandOn {
     const call = {...settings, ...at, from: follows ? theirs.n : at.n, whole: false, part: 0, more: false, items: jsonOf(follows ? items : [])};
     const answer = call.items.length <= PART ? await target.applyNames(call) : undefined;
     this.#theirs = answer && isAt(answer, at) ? answer : await this.#bringWhole(at);
+    if (this.#theirs && at.epoch !== '') this.#options.onTaken(at);
   }
 
   async #bringWhole(at: Point): Promise<Point | undefined> {

@@ -3,7 +3,7 @@
  * connection that is back are each a reason to ask; until that is answered, what is known stands.
  */
 import {type Bus, call, listen, type Subscription} from '@hivemind/bus';
-import {getNames, isError, namesChanged} from '@hivemind/contracts';
+import {getNames, isError, namesChanged, type NamesEverywhere} from '@hivemind/contracts';
 import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
 import type {z} from 'zod';
@@ -16,6 +16,8 @@ export interface ReceiverOptions {
   readonly at: Point | undefined;
   /** `whole`: what is not among `items` is gone. */
   readonly onItems: (items: readonly NameItem[], whole: boolean, at: Point) => void;
+  /** How far all machines are; undefined: that is not counted. */
+  readonly onEverywhere: (epoch: string, everywhere: NamesEverywhere | undefined) => void;
   readonly clock: Clock;
   /** In [0, 1). */
   readonly random: () => number;
@@ -60,7 +62,12 @@ export class Receiver {
     await Promise.allSettled(this.#subscriptions.map((subscription) => subscription.unsubscribe()));
   }
 
-  #hear({epoch, from, to, items}: z.infer<typeof namesChanged.message>): void {
+  #hear(word: z.infer<typeof namesChanged.message>): void {
+    this.#follow(word);
+    this.#options.onEverywhere(word.epoch, word.everywhere);
+  }
+
+  #follow({epoch, from, to, items}: z.infer<typeof namesChanged.message>): void {
     const at = this.#at;
     if (at?.epoch !== epoch || at.n < from || (items === undefined && at.n < to)) return this.#fallBehind();
     // Late, or doubled.

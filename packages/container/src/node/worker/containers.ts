@@ -64,8 +64,7 @@ export class Containers {
       const entry = this.#entry(id);
       entry.record = records.get(id) ?? entry.record;
       // What was reported while the store did not know it (law 12) was refused: adopted, it is reported anew.
-      if (!entry.wanted) entry.reported = '';
-      entry.wanted = true;
+      if (!entry.wanted) this.#want(entry);
     }
     for (const entry of this.#entries.values()) {
       if (entry.wanted && !listed.has(entry.id)) this.#unwant(entry);
@@ -99,6 +98,8 @@ export class Containers {
     if (!entry) return;
     if (event.type === 'oom') entry.outOfMemory = true;
     const known = entry.observed?.runtimeId === event.runtimeId && !entry.busy;
+    // Nobody is connected to what has ended.
+    if (entry.doing === 'drain' && event.type !== 'oom') entry.abort.abort();
     if (!known || event.type === 'removed') entry.stale = true;
     else if (event.type === 'started') entry.stale ||= !isRunning(entry.observed);
     else if (event.type === 'exited') this.#onExit(entry, {exitCode: event.exitCode, oomKilled: entry.outOfMemory, startedAt: entry.observed?.startedAt, finishedAt: event.time});
@@ -111,7 +112,7 @@ export class Containers {
     entry.memory = afterVerdict(entry.memory, verdict.ready, verdict.message, now);
     if (verdict.restart && !entry.memory.restart) {
       entry.memory = afterUnhealthy(entry.memory, verdict.restart, entry.record, now);
-      this.#tell(entry, verdict.restart);
+      this.tell(entry, verdict.restart);
       this.#wake(entry);
     } else {
       this.publish(entry);
@@ -159,6 +160,13 @@ export class Containers {
     this.#options.reporter.report(report);
   }
 
+  /** Something happened to it, for people. */
+  tell({id, record}: Entry, {reason, message}: Cause): void {
+    if (!record) return;
+    const {clock, node, reporter} = this.#options;
+    reporter.event({time: new Date(clock.now()).toISOString(), namespace: record.namespace, kind: 'Container', name: id, type: reason === 'Completed' ? 'normal' : 'warning', reason, message, node, container: id});
+  }
+
   forget(entry: Entry): void {
     const report = this.#reportOf(entry);
     entry.cancelWake?.();
@@ -176,6 +184,13 @@ export class Containers {
     entry.memory = recalled(entry.memory, this.#options.ledger.past(id));
     this.#entries.set(id, entry);
     return entry;
+  }
+
+  #want(entry: Entry): void {
+    entry.wanted = true;
+    entry.reported = '';
+    entry.memory = {...entry.memory, drained: false};
+    if (entry.doing === 'drain') entry.abort.abort();
   }
 
   #unwant(entry: Entry): void {
@@ -199,7 +214,7 @@ export class Containers {
       this.#onExit(entry, {exitCode, oomKilled: oomKilled || entry.outOfMemory, startedAt, finishedAt});
     } else {
       this.#hooksStopped(entry);
-      if (!container && before && entry.wanted && !entry.memory.outcome) this.#tell(entry, {reason: 'RemovedOutside', message: 'its container was removed in the engine; making it again'});
+      if (!container && before && entry.wanted && !entry.memory.outcome) this.tell(entry, {reason: 'RemovedOutside', message: 'its container was removed in the engine; making it again'});
     }
   }
 
@@ -211,7 +226,7 @@ export class Containers {
     if (!record || memory.judged || memory.outcome) return;
     entry.memory = afterExit(memory, exit, record, this.#options.clock.now());
     const cause = entry.memory.outcome ?? entry.memory.trouble;
-    if (cause) this.#tell(entry, cause);
+    if (cause) this.tell(entry, cause);
     if (observed && exit.exitCode !== 0) entry.reading = this.#readLastLines(entry, observed.runtimeId, exit.finishedAt);
   }
 
@@ -321,7 +336,7 @@ export class Containers {
     }
     const cause = causeOf(error);
     this.#options.logger.warn({err: error, container: entry.id, step: step.action}, 'a step failed; it is tried again');
-    this.#tell(entry, cause);
+    this.tell(entry, cause);
     // Back-off is for bringing up; what is being taken down is tried again soon.
     if (!entry.wanted || step.action === 'stop' || step.action === 'remove') {
       entry.memory = {...entry.memory, trouble: cause};
@@ -343,12 +358,6 @@ export class Containers {
   #reportOf(entry: Entry): ContainerReport | undefined {
     const {id, record} = entry;
     return record && {id, namespace: record.namespace, app: record.app, status: statusOf(situationOf(entry, this.#held), entry.doing, entry.progress)};
-  }
-
-  #tell({id, record}: Entry, {reason, message}: Cause): void {
-    if (!record) return;
-    const {clock, node, reporter} = this.#options;
-    reporter.event({time: new Date(clock.now()).toISOString(), namespace: record.namespace, kind: 'Container', name: id, type: reason === 'Completed' ? 'normal' : 'warning', reason, message, node, container: id});
   }
 }
 

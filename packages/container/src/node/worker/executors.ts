@@ -5,8 +5,9 @@ import type {Clock} from '@hivemind/controller';
 import type {Contribution, NodeHook, Runtime, Verdict} from '@hivemind/runtime';
 import type {Logger} from 'pino';
 import type {z} from 'zod';
-import {afterStart, afterStop} from './core/memory.ts';
+import {afterStart, afterStop, type Cause} from './core/memory.ts';
 import type {Executors} from './core/steps.ts';
+import {drain, type Rotation} from './drain.ts';
 import type {Entry} from './entry.ts';
 import {Gate} from './gate.ts';
 import {Puller} from './puller.ts';
@@ -17,10 +18,15 @@ export interface ExecutorOptions {
   readonly hooks: readonly NodeHook[];
   readonly credentials: (record: ContainerRecord, signal: AbortSignal) => Promise<z.infer<typeof RegistryCredentials> | undefined>;
   readonly surroundings: (record: ContainerRecord) => Surroundings;
+  /** Absent: nothing is waited for before a container is stopped. */
+  readonly rotation: Rotation | undefined;
+  readonly connections: (pid: number) => Promise<number>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onVerdict: (entry: Entry, verdict: Verdict) => void;
   readonly onProgress: (entry: Entry) => void;
+  /** For people. */
+  readonly onEvent: (entry: Entry, cause: Cause) => void;
   readonly onForgotten: (entry: Entry) => void;
 }
 
@@ -87,6 +93,18 @@ export function createExecutors(options: ExecutorOptions): Executors<Entry> {
       if (!observed) return;
       entry.memory = {...entry.memory, watched: true};
       for (const hook of hooks) hook.started?.(known(entry), observed, (verdict) => options.onVerdict(entry, verdict));
+    },
+
+    async drain(entry, {forMs}, signal) {
+      const {id, observed} = entry;
+      const {rotation} = options;
+      if (rotation && observed) {
+        // A list does not say it.
+        const pid = observed.pid ?? (await runtime.inspect(id))?.pid;
+        const vain = await drain(id, forMs, {rotation, clock, connections: async () => (pid === undefined ? 0 : options.connections(pid))}, signal);
+        if (vain !== undefined) options.onEvent(entry, {reason: 'DrainTimeout', message: `stopped after a drain of ${forMs} ms: ${vain}`});
+      }
+      entry.memory = {...entry.memory, drained: true};
     },
 
     async stop(entry, {signal, graceMs}) {

@@ -9,7 +9,9 @@ import {type Clock, systemClock} from '@hivemind/controller';
 import type {NodeHook, Runtime} from '@hivemind/runtime';
 import type {Logger} from 'pino';
 import type {z} from 'zod';
+import {connectionsTo} from './connections.ts';
 import {Containers} from './containers.ts';
+import type {Rotation} from './drain.ts';
 import {EngineWatch} from './engine-watch.ts';
 import {createExecutors} from './executors.ts';
 import {AssignmentKeeper} from './keeper.ts';
@@ -28,6 +30,10 @@ export interface WorkerOptions {
   readonly hooks: readonly NodeHook[];
   /** How to fetch an image of this container; none when absent. */
   readonly credentials?: (record: ContainerRecord, signal: AbortSignal) => Promise<z.infer<typeof RegistryCredentials> | undefined>;
+  /** Who leads traffic to the containers: asked before one that serves is stopped for good. */
+  readonly rotation?: Rotation;
+  /** How many are connected to the container with this main process; the kernel's own lists when absent. */
+  readonly connections?: (pid: number) => Promise<number>;
   /** Called when the engine is lost, and when it is back. */
   readonly onEngine?: (available: boolean) => void;
   readonly clock?: Clock;
@@ -54,11 +60,14 @@ export function createWorker(options: WorkerOptions): Worker {
     runtime,
     hooks,
     credentials: options.credentials ?? (() => Promise.resolve(undefined)),
+    rotation: options.rotation,
+    connections: options.connections ?? connectionsTo,
     surroundings: (record) => surroundingsOf(record, keeper, options),
     clock,
     logger,
     onVerdict: (entry, verdict) => containers.onVerdict(entry, verdict),
     onProgress: (entry) => containers.publish(entry),
+    onEvent: (entry, cause) => containers.tell(entry, cause),
     onForgotten: (entry) => containers.forget(entry),
   });
   const containers: Containers = new Containers({node, session, runtime, hooks, executors, reporter, ledger, clock, logger});

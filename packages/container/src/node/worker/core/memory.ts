@@ -28,6 +28,8 @@ export interface Memory {
   readonly imageMissing: boolean;
   /** The image was pulled for the create to come (`pull.policy: always`). */
   readonly pulled: boolean;
+  /** Nobody is led to it any more, or too long somebody was: it may be stopped. */
+  readonly drained: boolean;
   /** It is to be stopped and started again, and why. */
   readonly restart?: Cause;
   /** It is over: never started again. */
@@ -44,7 +46,7 @@ export interface Memory {
 }
 
 export const blankMemory: Memory = {
-  restarts: 0, streak: 0, notBefore: 0, ran: false, judged: false, watched: false, imageMissing: false, pulled: false, ready: false,
+  restarts: 0, streak: 0, notBefore: 0, ran: false, judged: false, watched: false, imageMissing: false, pulled: false, drained: false, ready: false,
 };
 
 /** A run shorter than this (ms) never ends a streak. */

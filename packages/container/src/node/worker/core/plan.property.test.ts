@@ -1,4 +1,4 @@
-import type {ContainerRecord} from '@hivemind/contracts';
+import {type ContainerRecord, engineLabels} from '@hivemind/contracts';
 import type {RuntimeContainer} from '@hivemind/runtime';
 import fc from 'fast-check';
 import {containerRecord, runtimeContainer} from '../testing/builders.ts';
@@ -47,7 +47,7 @@ function perform(world: World, step: Step): void {
       // The engine has one container for a name: making it while it is there would be the second.
       expect(world.observed).toBeUndefined();
       world.creates += 1;
-      world.observed = runtimeContainer({state: 'created', runtimeId: `r${world.creates}`});
+      world.observed = runtimeContainer({state: 'created', runtimeId: `r${world.creates}`, labels: world.creates % 2 === 0 ? {} : {[engineLabels.address]: '10.244.1.2'}});
       break;
     case 'start':
       expect(world.observed).toBeDefined();
@@ -58,7 +58,13 @@ function perform(world: World, step: Step): void {
       expect(world.observed?.state).toBe('running');
       world.memory = {...world.memory, watched: true};
       break;
+    case 'drain':
+      expect(world.wanted).toBe(false);
+      expect(world.memory.drained).toBe(false);
+      world.memory = {...world.memory, drained: true};
+      break;
     case 'stop':
+      if (!world.wanted && world.observed?.labels[engineLabels.address] !== undefined && world.record.mode !== 'job') expect(world.memory.drained).toBe(true);
       world.memory = afterStop(world.memory, time(world));
       world.observed = runtimeContainer({...world.observed, state: 'exited'});
       break;

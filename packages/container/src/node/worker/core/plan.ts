@@ -2,7 +2,7 @@
  * What to do next about one container: from what is wanted, what the engine has, and what is remembered. Pure: the same
  * situation gives the same plan. The engine's container is the only one for its id, so a plan that sees one never creates.
  */
-import {type ContainerRecord, durationMs} from '@hivemind/contracts';
+import {type ContainerRecord, durationMs, engineLabels} from '@hivemind/contracts';
 import type {RuntimeContainer} from '@hivemind/runtime';
 import {type Contact, type Isolation, isolationOf} from './isolation.ts';
 import type {Memory} from './memory.ts';
@@ -35,7 +35,7 @@ const plainStop: Step = {action: 'stop', signal: 'SIGTERM', graceMs: 10_000};
 /** @param now ms since the epoch */
 export function planContainer(situation: Situation, now: number): Plan {
   const {record, wanted, held, observed} = situation;
-  if (!wanted) return held && observed ? watchOnly(situation) : {steps: removal(record, observed)};
+  if (!wanted) return held && observed ? watchOnly(situation) : {steps: removal(situation)};
   if (!record) return nothing;
   const isolation = situation.contact && isolationOf(record, situation.contact);
   return isolation ? guarded(situation, record, isolation, now) : planWanted(situation, record, now);
@@ -84,11 +84,18 @@ function bringUp(record: ContainerRecord, observed: RuntimeContainer | undefined
   ];
 }
 
-function removal(record: ContainerRecord | undefined, observed: RuntimeContainer | undefined): Step[] {
+function removal({record, observed, memory}: Situation): Step[] {
   const forget: Step = {action: 'forget'};
   if (!observed) return [forget];
   const alive = observed.state === 'running' || observed.state === 'paused';
-  return [...(alive ? [record ? stopOf(record) : plainStop] : []), {action: 'remove'}, forget];
+  return [...(record ? drainOf(record, observed, memory) : []), ...(alive ? [record ? stopOf(record) : plainStop] : []), {action: 'remove'}, forget];
+}
+
+/** Only what has an address of the cluster's is led to by other machines; a job serves nobody. */
+function drainOf({mode, template}: ContainerRecord, {state, labels}: RuntimeContainer, {drained}: Memory): Step[] {
+  const forMs = durationMs(template.stop.drain);
+  const serves = state === 'running' && mode !== 'job' && labels[engineLabels.address] !== undefined;
+  return serves && !drained && forMs > 0 ? [{action: 'drain', forMs}] : [];
 }
 
 function stopOf(record: ContainerRecord): Step {

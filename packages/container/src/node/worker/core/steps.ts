@@ -11,6 +11,8 @@ export interface StepArguments {
   start: object;
   /** Tell the hooks that it runs. */
   watch: object;
+  /** Wait until nobody is led to it, and who is connected is done. */
+  drain: {readonly forMs: number};
   /** Tell the hooks, send the signal, wait, kill. */
   stop: {readonly signal: string; readonly graceMs: number};
   /** Remove the engine's container. */

@@ -1,0 +1,93 @@
+/** Clients in a container: one connection a request, at a steady rate, each of which must be answered in full. */
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {text} from 'node:stream/consumers';
+import {z} from 'zod';
+import type {TestCluster} from './cluster.ts';
+
+const LoadReport = z.object({
+  made: z.number(),
+  /** By what went wrong: a code of the system, `cut`, or `timeout`. */
+  failed: z.record(z.string(), z.number()),
+  /** ms from connecting until all was there; of those that did not fail, in order. */
+  times: z.array(z.number()),
+});
+export type LoadReport = z.infer<typeof LoadReport>;
+
+export interface LoadOptions {
+  /** A container that runs: its network is the clients'. */
+  readonly from: string;
+  readonly address: string;
+  readonly port: number;
+  readonly path: string;
+  readonly perSecond: number;
+}
+
+export interface Load {
+  /** Makes no more, and waits for those that are under way. */
+  stop(): Promise<LoadReport>;
+}
+
+/** Answers `GET /` with `ok` at once, and `GET /cgi-bin/slow` after 0.3 s; it is gone the moment it is told to stop. */
+export const servingOk = ['sh', '-c', String.raw`
+  mkdir -p /www/cgi-bin
+  echo ok > /www/index.html
+  printf '#!/bin/sh\nsleep 0.3\nprintf "Content-Type: text/plain\\n\\nok\\n"\n' > /www/cgi-bin/slow
+  chmod +x /www/cgi-bin/slow
+  trap 'exit 0' TERM
+  httpd -f -p 80 -h /www & wait`];
+
+const clients = `
+  const net = require('net');
+  const [address, port, path, perSecond] = process.argv.slice(1);
+  const report = {made: 0, failed: {}, times: []};
+  const begun = performance.now();
+  let open = 0;
+  let stopped = false;
+  const done = () => {
+    if (!stopped || open > 0) return;
+    report.times.sort((a, b) => a - b);
+    process.stdout.write(JSON.stringify(report), () => process.exit());
+  };
+  const request = () => {
+    report.made += 1;
+    open += 1;
+    const at = performance.now();
+    let said = '';
+    let over = false;
+    const end = (failure) => {
+      if (over) return;
+      over = true;
+      open -= 1;
+      socket.destroy();
+      if (failure) report.failed[failure] = (report.failed[failure] ?? 0) + 1;
+      else report.times.push(performance.now() - at);
+      done();
+    };
+    const socket = net.connect(Number(port), address, () => socket.write('GET ' + path + ' HTTP/1.0\\r\\n\\r\\n'));
+    socket.setTimeout(8000, () => end('timeout'));
+    socket.on('data', (data) => (said += data)).on('end', () => end(said.endsWith('ok\\n') ? '' : 'cut')).on('error', ({code}) => end(code));
+  };
+  const timer = setInterval(() => {
+    while (report.made < ((performance.now() - begun) / 1000) * Number(perSecond)) request();
+  }, 2);
+  process.stdin.resume().on('end', () => {
+    clearInterval(timer);
+    stopped = true;
+    done();
+  });`;
+
+export async function startLoad(cluster: TestCluster, {from, address, port, path, perSecond}: LoadOptions): Promise<Load> {
+  const found = (await cluster.running()).find(({id}) => id === from);
+  if (!found) throw new Error(`${from} does not run`);
+  const child = spawn('nsenter', ['--target', String(found.pid), '--net', process.execPath, '-e', clients, address, String(port), path, String(perSecond)], {stdio: ['pipe', 'pipe', 'inherit']});
+  const said = text(child.stdout);
+  const closed = once(child, 'close');
+  return {
+    async stop() {
+      child.stdin.end();
+      await closed;
+      return LoadReport.parse(JSON.parse(await said));
+    },
+  };
+}
