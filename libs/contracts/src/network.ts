@@ -81,6 +81,8 @@ export const NetworkView = z.object({
   spec: NetworkSpec,
   /** Null with back-end `none`: then no part of the addresses is taken. */
   self: NetworkPeer.nullable(),
+  /** The control plane gives ports of machines to services, and machines lead them on; absent from earlier releases, then engines publish. */
+  publishes: z.boolean().optional(),
   peers: z.array(NetworkPeer),
   /** Where the virtual IPs of services are taken from: what is nobody's of it is refused. */
   virtualIps: DiscoverySettings.shape.virtualIps,

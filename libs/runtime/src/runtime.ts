@@ -34,6 +34,8 @@ export interface ContainerNetwork {
   readonly mtu: number;
   /** The container's. */
   readonly address: string;
+  /** The machine leads published ports to it, among others of its app; else the engine publishes them. */
+  readonly publishes?: boolean;
   /** Where names are asked for. Without a server, the engine answers those of the machine's own containers, and asks as the machine does. */
   readonly dns: {readonly servers: readonly string[]; readonly search: readonly string[]; readonly options: readonly string[]};
 }

@@ -8,6 +8,9 @@ let cluster: TestCluster;
 
 beforeAll(async () => {
   cluster = await startCluster({machines: 2});
+  // The engines publish as long as there is no network.
+  await cluster.deploy('early', cluster.sleeper({command, ports: [{container: 80, host: 7070}]}));
+  await cluster.untilRunning('early', 1);
   await cluster.api.ask('PATCH', '/networks/cluster', {spec: {backend: 'vxlan'}});
   await waitFor(async () => (await overlay()).filter(({backend}) => backend === 'vxlan').length === 2, {what: 'both machines to have a network'});
 }, 120_000);
@@ -47,6 +50,25 @@ function untilLed(port: number, containers: number): Promise<unknown> {
 }
 
 describe('a published port', () => {
+  it('that an engine publishes stays so until the container is replaced, and leads to the new ones from then on', async () => {
+    const [old] = await cluster.running('early');
+    if (!old) throw new Error('it does not run');
+    const home = cluster.member(old.node);
+    const ask = `${home.machine.address}:7070`;
+    expect(await answers(ask, 2)).toEqual([old.id, old.id]);
+    await waitFor(async () => (await cluster.node(old.node)).status.conditions.every(({type}) => type !== 'HostPorts'), {what: 'the engine\'s own socket to be known for what it is'});
+    await cluster.api.ask('PATCH', '/apps/early', {spec: {replicas: 2}});
+    await cluster.untilRunning('early', 2);
+    const made = (await cluster.running('early')).filter(({id}) => id !== old.id).map(({id}) => id);
+    // The one that has an address on the network: the other's is its machine's alone.
+    await waitFor(async () => (await answers(ask, 4)).every((id) => made.includes(id)), {what: 'the rule to decide'});
+    await cluster.api.ask('POST', '/apps/early/restart');
+    await waitFor(async () => (await cluster.running('early')).every(({id}) => id !== old.id && !made.includes(id)), {what: 'all to be replaced', deadlineMs: 30_000});
+    await cluster.untilRunning('early', 2);
+    await untilLed(7070, 2);
+    await cluster.remove('early');
+  }, 120_000);
+
   it('leads to all containers of its app on every machine, though several of them share one', async () => {
     await cluster.deploy('web', cluster.sleeper({replicas: 3, command, ports: [{container: 80, host: 8080}]}));
     await cluster.untilRunning('web', 3);

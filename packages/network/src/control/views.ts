@@ -23,7 +23,7 @@ export class Views {
     if (spec.backend === 'none') return {spec, self: null, peers: [], virtualIps};
     const address = await this.#addressOf(node);
     const subnet = await this.#subnetOf(node, spec, holds);
-    return {spec, self: {node, address, subnet}, peers: this.peers().filter((peer) => peer.node !== node), virtualIps};
+    return {spec, self: {node, address, subnet}, publishes: true, peers: this.peers().filter((peer) => peer.node !== node), virtualIps};
   }
 
   /** Every machine that is registered and has a part, by name. */

@@ -67,7 +67,7 @@ export class HostPorts {
         if ((service.published ?? []).length > 0) this.#services.set(key, service);
         else this.#services.delete(key);
       }
-      if (this.#wanted().some((port) => !this.#known.has(keyOf(port)))) await this.#look();
+      if (change.services.some(({published = []}) => published.some((port) => !this.#known.has(keyOf(port))))) await this.#look();
       // Others are to wait for their turn, not for the kernel.
       return {applied: this.#options.apply({...change, services: change.services.map((service) => this.#led(service))})};
     });

@@ -143,6 +143,7 @@ class MachineNetwork implements Network {
       network: {
         bridge: BRIDGE, subnet, gateway, others: formatCidr(rangeOfOthers(range)), mtu: upkeep.declared?.bridge.mtu ?? 1450,
         address,
+        publishes: this.#latest.publishes === true && this.#options.services !== undefined,
         dns: {servers: this.#options.names === true ? [gateway] : [], search: [`${namespace}.svc.hive`, 'svc.hive'], options: ['ndots:1']},
       },
     };

@@ -15,10 +15,11 @@ describe('the networks of a container', () => {
     expect(spec).toMatchObject({network, networks: [{name: 'hivemind-c1-clust', aliases: []}], labels: {'hivemind.address': '10.244.3.7'}});
   });
 
-  it('have the machine lead published ports to it where they are the machine\'s: the engine publishes none', () => {
+  it('have the engine publish its ports, unless the machine leads them on', () => {
     const published = {...record, ports: [{container: 80, protocol: 'tcp' as const, host: 8080, name: 'http'}]};
     expect(runtimeSpecOf(published, [], surroundings).record.ports).toEqual(published.ports);
-    const {record: made, labels} = runtimeSpecOf(published, [{network}], surroundings);
+    expect(runtimeSpecOf(published, [{network}], surroundings).record.ports).toEqual(published.ports);
+    const {record: made, labels} = runtimeSpecOf(published, [{network: {...network, publishes: true}}], surroundings);
     expect(made.ports).toEqual([{container: 80, protocol: 'tcp', name: 'http'}]);
     // What it was asked to be is kept, for whoever rebuilds a lost store.
     expect(JSON.parse(labels['hivemind.origin'] ?? '')).toMatchObject({container: {ports: published.ports}});

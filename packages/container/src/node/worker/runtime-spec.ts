@@ -44,8 +44,8 @@ export function runtimeSpecOf(record: ContainerRecord, contributions: readonly C
   const plain = Object.entries(template.env).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
   const network = contributions.find((contribution) => contribution.network)?.network;
   return {
-    // On the machine's network the machine leads published ports to it, among others of its app: the engine publishes none.
-    record: network ? {...record, ports: record.ports.map(({host: _host, ...port}) => port)} : record,
+    // The engine publishes nothing that the machine leads on.
+    record: network?.publishes === true ? {...record, ports: record.ports.map(({host: _host, ...port}) => port)} : record,
     name: engineName(record, cluster),
     env: Object.assign(Object.fromEntries(plain), ...contributions.map(({env}) => env)),
     mounts: contributions.flatMap(({mounts}) => mounts ?? []),
