@@ -31,7 +31,9 @@ export interface Hivemind {
 }
 
 export interface StartOptions {
-  readonly dockerHost: string;
+  /** As DOCKER_HOST; or containerd's. */
+  readonly dockerHost?: string;
+  readonly containerdSocket?: string;
   readonly dataDir?: string;
 }
 
@@ -43,10 +45,11 @@ export function removeDataDir(dataDir: string): void {
   rmSync(dataDir, {recursive: true, force: true});
 }
 
-export async function startHivemind({dockerHost, dataDir = newDataDir()}: StartOptions): Promise<Hivemind> {
+export async function startHivemind({dockerHost, containerdSocket, dataDir = newDataDir()}: StartOptions): Promise<Hivemind> {
   const port = await freePort();
+  const engine = containerdSocket === undefined ? ['--runtime', 'docker', ...(dockerHost === undefined ? [] : ['--docker-host', dockerHost])] : ['--runtime', 'containerd', '--containerd-socket', containerdSocket];
   const from = nowMs();
-  const child = spawn(process.execPath, [entry, 'up', '--data-dir', dataDir, '--listen', `127.0.0.1:${port}`, '--docker-host', dockerHost], {stdio: ['ignore', 'ignore', 'pipe']});
+  const child = spawn(process.execPath, [entry, 'up', '--data-dir', dataDir, '--listen', `127.0.0.1:${port}`, ...engine], {stdio: ['ignore', 'ignore', 'pipe']});
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4000)));
   const agent = new Agent({keepAlive: true});

@@ -40,7 +40,7 @@ export async function benchMemory(cluster: TestCluster): Promise<readonly Row[]>
  * Bytes that would be free without these processes if nobody else ran: pages of their own, and those of files once for all of
  * them, by the most that one has in memory of each part.
  */
-function alone(pids: readonly number[]): number {
+export function alone(pids: readonly number[]): number {
   const files = new Map<string, number>();
   let own = 0;
   for (const pid of pids) {
@@ -67,7 +67,7 @@ function mappings(pid: number): readonly Mapping[] {
   });
 }
 
-const proportional = (pid: number): number => kilobytes(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'), 'Pss');
+export const proportional = (pid: number): number => kilobytes(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'), 'Pss');
 
 /** @returns bytes */
 function kilobytes(text: string, field: string): number {

@@ -307,6 +307,7 @@ export class ContainerdRuntime implements Runtime {
     this.#closing.abort();
     this.#client.close();
     this.#pump.close();
+    this.#networks.close();
     await this.#place.close();
   }
 

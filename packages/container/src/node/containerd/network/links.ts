@@ -2,8 +2,9 @@
 import {readFile, writeFile} from 'node:fs/promises';
 import {z} from 'zod';
 import type {Attachment} from './attachment.ts';
-import {ip, run} from './command.ts';
+import {ip, ipLines, run} from './command.ts';
 import {hardwareAddress} from './ranges.ts';
+import type {Shell} from './shell.ts';
 
 const Links = z.array(z.object({ifname: z.string().default(''), master: z.string().optional(), ifalias: z.string().optional()}));
 const Addressed = z.array(z.object({addr_info: z.array(z.object({local: z.string(), prefixlen: z.number()})).optional()}));
@@ -52,23 +53,24 @@ export async function rangesInUse(): Promise<readonly string[]> {
  * namespace the kernel has not removed yet.
  * @param names of the pairs on the machine's side, one for each attachment
  */
-export async function connect(pid: number, attachments: readonly Attachment[], names: readonly string[]): Promise<void> {
+export async function connect(shell: Shell, pid: number, attachments: readonly Attachment[], names: readonly string[]): Promise<void> {
   const outside = attachments.flatMap(({bridge, mtu, address}, at) => [
     `link add name ${names[at]} mtu ${mtu} master ${bridge} up type veth peer name eth${at} address ${hardwareAddress(address)} mtu ${mtu} netns ${pid}`,
     // It may be led to itself, by its published port.
     `link set dev ${names[at]} type bridge_slave hairpin on`,
   ]);
+  const inside = [
+    ...attachments.flatMap(({address, subnet}, at) => [`addr add ${address}/${subnet.split('/')[1] ?? ''} broadcast + dev eth${at}`, `link set dev eth${at} up`]),
+    ...attachments.slice(0, 1).map(({gateway}) => `route add default via ${gateway} dev eth0`),
+  ];
+  const both = [ipLines(outside), ipLines(inside, pid)];
   try {
-    await ip(outside);
+    await shell.run(...both);
   } catch (error) {
     if (!/File exists/.test(String(error))) throw error;
     for (const name of names) await disconnect(name);
-    await ip(outside);
+    await shell.run(...both);
   }
-  await ip([
-    ...attachments.flatMap(({address, subnet}, at) => [`addr add ${address}/${subnet.split('/')[1] ?? ''} broadcast + dev eth${at}`, `link set dev eth${at} up`]),
-    ...attachments.slice(0, 1).map(({gateway}) => `route add default via ${gateway} dev eth0`),
-  ], pid);
 }
 
 /** Puts the machine's side of a pair on its bridge again. */

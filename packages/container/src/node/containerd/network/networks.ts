@@ -10,13 +10,14 @@ import {sha256} from '../images/store.ts';
 import type {Place} from '../place.ts';
 import type {Kept} from '../record.ts';
 import type {Attachment} from './attachment.ts';
-import {run} from './command.ts';
+import {piped, run} from './command.ts';
 import {letThrough, letThroughNoMore} from './filter.ts';
 import {bridgesOf, connect, disconnect, ensureBridge, pairs, rangesInUse, reconnect, routeLoopback} from './links.ts';
 import {withNames} from './names.ts';
 import {checkPorts, chosenPorts} from './ports.ts';
 import {freeAddress, freeSubnet, gatewayOf} from './ranges.ts';
 import {ruleset} from './rules.ts';
+import {Shell} from './shell.ts';
 
 export type Connections = Pick<Kept, 'attachments' | 'published' | 'search' | 'named'>;
 
@@ -38,6 +39,7 @@ export class Networks {
   readonly #running = new Map<string, Connections>();
   /** Bridges of the driver's that are known to be there, or are being made. */
   readonly #bridges = new Map<string, Promise<void>>();
+  readonly #shell = new Shell();
   #loaded: Promise<void> | undefined;
   #assigning: Promise<unknown> = Promise.resolve();
   #ruling: Promise<void> = Promise.resolve();
@@ -144,6 +146,10 @@ export class Networks {
     await letThroughNoMore();
   }
 
+  close(): void {
+    this.#shell.close();
+  }
+
   get #mark(): string {
     return `hivemind:${this.#options.cluster}`;
   }
@@ -194,7 +200,7 @@ export class Networks {
 
   async #connect(runtimeId: string, pid: number, attachments: readonly Attachment[]): Promise<void> {
     await Promise.all(attachments.map((attachment) => this.#ensure(attachment)));
-    await connect(pid, attachments, namesOf(runtimeId, attachments));
+    await connect(this.#shell, pid, attachments, namesOf(runtimeId, attachments));
   }
 
   async #mend(runtimeId: string, pid: number, attachments: readonly Attachment[], there: ReadonlyMap<string, string | undefined>): Promise<void> {
@@ -202,7 +208,7 @@ export class Networks {
     const names = namesOf(runtimeId, attachments);
     if (names.some((name) => !there.has(name))) {
       for (const name of names) await disconnect(name);
-      return connect(pid, attachments, names);
+      return connect(this.#shell, pid, attachments, names);
     }
     for (const [at, {bridge}] of attachments.entries()) {
       const name = names[at];
@@ -233,7 +239,7 @@ export class Networks {
         return;
       }
       const rules = ruleset(this.#table, concerned);
-      if (rules !== this.#written) await run('nft', ['-f', '-'], rules);
+      if (rules !== this.#written) await this.#shell.run(piped('nft -f -', rules));
       this.#written = rules;
     });
     this.#ruling = ruled.catch(() => undefined);
