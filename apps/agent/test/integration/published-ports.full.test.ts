@@ -1,6 +1,7 @@
 /** A whole cluster: a published port leads, on every machine, to all containers of its app, unless a process of the machine has it. */
+import type {ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
-import {waitFor} from '@hivemind/testkit';
+import {type Machine, waitFor} from '@hivemind/testkit';
 import {z} from 'zod';
 import {startCluster, type TestCluster} from '../cluster.ts';
 
@@ -47,6 +48,13 @@ function untilLed(port: number, containers: number): Promise<unknown> {
     }
     return true;
   }, {what: `port ${port} of both machines to lead to ${containers}`, deadlineMs: 20_000});
+}
+
+/** A process of the machine that says `mine`; it ends with the machine. */
+async function listening(machine: Machine, port: number): Promise<ChildProcess> {
+  const child = machine.run(process.execPath, ['-e', `require('http').createServer((_, answer) => answer.end('mine')).listen(${port}, () => console.log('up'))`], {stdio: ['ignore', 'pipe', 'inherit']});
+  await once(child.stdout!, 'data');
+  return child;
 }
 
 describe('a published port', () => {
@@ -101,8 +109,7 @@ describe('a published port', () => {
 
   it('is left to a process of a machine that has it, which is told, and led on when that has ended', async () => {
     const {machine} = cluster.member('m1');
-    const process_ = machine.run(process.execPath, ['-e', "require('http').createServer((_, answer) => answer.end('mine')).listen(9090, () => console.log('up'))"], {stdio: ['ignore', 'pipe', 'inherit']});
-    await once(process_.stdout!, 'data');
+    const process_ = await listening(machine, 9090);
     await cluster.deploy('web', cluster.sleeper({replicas: 2, command, ports: [{container: 80, host: 9090}]}));
     await cluster.untilRunning('web', 2);
     const [first = '', second = ''] = addresses();
@@ -116,5 +123,11 @@ describe('a published port', () => {
     process_.kill('SIGKILL');
     await untilLed(9090, 2);
     await waitFor(async () => (await cluster.app('web')).status.endpoints.length === 2, {what: 'both machines to be told of'});
+    // Who comes later gets nothing, also of an agent that was not there to see it.
+    await cluster.member('m1').agent.kill();
+    await listening(machine, 9090);
+    await cluster.member('m1').agent.start();
+    await waitFor(async () => (await overlay()).find(({node}) => node === 'm1')?.problems.some((problem) => /on m1 listens on 9090\/tcp and gets nothing/.test(problem)), {what: 'the new agent to have looked', deadlineMs: 20_000});
+    await untilLed(9090, 2);
   }, 120_000);
 });

@@ -96,11 +96,12 @@ describe('virtual IPs in the kernel', () => {
   });
 
   it('publishes ports of the machine, on 127.0.0.1 too', async () => {
-    const published = [{port: 8088, targetPort: 8080, protocol: 'tcp' as const}];
+    const published = [{port: 8088, targetPort: 8080, protocol: 'tcp' as const}, {port: 5300, targetPort: 5353, protocol: 'udp' as const}];
     await apply({services: [web([1, 2], {published})]});
     expect(names(await machine.self.dial('127.0.0.1', 8088, 4)).toSorted()).toEqual(['c1', 'c1', 'c2', 'c2']);
     expect(names(await machine.self.dial('192.0.2.1', 8088, 2)).toSorted()).toEqual(['c1', 'c2']);
     expect(names(await machine.peers[3]!.dial('10.244.0.1', 8088, 2)).toSorted()).toEqual(['c1', 'c2']);
+    expect([await machine.self.ask('127.0.0.1', 5300), await machine.self.ask('192.0.2.1', 5300)].toSorted()).toEqual(['c1', 'c2']);
     await apply({services: [web([1])]});
     await expect(machine.self.dial('127.0.0.1', 8088)).rejects.toThrow('ECONNREFUSED');
   });
