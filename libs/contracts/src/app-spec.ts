@@ -239,8 +239,7 @@ export function unsupportedFields(spec: AppSpec): readonly {readonly path: strin
   };
   refuse('autoscale', spec.autoscale !== undefined, 'set replicas instead');
   refuse('mode', spec.mode === 'cron', 'use replicated, global or job');
-  refuse('service.strategy', spec.service?.strategy !== undefined, 'leave it out');
-  refuse('service.affinity', spec.service?.affinity === 'client', 'use none');
+  refuse('service.strategy', spec.service?.strategy === 'least-connections', 'use round-robin, random, weighted or ip-hash; an ingress balances by connections');
   refuse('resources.disk', spec.resources.disk !== undefined, 'leave it out');
   for (const kind of ['startup', 'readiness', 'liveness'] as const) refuse(`health.${kind}.grpc`, spec.health[kind]?.grpc !== undefined, 'use http, tcp or exec');
   refuse('placement.priorityClass', spec.placement.priorityClass !== undefined, 'leave it out');

@@ -7,6 +7,9 @@ import {defineMessage, defineRequest} from './subject.ts';
 /** The domain that all names of a cluster end in. */
 export const CLUSTER_DOMAIN = 'hive';
 
+/** How connections to a virtual IP are spread over the containers behind it. With each of them a container takes as much as it weighs. */
+export const balanceStrategies = ['round-robin', 'random', 'weighted', 'ip-hash'] as const;
+
 /** `service` of an app's spec: how others reach it. */
 export const AppService = z.strictObject({
   /** A name of its own beside those that every app has, the same for every namespace. */
@@ -16,10 +19,15 @@ export const AppService = z.strictObject({
     .optional(),
   /** Its names give the addresses of its ready containers, and no virtual IP. */
   headless: z.boolean().optional(),
-  strategy: z.enum(['round-robin', 'random', 'weighted', 'least-connections', 'ip-hash']).optional(),
+  strategy: z.enum([...balanceStrategies, 'least-connections']).optional(),
+  /** `client`: a client comes back to the same container for as long as that is in rotation. */
   affinity: z.enum(['none', 'client']).optional(),
-});
+}).refine(({headless, strategy, affinity}) => headless !== true || (strategy === undefined && affinity !== 'client'), {path: ['headless'], message: 'leaves nothing to balance: leave it out, or strategy and affinity'});
 export type AppService = z.infer<typeof AppService>;
+
+/** Of its virtual IP; connections take turns where a strategy is absent. One of a later release is as if it were absent. */
+export const Balancing = z.object({strategy: z.enum(balanceStrategies).optional().catch(undefined), affinity: z.literal('client').optional().catch(undefined)});
+export type Balancing = z.infer<typeof Balancing>;
 
 /** A port that containers of a service listen on. */
 export const ServicePort = z.object({name: z.string().optional(), port: z.number().int(), protocol: z.enum(['tcp', 'udp'])});
@@ -58,6 +66,8 @@ export const ServiceRecord = z.object({
   virtualIp: z.string().optional(),
   /** Ports of the machines; absent where there are none, or the engines publish them. */
   published: z.array(PublishedPort).optional(),
+  /** Absent: nothing was asked for. */
+  balancing: Balancing.optional(),
   traffic: z.array(TrafficShare).default([]),
   conditions: z.array(Condition).default([]),
   meta: StoredMeta,
@@ -91,7 +101,7 @@ export const DISCOVERY_SETTINGS_KEY = 'settings';
 
 export const Service = resource(
   'Service',
-  z.object({app: z.string(), headless: z.boolean(), domain: z.string().optional(), aliases: z.array(z.string()), ports: z.array(ServicePort)}),
+  z.object({app: z.string(), headless: z.boolean(), domain: z.string().optional(), aliases: z.array(z.string()), ports: z.array(ServicePort), ...Balancing.shape}),
   z.object({
     /** `ready`: somebody is in rotation. `unready`: there are containers, and none of them is. `empty`: there is none. */
     phase: z.enum(['ready', 'unready', 'empty']),
@@ -130,7 +140,7 @@ export type Resolution = z.infer<typeof Resolution>;
  * endpoint's container, the name of a machine.
  */
 export const NameItem = z.discriminatedUnion('kind', [
-  z.object({kind: z.literal('service'), key: z.string(), value: ServiceRecord.pick({headless: true, domain: true, aliases: true, ports: true, virtualIp: true, published: true, traffic: true}).optional()}),
+  z.object({kind: z.literal('service'), key: z.string(), value: ServiceRecord.pick({headless: true, domain: true, aliases: true, ports: true, virtualIp: true, published: true, balancing: true, traffic: true}).optional()}),
   z.object({kind: z.literal('endpoint'), key: z.string(), value: EndpointRecord.pick({namespace: true, service: true, node: true, address: true, ports: true, revision: true, ready: true}).optional()}),
   z.object({kind: z.literal('node'), key: z.string(), value: z.object({address: z.string()}).optional()}),
 ]);

@@ -1,5 +1,5 @@
 /** What the rooms of this package, and those who use its node half, speak of. */
-import type {EndpointRecord, NameItem, PublishedPort, ServicePort, ServiceRecord} from '@hivemind/contracts';
+import type {Balancing, EndpointRecord, NameItem, PublishedPort, ServicePort, ServiceRecord} from '@hivemind/contracts';
 
 /** A point of the store's history, as names travel by it. */
 export interface Point {
@@ -7,7 +7,7 @@ export interface Point {
   readonly n: number;
 }
 
-export type ServiceFacts = Pick<ServiceRecord, 'headless' | 'domain' | 'aliases' | 'ports' | 'virtualIp' | 'published' | 'traffic'>;
+export type ServiceFacts = Pick<ServiceRecord, 'headless' | 'domain' | 'aliases' | 'ports' | 'virtualIp' | 'published' | 'balancing' | 'traffic'>;
 export type EndpointFacts = Pick<EndpointRecord, 'namespace' | 'service' | 'node' | 'address' | 'ports' | 'revision' | 'ready'>;
 
 /** A container that traffic may go to. */
@@ -29,6 +29,8 @@ export interface ServiceView {
   readonly virtualIp?: string | undefined;
   readonly ports: readonly ServicePort[];
   readonly published?: readonly PublishedPort[] | undefined;
+  /** Absent: connections take turns. */
+  readonly balancing?: Balancing | undefined;
   /** In rotation only, by container. */
   readonly endpoints: readonly ReadyEndpoint[];
 }

@@ -17,7 +17,7 @@ export type Candidate = Pick<AppRecord, 'namespace' | 'name' | 'spec'>;
 /** @throws `not-supported`, `invalid-input`, `does-not-fit` (422), `port-conflict`, `domain-taken` (409), `unavailable` (503) when security cannot be asked */
 export async function admit(context: Pick<ManagerContext, 'bus' | 'logger'>, view: ClusterView, candidate: Candidate): Promise<void> {
   const {name, spec} = candidate;
-  const refused = unsupportedFields(spec);
+  const refused = [...unsupportedFields(spec), ...unbalanced(candidate, view)];
   if (refused[0]) throw errors['not-supported'](`${refused[0].path} ${refused[0].message}`, {errors: refused});
   const wrong = [...portErrors(spec.ports, view.arePortsShared()), ...onceErrors(spec), ...circleErrors(candidate, view)];
   if (wrong[0]) throw errors['invalid-input'](`App ${name} is not valid: ${wrong[0].path} ${wrong[0].message}`, {errors: wrong});
@@ -38,6 +38,14 @@ export async function admit(context: Pick<ManagerContext, 'bus' | 'logger'>, vie
     const message = `${port.host}/${port.protocol} belongs to app ${other.namespace}/${other.name}: use another port, 0 for any free one, or a range`;
     throw errors['port-conflict'](`Host port ${message}`, {errors: [{path: `spec.ports[${index}].host`, message}]});
   }
+}
+
+/** How a virtual IP is balanced counts where machines lead to containers; what was asked for while there were stays, and its service says so. */
+function unbalanced({namespace, name, spec: {service}}: Candidate, view: ClusterView): readonly FieldError[] {
+  if (view.arePortsShared()) return [];
+  const before = view.apps.get(resourceKey(namespace, name))?.value.spec.service;
+  const asks = {strategy: service?.strategy !== undefined && service.strategy !== before?.strategy, affinity: service?.affinity === 'client' && before?.affinity !== 'client'};
+  return Object.entries(asks).flatMap(([field, asked]) => (asked ? [{path: `spec.service.${field}`, message: 'is not acted upon while containers are on networks of the engines\' own: leave it out, or give the cluster a network (hivemind network set --backend auto)'}] : []));
 }
 
 /** What says that two must never run, and asks for two. */

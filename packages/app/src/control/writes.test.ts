@@ -1,5 +1,7 @@
 import {busErrors} from '@hivemind/bus';
 import {TestCluster} from '../testing/cluster.ts';
+import {collections, NetworkSpec} from '@hivemind/contracts';
+import {collection} from '@hivemind/store';
 import {waitFor} from '@hivemind/testkit';
 
 describe('writing apps', () => {
@@ -28,8 +30,10 @@ describe('writing apps', () => {
     ['waiting for itself', web({dependsOn: {web: 'started'}}), 'invalid-input', 'spec.dependsOn', 'web → web'],
     ['a domain without a dot', web({service: {domain: 'web'}}), 'invalid-input', 'spec.service.domain', 'has no dot'],
     ['a domain of the cluster', web({service: {domain: 'web.svc.hive'}}), 'invalid-input', 'spec.service.domain', 'end it otherwise'],
-    ['balancing that is not there yet', web({service: {strategy: 'ip-hash'}}), 'not-supported', 'spec.service.strategy', 'leave it out'],
-    ['affinity that is not there yet', web({service: {affinity: 'client'}}), 'not-supported', 'spec.service.affinity', 'use none'],
+    ['balancing that is not there yet', web({service: {strategy: 'least-connections'}}), 'not-supported', 'spec.service.strategy', 'use round-robin'],
+    ['balancing that no machine does', web({service: {strategy: 'ip-hash'}}), 'not-supported', 'spec.service.strategy', 'hivemind network set'],
+    ['affinity that no machine keeps', web({service: {affinity: 'client'}}), 'not-supported', 'spec.service.affinity', 'hivemind network set'],
+    ['balancing of what has no virtual IP', web({service: {strategy: 'random', headless: true}}), 'invalid-input', 'spec.service.headless', 'leaves nothing to balance'],
     ['memory that no node has', web({resources: {memory: '64Gi'}}), 'does-not-fit', 'spec.resources.memory', 'n1: asks'],
   ])('refuses %s', async (_what, body, code, path, message) => {
     const response = await post(body);
@@ -51,6 +55,17 @@ describe('writing apps', () => {
     const response = await post({name: 'other', namespace: 'shop', spec: {image: 'x', service: {domain: 'web.example'}}});
     expect([response.statusCode, response.json()]).toMatchObject([409, {code: 'domain-taken', errors: [{path: 'spec.service.domain', message: expect.stringContaining('app default/web')}]}]);
     expect((await cluster.request('PATCH', '/apps/web', {spec: {service: {headless: true}}})).statusCode).toBe(200);
+  });
+
+  it('takes how virtual IPs are balanced where the cluster has a network, and changes such an app also when it has none any more', async () => {
+    const network = collection(collections.networks).in(cluster.store);
+    const meta = {uid: 'u', generation: 1, createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z'};
+    const stored = await network.put('cluster', {name: 'cluster', labels: {}, annotations: {}, spec: NetworkSpec.parse({backend: 'vxlan'}), meta});
+    await waitFor(async () => (await post(web({service: {strategy: 'ip-hash', affinity: 'client'}}))).statusCode === 201, {what: 'it to be taken'});
+    await network.put('cluster', {...stored.value, spec: NetworkSpec.parse({})}, {expect: stored});
+    const patch = async (service: object) => (await cluster.request('PATCH', '/apps/web', {spec: {replicas: 0, service}})).statusCode;
+    await waitFor(async () => (await patch({strategy: 'random'})) === 422, {what: 'another strategy to be refused'});
+    expect([await patch({}), await patch({strategy: null})]).toEqual([200, 200]);
   });
 
   it('gives one host port to one of two apps that ask at the same moment', async () => {

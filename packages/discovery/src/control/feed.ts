@@ -120,8 +120,8 @@ export class Feed {
   }
 }
 
-function factsOf({headless, domain, aliases, ports, virtualIp, published, traffic}: ServiceRecord): object {
-  return {headless, ...(domain === undefined ? {} : {domain}), aliases, ports, ...(virtualIp === undefined ? {} : {virtualIp}), ...(published === undefined ? {} : {published}), traffic};
+function factsOf({headless, domain, aliases, ports, virtualIp, published, balancing, traffic}: ServiceRecord): object {
+  return {headless, ...(domain === undefined ? {} : {domain}), aliases, ports, ...(virtualIp === undefined ? {} : {virtualIp}), ...(published === undefined ? {} : {published}), ...(balancing === undefined ? {} : {balancing}), traffic};
 }
 
 function splitOnce(id: string): readonly [string, string] {

@@ -1,3 +1,6 @@
+import {call} from '@hivemind/bus';
+import {collections, getNames, NetworkSpec} from '@hivemind/contracts';
+import {collection} from '@hivemind/store';
 import {waitFor} from '@hivemind/testkit';
 import {type Body, type TestCluster, testCluster} from '../testing/cluster.ts';
 
@@ -79,6 +82,17 @@ describe('the discovery manager', () => {
       endpoints: [{inRotation: true}, {inRotation: true}, {inRotation: false, because: 'it is ready, and its revision has no share of the traffic'}],
     });
     expect((await cluster.ask('/services/web?namespace=shop')).body.status).not.toHaveProperty('virtualIp');
+  });
+
+  it('tells how a virtual IP is balanced, and that no machine does so while there is no network', async () => {
+    await cluster.app('web', {service: {strategy: 'ip-hash', affinity: 'client'}});
+    await shows('web', {spec: {strategy: 'ip-hash', affinity: 'client'}, status: {conditions: [{type: 'Balancing', status: 'false', reason: 'NoNetwork', message: expect.stringContaining('strategy and affinity')}]}});
+    const told = async () => (await call(cluster.bus, getNames, {node: 'n1'}, {})).items.find(({key}) => key === 'shop/web')?.value;
+    expect(await told()).toMatchObject({balancing: {strategy: 'ip-hash', affinity: 'client'}});
+    await collection(collections.networks).in(cluster.store).put('cluster', {name: 'cluster', labels: {}, annotations: {}, spec: NetworkSpec.parse({backend: 'vxlan'}), meta: {uid: 'u', generation: 1, createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z'}});
+    await shows('web', {status: {conditions: []}});
+    await cluster.app('web', {service: {affinity: 'none'}});
+    await waitFor(async () => !JSON.stringify(await told()).includes('balancing'), {what: 'machines to be told of none'});
   });
 
   it('gives a domain to the app that asked first, and to the next one when that is gone', async () => {

@@ -71,6 +71,7 @@ export class Reconciler {
       traffic: trafficOf(tables.rollouts.byIndex('app', key).map(({value}) => value)),
       domainOwner: domain === undefined ? undefined : domainOwner(tables.apps.byIndex('domain', domain).map(({value}) => value)),
       range: settingsOf(tables).virtualIps,
+      delivered: areMachinesPublishing(tables),
       uid: this.#options.context.uid(),
     });
     const compare: Compare[] = [];

@@ -1,5 +1,5 @@
 /** What the service of an app is, and who is behind it, from what the store says. Pure. */
-import {type AppRecord, type ContainerRecord, type ContainerStatus, type EndpointRecord, type NodeVerdict, type PortSpec, type Rollout, type ServicePort, type ServiceRecord, statusUnder, type TrafficShare} from '@hivemind/contracts';
+import {type AppRecord, type Balancing, type ContainerRecord, type ContainerStatus, type EndpointRecord, type NodeVerdict, type PortSpec, type Rollout, type ServicePort, type ServiceRecord, statusUnder, type TrafficShare} from '@hivemind/contracts';
 import type {Publishing} from './published.ts';
 
 /** A container with what its machine reported, and what was ruled of the machine. */
@@ -63,6 +63,8 @@ export interface ServiceInput {
   readonly publishing?: Publishing | undefined;
   /** Of which they are taken, for people. */
   readonly range: string;
+  /** Machines deliver virtual IPs. */
+  readonly delivered: boolean;
   readonly before: ServiceRecord | undefined;
   /** RFC 3339. */
   readonly now: string;
@@ -72,15 +74,17 @@ export interface ServiceInput {
 export const isHeadless = ({spec}: Pick<AppRecord, 'spec'>): boolean => spec.service?.headless === true;
 
 /** The record as it should be; `before` itself where nothing is otherwise. */
-export function serviceOf({app, traffic, domainOwner: owner, virtualIp, publishing, range, before, now, uid}: ServiceInput): ServiceRecord {
+export function serviceOf({app, traffic, domainOwner: owner, virtualIp, publishing, range, delivered, before, now, uid}: ServiceInput): ServiceRecord {
   const {name, namespace, labels, spec} = app;
   const headless = isHeadless(app);
   const domain = spec.service?.domain;
   const taken = domain !== undefined && owner !== undefined && owner.meta.uid !== app.meta.uid;
+  const balancing = balancingOf(app);
   const problems = [
     ...(taken ? [{type: 'Domain', reason: 'DomainTaken', message: `${domain} belongs to app ${owner.namespace}/${owner.name}, which asked for it first`}] : []),
     ...(headless || virtualIp !== undefined ? [] : [{type: 'VirtualIp', reason: 'Exhausted', message: `every address of ${range} is taken: its names give its containers' own addresses. Widen virtualIps (PATCH /discovery/settings), or delete apps`}]),
     ...(publishing?.problems ?? []).map(({reason, message}) => ({type: 'Published', reason, message})),
+    ...(balancing === undefined || delivered ? [] : [{type: 'Balancing', reason: 'NoNetwork', message: `${Object.keys(balancing).join(' and ')} cannot be acted upon while containers are on networks of the engines' own: hivemind network set --backend auto`}]),
   ];
   const published = publishing?.published ?? [];
   const next: Omit<ServiceRecord, 'meta'> = {
@@ -90,6 +94,7 @@ export function serviceOf({app, traffic, domainOwner: owner, virtualIp, publishi
     ports: portsOf(spec.ports),
     ...(virtualIp === undefined ? {} : {virtualIp}),
     ...(published.length === 0 ? {} : {published: [...published]}),
+    ...(balancing === undefined ? {} : {balancing}),
     traffic: [...traffic],
     conditions: problems.map(({type, reason, message}) => ({type, status: 'false' as const, reason, message, since: before?.conditions.find((known) => known.reason === reason)?.since ?? now})),
   };
@@ -100,8 +105,14 @@ export function serviceOf({app, traffic, domainOwner: owner, virtualIp, publishi
   return {...next, meta: {...meta, generation: meta.generation + (specChanged ? 1 : 0), updatedAt: now}};
 }
 
-function facts({headless, domain, aliases, ports}: Omit<ServiceRecord, 'meta'>): unknown {
-  return {headless, domain, aliases, ports};
+function balancingOf({spec: {service}}: AppRecord): Balancing | undefined {
+  const strategy = service?.strategy === 'least-connections' ? undefined : service?.strategy;
+  const affinity = service?.affinity === 'client' ? service.affinity : undefined;
+  return strategy === undefined && affinity === undefined ? undefined : {...(strategy === undefined ? {} : {strategy}), ...(affinity === undefined ? {} : {affinity})};
+}
+
+function facts({headless, domain, aliases, ports, balancing}: Omit<ServiceRecord, 'meta'>): unknown {
+  return {headless, domain, aliases, ports, balancing};
 }
 
 /** Whether two records say the same, in whatever order of fields. */

@@ -12,11 +12,11 @@ export interface Versioned<T> {
 }
 
 export function presentService({value, version}: Versioned<ServiceRecord>, endpoints: readonly EndpointRecord[]): Service {
-  const {name, namespace, labels, headless, domain, aliases, ports, virtualIp, published, conditions, meta} = value;
+  const {name, namespace, labels, headless, domain, aliases, ports, virtualIp, published, balancing = {}, conditions, meta} = value;
   const ready = endpoints.filter((endpoint) => endpoint.ready).length;
   return {
     kind: 'Service', name, namespace, labels, annotations: {},
-    spec: {app: name, headless, ...(domain === undefined ? {} : {domain}), aliases, ports},
+    spec: {app: name, headless, ...(domain === undefined ? {} : {domain}), aliases, ports, ...balancing},
     status: {
       phase: ready > 0 ? 'ready' : endpoints.length > 0 ? 'unready' : 'empty',
       ...(virtualIp === undefined ? {} : {virtualIp}),

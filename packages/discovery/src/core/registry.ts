@@ -69,8 +69,8 @@ export class Registry {
   view(key: string): ServiceView | undefined {
     const entry = this.#services.get(key);
     if (!entry?.facts) return undefined;
-    const {headless, virtualIp, ports, published} = entry.facts;
-    return {namespace: entry.namespace, name: entry.name, headless, ...(virtualIp === undefined ? {} : {virtualIp}), ports, ...(published === undefined ? {} : {published}), endpoints: rotation(entry)};
+    const {headless, virtualIp, ports, published, balancing} = entry.facts;
+    return {namespace: entry.namespace, name: entry.name, headless, ...(virtualIp === undefined ? {} : {virtualIp}), ports, ...(published === undefined ? {} : {published}), ...(balancing === undefined ? {} : {balancing}), endpoints: rotation(entry)};
   }
 
   /** Everything, as one application would bring it. */

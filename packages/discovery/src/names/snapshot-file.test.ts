@@ -8,7 +8,7 @@ import {keptListen, readItem, readItems, readSnapshot, writeSnapshot} from './sn
 
 const text = fc.string({maxLength: 12});
 const ports = fc.array(fc.record({name: text, port: fc.nat(65_535), protocol: fc.constantFrom('tcp' as const, 'udp' as const)}, {requiredKeys: ['port', 'protocol']}), {maxLength: 3});
-const service = fc.record({headless: fc.boolean(), domain: text, aliases: fc.array(fc.constantFrom('a', 'b_c', 'd.e')), ports, virtualIp: text, traffic: fc.array(fc.record({revision: fc.nat(), weight: fc.nat(100)}), {maxLength: 2})}, {requiredKeys: ['headless', 'aliases', 'ports', 'traffic']});
+const service = fc.record({headless: fc.boolean(), domain: text, aliases: fc.array(fc.constantFrom('a', 'b_c', 'd.e')), ports, virtualIp: text, balancing: fc.record({strategy: fc.constantFrom('random' as const, 'ip-hash' as const), affinity: fc.constant('client' as const)}, {requiredKeys: []}), traffic: fc.array(fc.record({revision: fc.nat(), weight: fc.nat(100)}), {maxLength: 2})}, {requiredKeys: ['headless', 'aliases', 'ports', 'traffic']});
 const endpoint = fc.record({namespace: text, service: text, node: text, address: text, ports, revision: fc.nat(), ready: fc.boolean()});
 const item: fc.Arbitrary<NameItem> = fc.oneof(
   fc.record({kind: fc.constant('service' as const), key: text, value: service}, {requiredKeys: ['kind', 'key']}),
@@ -43,6 +43,12 @@ describe('names on disk', () => {
       if (schema.success) expect(readItem(wire)).toEqual(schema.data);
       else if (!schema.error.issues.some(({code}) => code === 'invalid_format')) expect(readItem(wire)).toBeUndefined();
     }));
+  });
+
+  it('leave out a way of balancing that is of a later release', () => {
+    const wire = {kind: 'service', key: 'shop/web', value: {headless: false, aliases: [], ports: [], balancing: {strategy: 'fastest', affinity: 'client'}, traffic: []}};
+    expect(readItem(wire)).toEqual(Schema.parse(wire));
+    expect(readItem(wire)).toMatchObject({value: {balancing: {affinity: 'client'}}});
   });
 
   it('come back as they were written, also when they are many', async () => {

@@ -23,6 +23,8 @@ export interface Snapshot extends NameSettings {
 }
 
 const FORMAT = 1;
+/** As the contracts name them. */
+const strategies = ['round-robin', 'random', 'weighted', 'ip-hash'] as const;
 
 /** Of a data dir. */
 export const SNAPSHOT_FILE = 'agent/names.ndjson';
@@ -100,9 +102,9 @@ function withValue<K extends 'service' | 'endpoint', V>(kind: K, key: string, va
 }
 
 function serviceOf(value: unknown): ServiceFacts | undefined {
-  const {headless, domain, aliases = [], ports, virtualIp, published, traffic = []} = fields(value);
-  if (typeof headless !== 'boolean' || !isMaybeText(domain) || !isList(aliases, isText) || !isList(ports, isPort) || !isMaybeText(virtualIp) || (published !== undefined && !isList(published, isPublished)) || !isList(traffic, isShare)) return undefined;
-  return {headless, ...(domain === undefined ? {} : {domain}), aliases, ports, ...(virtualIp === undefined ? {} : {virtualIp}), ...(published === undefined ? {} : {published}), traffic};
+  const {headless, domain, aliases = [], ports, virtualIp, published, balancing, traffic = []} = fields(value);
+  if (typeof headless !== 'boolean' || !isMaybeText(domain) || !isList(aliases, isText) || !isList(ports, isPort) || !isMaybeText(virtualIp) || (published !== undefined && !isList(published, isPublished)) || !isMaybeRecord(balancing) || !isList(traffic, isShare)) return undefined;
+  return {headless, ...(domain === undefined ? {} : {domain}), aliases, ports, ...(virtualIp === undefined ? {} : {virtualIp}), ...(published === undefined ? {} : {published}), ...(balancing === undefined ? {} : {balancing: balancingOf(balancing)}), traffic};
 }
 
 function endpointOf(value: unknown): EndpointFacts | undefined {
@@ -111,7 +113,15 @@ function endpointOf(value: unknown): EndpointFacts | undefined {
   return {namespace, service, node, address, ports, revision, ready};
 }
 
+/** What is not known of it counts as not asked for. */
+function balancingOf(value: unknown): NonNullable<ServiceFacts['balancing']> {
+  const {strategy, affinity} = fields(value);
+  const known = strategies.find((one) => one === strategy);
+  return {...(known === undefined ? {} : {strategy: known}), ...(affinity === 'client' ? {affinity} : {})};
+}
+
 const isText = (value: unknown): value is string => typeof value === 'string';
+const isMaybeRecord = (value: unknown): value is object | undefined => value === undefined || (typeof value === 'object' && value !== null && !Array.isArray(value));
 const isMaybeText = (value: unknown): value is string | undefined => value === undefined || isText(value);
 
 function isPort(value: unknown): value is ServiceFacts['ports'][number] {

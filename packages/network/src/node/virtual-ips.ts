@@ -14,6 +14,7 @@ interface Told {
   readonly virtualIp?: string | undefined;
   readonly ports: readonly {readonly port: number; readonly protocol: 'tcp' | 'udp'}[];
   readonly published?: BalancedService['published'];
+  readonly balancing?: {readonly strategy?: BalancedService['balance']; readonly affinity?: BalancedService['affinity']} | undefined;
   readonly endpoints: BalancedService['endpoints'];
 }
 
@@ -122,10 +123,10 @@ export class VirtualIps {
 }
 
 /** @param within whether an address is a container's that packets are carried to: one made before the network was there has another */
-function balanced({namespace, name, headless, virtualIp, ports, published, endpoints}: Told, within: (address: string) => boolean): BalancedService {
+function balanced({namespace, name, headless, virtualIp, ports, published, balancing = {}, endpoints}: Told, within: (address: string) => boolean): BalancedService {
   return {
     namespace, name, ...(headless || virtualIp === undefined ? {} : {virtualIp}), ports: ports.map(({port, protocol}) => ({port, targetPort: port, protocol})),
-    ...(published === undefined ? {} : {published}), endpoints: endpoints.filter(({address}) => within(address)),
+    ...(published === undefined ? {} : {published}), balance: balancing.strategy, affinity: balancing.affinity, endpoints: endpoints.filter(({address}) => within(address)),
   };
 }
 

@@ -159,6 +159,21 @@ describe('whether names may give virtual IPs', () => {
     await end();
   });
 
+  it('comes with how each is balanced', async () => {
+    const {tell, end} = await begin();
+    const endpoints = [1, 2].map((index) => ({container: `web-${index}`, node: 'm1', address: `10.244.0.${index + 1}`, weight: 100, ports: []}));
+    const led = async (balancing: object | undefined, ...said: readonly unknown[]): Promise<string | undefined> => {
+      await tell({whole: said.length === 3, services: [{...service, endpoints, balancing}]}, ...said);
+      return /10\.96\.0\.5 : goto (\w+-[a-z]+)/.exec(machine.exec('nft', 'list', 'map', 'ip', 'hivemind', 'any_port'))?.[1];
+    };
+    const said: readonly unknown[] = ['begun', {delivered: true}, 'applied'];
+    expect(await led({strategy: 'ip-hash'}, ...said)).toBe('slots_any-hash');
+    expect(await led({strategy: 'random'}, ...said, 'applied')).toBe('slots_any-random');
+    expect(await led({affinity: 'client'}, ...said, 'applied', 'applied')).toBe('slots_any-hash');
+    expect(await led(undefined, ...said, 'applied', 'applied', 'applied')).toBe('slots_any-turn');
+    await end();
+  });
+
   it('is left as it was while the kernel has what an agent before left', async () => {
     const {until, tell, end} = await begin();
     await until('begun');
