@@ -1,5 +1,6 @@
 import {AllocationRecord, collections, type NodeReport} from '@hivemind/contracts';
 import {FakeClock} from '@hivemind/controller/testing';
+import {flushEvents} from '@hivemind/service';
 import {collection} from '@hivemind/store';
 import {waitFor} from '@hivemind/testkit';
 import {jest} from '@jest/globals';
@@ -50,6 +51,19 @@ describe('the node manager', () => {
     await ask('/nodes/n1/labels', {method: 'PATCH', payload: {disk: 'ssd'}});
     await beat(1, 'n1', report({labels: {'hivemind.io/os': 'linux', 'hivemind.io/kernel': '6.1'}, runtime: {name: 'fake', version: '1', available: false, message: 'gone'}}));
     await shows('/nodes/n1', {labels: {disk: 'ssd', 'hivemind.io/kernel': '6.1'}, status: {runtime: {available: false}}});
+  });
+
+  it('says which published ports are left to processes of the machine, and tells of each once', async () => {
+    await register();
+    const taken = [{port: 22, protocol: 'tcp' as const, service: 'shop/web'}];
+    await beat(1, 'n1', report({hostPorts: {taken}}));
+    await shows('/nodes/n1', {status: {conditions: [{}, {}, {}, {type: 'HostPorts', status: 'false', reason: 'PortTaken', message: expect.stringContaining('22/tcp of shop/web')}]}});
+    await beat(1, 'n1', report({hostPorts: {taken: [...taken, {port: 53, protocol: 'udp', service: 'shop/dns'}]}}));
+    await flushEvents(harness.store);
+    const told = (await collection(collections.events).in(harness.store).list()).items.filter(({value}) => value.reason === 'PortTaken');
+    expect(told.map(({value}) => value.message)).toEqual([expect.stringContaining('22/tcp of shop/web'), expect.stringMatching(/: 53\/udp of shop\/dns$/)]);
+    await beat(1, 'n1', report({hostPorts: {taken: []}}));
+    await waitFor(async () => !JSON.stringify(await get('/nodes/n1')).includes('HostPorts'), {what: 'the condition to go'});
   });
 
   it('is cordoned and opened again, and refuses to overwrite the facts of the machine', async () => {

@@ -26,7 +26,7 @@ export const createNodeManager = (host: ManagerContext, {clock}: NodeManagerOpti
     logger.warn({err}, 'the store could not be followed');
     if (isError(err, 'unavailable')) ruler.wasAway();
   });
-  const sessions = createSessions({context, leases: tables.leases, statuses: tables.status, tempo: pacemaker(tables)});
+  const sessions = createSessions({context, leases: tables.leases, tempo: pacemaker(tables)});
   const ruler = new Ruler({context, tables, ...(clock ? {clock} : {})});
   const machines = new Machines(context, tables);
   const join = new Join({context, tables});

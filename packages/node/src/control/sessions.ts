@@ -32,11 +32,10 @@ export interface Sessions {
 export interface SessionOptions {
   readonly context: Pick<ManagerContext, 'store' | 'now' | 'uid' | 'logger'>;
   readonly leases: Pick<Tables['leases'], 'get'>;
-  readonly statuses: Pick<Tables['status'], 'get'>;
   readonly tempo: () => Tempo;
 }
 
-export function createSessions({context, leases, statuses, tempo}: SessionOptions): Sessions {
+export function createSessions({context, leases, tempo}: SessionOptions): Sessions {
   const {store, now, uid} = context;
   const time = (): string => new Date(now()).toISOString();
 
@@ -68,6 +67,13 @@ export function createSessions({context, leases, statuses, tempo}: SessionOption
     // Its record is bound to the new lease by now; the old one ends by itself where this fails.
     if (former) await store.revokeLease(former.value.lease).catch(() => undefined);
     return {session, heartbeatMs};
+  };
+
+  /** Published ports that a process of the machine has since the last report. */
+  const tellTaken = (name: string, before: NodeReport | undefined, {hostPorts}: NodeReport): void => {
+    const had = new Set(before?.hostPorts?.taken.map(({port, protocol}) => `${protocol}/${port}`));
+    const fresh = hostPorts?.taken.filter(({port, protocol}) => !had.has(`${protocol}/${port}`)) ?? [];
+    if (fresh.length > 0) recordEvent(context, {namespace: 'default', kind: 'Node', name, type: 'warning', reason: 'PortTaken', message: takenText(fresh), node: name});
   };
 
   /** The same session under a lease of another length. */
@@ -110,11 +116,12 @@ export function createSessions({context, leases, statuses, tempo}: SessionOption
       const fits = ttlMs <= leaseMs * LEASE_SLACK && leaseMs <= ttlMs * LEASE_SLACK;
       if (!fits) await relet(lease, leaseMs);
       if (report) {
-        const taken = report.hostPorts?.taken ?? [];
-        const had = new Set(statuses.get(name)?.value.report.hostPorts?.taken.map(({port, protocol}) => `${protocol}/${port}`));
-        const fresh = taken.filter(({port, protocol}) => !had.has(`${protocol}/${port}`));
-        if (fresh.length > 0) recordEvent(context, {namespace: 'default', kind: 'Node', name, type: 'warning', reason: 'PortTaken', message: takenText(fresh), node: name});
-        await nodeStatus.in(store).update(name, (status) => (status?.session === session ? {...status, report, lastSeenAt: time()} : status));
+        let before: NodeReport | undefined;
+        await nodeStatus.in(store).update(name, (status) => {
+          before = status?.report;
+          return status?.session === session ? {...status, report, lastSeenAt: time()} : status;
+        });
+        tellTaken(name, before, report);
         await nodes.in(store).update(name, (node) => node && refreshed(node, report, time()));
       }
       return intervalOf(Math.min(leaseMs, ttlMs));
