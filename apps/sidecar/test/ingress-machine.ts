@@ -7,7 +7,7 @@ import {serve} from '@hivemind/bus';
 import {checkCertificate, type IngressReport} from '@hivemind/contracts';
 import {systemClock} from '@hivemind/controller';
 import {type ProxyPlan, readPlan} from '@hivemind/discovery/ingress';
-import {createDiscovery, MachineIngresses} from '@hivemind/discovery/node';
+import {createDiscovery, type Discovery, MachineIngresses} from '@hivemind/discovery/node';
 import {type TestCluster, testCluster} from '@hivemind/discovery/testing';
 import {freePort, removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import {pairProblem} from '@hivemind/trust/certificate-pair';
@@ -42,6 +42,7 @@ export class IngressMachine implements AsyncDisposable {
   https = 0;
   /** That every container listens at, each at an address of its own. */
   port = 0;
+  #discovery: Discovery | undefined;
   readonly #servers = new Map<string, Server>();
   readonly #ends: (() => Promise<void>)[] = [];
 
@@ -67,7 +68,7 @@ export class IngressMachine implements AsyncDisposable {
 
   async startAgent(): Promise<void> {
     const {bus} = this.cluster;
-    const discovery = createDiscovery({bus, node, dataDir: this.dir, listen: [], virtualIps: false, clock: systemClock, random: Math.random, logger});
+    const discovery = this.#discovery = createDiscovery({bus, node, dataDir: this.dir, listen: [], virtualIps: false, clock: systemClock, random: Math.random, logger});
     const ingress = new MachineIngresses({
       bus, node, dataDir: this.dir, cluster: 'c1', services: discovery, session: {onRegistered: () => () => undefined}, sidecar: {applyIngress: () => this.keeper.apply()}, clock: systemClock, logger,
       openSecrets: async (namespace, names) => new Map(names.map((name) => [name, new Map(Object.entries(this.secrets.get(`${namespace}/${name}`) ?? {}).map(([key, value]) => [key, Buffer.from(value)]))])),
@@ -94,9 +95,13 @@ export class IngressMachine implements AsyncDisposable {
     return server;
   }
 
-  /** Out of rotation; it listens on. */
-  async leave(id: string, app: string, address: string): Promise<void> {
-    await this.cluster.container(id, {app, address, ready: false});
+  /** As it is stopped: out of rotation, and when no machine leads anybody to it any more, gone with what it is doing. */
+  async removeContainer(id: string, app: string, address: string): Promise<void> {
+    await this.cluster.container(id, {app, address, removed: true});
+    const waitedFor = await this.#discovery?.left(id, 10_000, AbortSignal.timeout(20_000));
+    if (waitedFor !== undefined) throw new Error(`${id} is still asked, by ${waitedFor}`);
+    this.kill(id);
+    await this.cluster.removeContainer(id);
   }
 
   /** At once, with what it is doing. */
@@ -115,6 +120,17 @@ export class IngressMachine implements AsyncDisposable {
     return this.cluster.ask(`/ingresses/${name}?namespace=shop`, {method: 'PUT', body: {name, spec: {listen: {http: this.http, https: this.https}, ...spec}}});
   }
 
+  /** The same, and waits until HAProxy is so. */
+  async serves(name: string, spec: Readonly<Record<string, unknown>>): Promise<void> {
+    const {status, body} = await this.put(name, spec);
+    if (status >= 400) throw new Error(JSON.stringify(body));
+    await waitFor(async () => (await this.report(name)).state === 'current' && this.keeper.state.running, {what: `${name} to be served`}).catch((error: unknown) => {
+      throw new Error(JSON.stringify(this.keeper.state), {cause: error});
+    });
+    // On these, one more answer would be as it was before the reload.
+    for (const socket of Object.values(this.agent.freeSockets).flat()) socket?.destroy();
+  }
+
   remove(name: string) {
     return this.cluster.ask(`/ingresses/${name}?namespace=shop`, {method: 'DELETE'});
   }
@@ -130,7 +146,7 @@ export class IngressMachine implements AsyncDisposable {
         let body = '';
         response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk)).once('end', () => resolve({status: response.statusCode ?? 0, body, headers: response.headers})).once('error', reject);
       });
-      sent.once('error', reject).end();
+      sent.once('error', (error) => reject(new Error(`${method} ${path}`, {cause: error}))).end();
     });
   }
 

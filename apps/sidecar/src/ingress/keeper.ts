@@ -4,7 +4,7 @@
  */
 import {existsSync} from 'node:fs';
 import {readFile} from 'node:fs/promises';
-import {commandsFor, type ProxyPlan, type ProxyState, readPlan, standings} from '@hivemind/discovery/ingress';
+import {commandsFor, departures, type ProxyPlan, type ProxyState, readPlan, standings} from '@hivemind/discovery/ingress';
 import type {Logger} from 'pino';
 import {ProxyProcess, takenPort} from './proxy-process.ts';
 import {ask, tell} from './runtime-socket.ts';
@@ -118,7 +118,12 @@ export class IngressKeeper {
     }
     const running = await this.#structure();
     if (running === undefined) return this.#begin(plan);
-    if (running !== plan.structure) return this.#reload(plan);
+    if (running !== plan.structure) {
+      const problem = await this.#reload(plan).catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
+      // What goes on as it was must lead to nobody who has left meanwhile.
+      if (problem !== '') await this.#takeOut(plan);
+      return problem;
+    }
     await this.#steer(plan);
     return '';
   }
@@ -200,6 +205,11 @@ export class IngressKeeper {
       await tell(adminSocket, commands);
     }
     throw new Error('HAProxy does not take the containers that it is told of');
+  }
+
+  async #takeOut({servers}: ProxyPlan): Promise<void> {
+    const {adminSocket} = this.#proxy;
+    await tell(adminSocket, departures(servers, standings(await ask(adminSocket, 'show servers state'))));
   }
 
   async #end(): Promise<void> {

@@ -17,6 +17,8 @@ export class ProxyProcess {
   readonly dir: string;
   readonly #config: string;
   readonly #pidFile: string;
+  /** That was found: it stays itself through the moment of a reload, when it is neither by its words. */
+  #known: {readonly pid: number; readonly start: string} | undefined;
 
   constructor(dir: string) {
     this.dir = dir;
@@ -36,14 +38,18 @@ export class ProxyProcess {
 
   /** Of the master; undefined: it does not run. */
   pid(): number | undefined {
+    if (this.#known !== undefined && startOf(this.#known.pid) === this.#known.start) return this.#known.pid;
+    this.#known = undefined;
     try {
       const pid = Number(readFileSync(this.#pidFile, 'utf8').trim());
       // A number that came to belong to another program is none of ours.
       const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-      return pid > 0 && words.includes(this.#config) ? pid : undefined;
+      const start = startOf(pid);
+      if (pid > 0 && start !== undefined && words.includes(this.#config)) this.#known = {pid, start};
     } catch {
-      return undefined;
+      // None was started, or it is over.
     }
+    return this.#known?.pid;
   }
 
   /** @throws with what HAProxy says of it, where it would not start with this configuration */
@@ -104,6 +110,16 @@ export class ProxyProcess {
       await copyFile(path, `${path}.1`);
       await truncate(path);
     }
+  }
+}
+
+/** When a process was started, which no other of its number shares; undefined: there is none, or it has ended and waits to be buried. */
+function startOf(pid: number): string | undefined {
+  try {
+    const [state, ...rest] = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+    return state === 'Z' || state === 'X' ? undefined : rest[18];
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,2 +1,2 @@
 /** What the keeper of HAProxy needs of ingress. Loads no schemas. */
-export {commandsFor, PLAN_FILE, planText, type ProxyPlan, type ProxyState, readPlan, standings} from '../core/ingress/plan.ts';
+export {commandsFor, departures, PLAN_FILE, planText, type ProxyPlan, type ProxyState, readPlan, standings} from '../core/ingress/plan.ts';

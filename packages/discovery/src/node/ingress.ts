@@ -13,7 +13,7 @@ import {z} from 'zod';
 import {compile} from '../core/ingress/compile.ts';
 import {PLAN_FILE, planText, type ProxyPlan, type ProxyState, readPlan} from '../core/ingress/plan.ts';
 import type {EndpointsChange, ServiceView} from '../model.ts';
-import {CertificateFiles, type OpenSecrets} from './certificates.ts';
+import {CertificateFiles, type Certificates, type OpenSecrets} from './certificates.ts';
 
 /** The sidecar, which reads the plan's file. Rejects while it is away. */
 export interface IngressTarget {
@@ -26,7 +26,7 @@ export interface IngressOptions {
   /** Absolute. */
   readonly dataDir: string;
   readonly cluster: string;
-  readonly services: {services(): readonly ServiceView[]; onEndpointsChanged(listener: (change: EndpointsChange) => void): () => void};
+  readonly services: {services(): readonly ServiceView[]; onEndpointsChanged(listener: (change: EndpointsChange) => unknown): () => void};
   readonly session: {onRegistered(listener: () => void): () => void};
   readonly openSecrets: OpenSecrets;
   /** Absent: nothing can be taken here. */
@@ -55,7 +55,15 @@ export class MachineIngresses {
   /** By `namespace/name`; undefined: nothing is known yet, which is not that nobody is in rotation. */
   #services: Map<string, ServiceView> | undefined;
   readonly #ends: (() => Promise<unknown> | void)[] = [];
+  /** Those who wait until HAProxy leads by what they told. */
+  #waiting: (() => void)[] = [];
+  /** While there is something to take; else nobody needs to wait for this machine. */
+  #unfollow: (() => void) | undefined;
   #told: Told | undefined;
+  /** The version that was heard of last, until it was asked for. */
+  #heard: string | undefined;
+  /** As they were looked at last, when that was told. */
+  #prepared: {readonly of: Told; readonly certificates: Certificates} | undefined;
   #plan: ProxyPlan | undefined;
   #state: ProxyState = {version: '', running: false, problem: ''};
   #stopped = false;
@@ -76,20 +84,22 @@ export class MachineIngresses {
 
   /** Resolves when it goes on from what is on disk; the control plane may be away. */
   async start(): Promise<void> {
-    const {bus, node, cluster, services, session} = this.#options;
+    const {bus, node, cluster, session} = this.#options;
     await mkdir(dirname(this.#planFile), {recursive: true, mode: 0o700});
     this.#plan = readPlan(await readFile(this.#planFile, 'utf8').catch(() => ''));
     const kept = Kept.safeParse(parsed(await readFile(this.#toldFile, 'utf8').catch(() => '')));
     if (kept.success && kept.data.cluster === cluster) this.#told = kept.data;
-    this.#ends.push(services.onEndpointsChanged((change) => this.#hear(change)), session.onRegistered(() => this.#ask()));
+    this.#ends.push(session.onRegistered(() => this.#ask()), () => this.#unfollow?.());
     const subscriptions: Subscription[] = [
       await listen(bus, ingressesChanged, {}, ({version}) => {
-        if (version !== this.#told?.version) this.#ask();
+        if (version === this.#told?.version) return;
+        this.#heard = version;
+        this.#ask();
       }),
       await serve(bus, reportIngress, {node}, async () => this.#report()),
     ];
     this.#ends.push(() => Promise.all(subscriptions.map((subscription) => subscription.unsubscribe())));
-    if (this.#told) this.#soon();
+    if (this.#told) this.#follow(this.#told);
     this.#ask();
     this.#look();
   }
@@ -129,6 +139,9 @@ export class MachineIngresses {
         const told = await this.#fetch();
         if (told === undefined) this.#again = true;
         else await this.#take(told);
+        // Who was asked may not have seen it yet.
+        if (this.#heard !== undefined && told !== undefined && told.version !== this.#heard) delay = RETRY_MS;
+        if (!this.#again) this.#heard = undefined;
       } catch (err) {
         logger.debug({err}, 'ingresses could not be asked for; those that are known stand');
         delay = RETRY_MS;
@@ -156,7 +169,7 @@ export class MachineIngresses {
     const isNew = this.#told?.version !== told.version;
     this.#told = told;
     // Certificates may be others though nothing else is.
-    if (isNew || told.ingresses.some(({spec}) => spec.tls.length > 0)) this.#soon();
+    if (isNew || told.ingresses.some(({spec}) => spec.tls.length > 0)) this.#follow(told);
     if (!isNew) return;
     const {cluster, logger} = this.#options;
     await replace(this.#toldFile, JSON.stringify({format: 1, cluster, ...told})).catch((err: unknown) => logger.warn({err}, 'ingresses could not be kept on disk: an agent that starts without the control plane knows older ones'));
@@ -164,12 +177,22 @@ export class MachineIngresses {
 
   // --- who is in rotation -----------------------------------------------------------------------------------------------
 
-  #hear({whole, services, gone}: EndpointsChange): void {
+  #follow({ingresses}: Told): void {
+    if (ingresses.length > 0) this.#unfollow ??= this.#options.services.onEndpointsChanged((change) => this.#hear(change));
+    this.#soon();
+  }
+
+  /** Resolves when HAProxy leads by it. */
+  #hear({whole, services, gone}: EndpointsChange): Promise<void> | undefined {
     const known = (this.#services = whole ? new Map() : (this.#services ?? new Map<string, ServiceView>()));
     for (const view of services) known.set(`${view.namespace}/${view.name}`, view);
     for (const {namespace, name} of gone) known.delete(`${namespace}/${name}`);
     const asked = new Set(this.#told?.ingresses.flatMap(({namespace, spec}) => spec.rules.map(({app}) => `${namespace}/${app}`)));
-    if (whole || [...services, ...gone].some(({namespace, name}) => asked.has(`${namespace}/${name}`))) this.#soon();
+    if (!whole && ![...services, ...gone].some(({namespace, name}) => asked.has(`${namespace}/${name}`))) return undefined;
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#soon();
+    });
   }
 
   // --- to the sidecar ---------------------------------------------------------------------------------------------------
@@ -184,14 +207,33 @@ export class MachineIngresses {
 
   async #work(): Promise<void> {
     const told = this.#told;
-    const services = this.#services;
-    if (told === undefined || services === undefined) return;
+    if (told === undefined) return;
+    const isEmpty = told.ingresses.length === 0;
+    const services = isEmpty ? new Map<string, ServiceView>() : this.#services;
+    if (services === undefined) return;
     // A machine that never had any has nothing to keep.
-    if (told.ingresses.length === 0 && this.#plan === undefined) {
+    if (isEmpty && this.#plan === undefined) {
       this.#state = {...this.#state, version: told.version};
       return;
     }
-    const {lists, files, problems} = await this.#certificates.prepare(told.ingresses);
+    const waiting = this.#waiting.splice(0);
+    try {
+      await this.#bring(told, services, waiting);
+    } catch (error) {
+      this.#waiting.push(...waiting);
+      throw error;
+    }
+    // Told of others meanwhile: those are followed already.
+    if (this.#told !== told || !isEmpty) return;
+    this.#unfollow?.();
+    this.#unfollow = undefined;
+    this.#services = undefined;
+  }
+
+  async #bring(told: Told, services: ReadonlyMap<string, ServiceView>, waiting: readonly (() => void)[]): Promise<void> {
+    // No change of containers waits for the one who is asked for secrets.
+    if (this.#prepared?.of !== told) this.#prepared = {of: told, certificates: await this.#certificates.prepare(told.ingresses)};
+    const {lists, files, problems} = this.#prepared.certificates;
     const plan = compile({
       version: told.version, ingresses: told.ingresses, service: (key) => services.get(key),
       before: this.#plan?.servers ?? {}, dir: proxyDir(this.#options.dataDir), user: proxyUser(), certificates: lists, files, problem: problems.join('; '),
@@ -201,21 +243,29 @@ export class MachineIngresses {
       const before = this.#plan?.files ?? [];
       await replace(this.#planFile, text);
       this.#plan = plan;
-      await this.#push();
+      await this.#push(waiting);
       await this.#certificates.sweep([...before, ...files]);
+    } else if (waiting.length > 0) {
+      await this.#push(waiting);
     }
   }
 
-  async #push(): Promise<void> {
+  /** @param waiting for HAProxy to lead by the plan as it is now; while the sidecar is away, by one that it is told later */
+  async #push(waiting: readonly (() => void)[]): Promise<void> {
     const {sidecar} = this.#options;
-    if (sidecar === undefined) return;
-    this.#state = await sidecar.applyIngress().catch(() => ({...this.#state, running: false, problem: 'the sidecar of this machine does not answer'}));
+    try {
+      if (sidecar !== undefined) this.#state = await sidecar.applyIngress();
+      for (const resolve of waiting) resolve();
+    } catch {
+      this.#state = {...this.#state, running: false, problem: 'the sidecar of this machine does not answer'};
+      this.#waiting.push(...waiting);
+    }
   }
 
   #look(): void {
     if (this.#stopped) return;
     this.#cancelLook = this.#options.clock.setTimer(() => {
-      this.#working = this.#working.then(() => (this.#plan === undefined || this.#stopped ? undefined : this.#push()));
+      this.#working = this.#working.then(() => (this.#plan === undefined || this.#stopped ? undefined : this.#push(this.#waiting.splice(0))));
       void this.#working.then(() => this.#look());
     }, LOOK_EVERY_MS);
   }

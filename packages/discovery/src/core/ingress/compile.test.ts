@@ -1,7 +1,7 @@
 import {IngressSpec, type MachineIngress} from '@hivemind/contracts';
 import type {ServiceView} from '../../model.ts';
 import {compile, type CompileInput, serversOf} from './compile.ts';
-import {commandsFor, planText, readPlan, standings} from './plan.ts';
+import {commandsFor, departures, planText, readPlan, standings} from './plan.ts';
 
 const ingress = (spec: object, name = 'site'): MachineIngress => ({namespace: 'shop', name, spec: IngressSpec.parse(spec)});
 const view = (addresses: readonly string[], ports: ServiceView['ports'] = [{port: 80, protocol: 'tcp'}]): ServiceView =>
@@ -90,6 +90,10 @@ describe('what runs, brought to the plan', () => {
     expect(commandsFor(wanted, standings(answer(['2 b 1 s1 0.0.0.0 0 5 1 1', '2 b 2 s2 0.0.0.0 0 5 1 1', '2 b 3 s3 10.0.0.2 0 5 100 81'])))).toEqual([
       'set server b/s1 addr 10.0.0.1 port 80', 'set server b/s1 weight 50', 'set server b/s1 state ready', 'set server b/s3 state ready',
     ]);
+  });
+
+  it('puts to rest who is nowhere in the plan, whatever its places are called', () => {
+    expect(departures(wanted, standings(answer(['2 old 1 s1 10.0.0.1 2 0 50 80', '2 old 2 s2 10.0.0.9 2 0 1 80', '2 old 3 s3 10.0.0.2 2 0 1 80', '2 old 4 s4 0.0.0.0 0 5 1 1'])))).toEqual(['set server old/s2 state maint', 'set server old/s3 state maint']);
   });
 
   it('takes a reload where a place is missing', () => {

@@ -83,6 +83,8 @@ function globalLines(dir: string, user: string | undefined, structure: string): 
     '  mode http',
     '  log global',
     '  option redispatch 1',
+    // A client that sends on a connection which a reload closes this very moment would see an error: it is closed with the next answer.
+    '  option idle-close-on-response',
     '  timeout http-request 10s',
     '  timeout http-keep-alive 60s',
     '  timeout connect 5s',

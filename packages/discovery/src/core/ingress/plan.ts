@@ -86,6 +86,15 @@ export function commandsFor(servers: ProxyPlan['servers'], standing: ReadonlyMap
   return commands;
 }
 
+/**
+ * Commands that put to rest who is in no place of the plan: for what runs by another configuration, where the places themselves are
+ * not the plan's.
+ */
+export function departures(servers: ProxyPlan['servers'], standing: ReadonlyMap<string, Standing>): readonly string[] {
+  const staying = new Set(Object.values(servers).flat().flatMap((slot) => (slot === null ? [] : [`${slot.address}:${slot.port}`])));
+  return [...standing].flatMap(([name, {address, port, resting}]) => (resting || staying.has(`${address}:${port}`) ? [] : [`set server ${name} state maint`]));
+}
+
 function commandsOf(name: string, slot: Server | null, {address, port, weight, resting}: Standing): readonly string[] {
   const set = (what: string): string => `set server ${name} ${what}`;
   if (slot === null) return resting ? [] : [set('state maint')];
