@@ -24,6 +24,7 @@ import {IngressKeeper} from './ingress/keeper.ts';
 import {readKeyFile} from './key-file.ts';
 import {createKeys} from './keys.ts';
 import {LeaderWatch} from './leader-watch.ts';
+import {keepOutputs} from './outputs.ts';
 import {joinByName} from './membership/join-by-name.ts';
 import {RemoteMember} from './membership/remote-member.ts';
 import {membershipTenant} from './membership/tenant.ts';
@@ -116,6 +117,8 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
   undo.push(() => leader.stop());
   const fence = new Fence({file: fileOf(options, 'fence.json'), boottime, connectEngine, setTimer, logger: logger.child({tenant: 'fence'})});
   undo.push(() => fence.stop());
+  const outputs = keepOutputs({logger: logger.child({tenant: 'outputs'}), setTimer});
+  undo.push(() => outputs.stop());
   const names = new Names({file: options.dataDir === undefined ? undefined : join(resolve(options.dataDir), SNAPSHOT_FILE), logger: logger.child({tenant: 'names'}), setTimer, now: () => performance.now()});
   parts.names = names;
   undo.push(() => names.stop());
@@ -128,7 +131,10 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
     leader: () => leader.view(),
     statistics: () => statisticsOf(member, parts),
     describe: () => descriptionOf(options),
-    renew: (lease) => fence.renew(lease),
+    async renew(lease) {
+      fence.renew(lease);
+      await outputs.heard(lease);
+    },
     hearLeader: (heard) => leader.heardOnBus(heard),
     applyNames: (part) => names.apply(part),
     applyIngress: () => ingress.apply(),
@@ -139,7 +145,7 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
     },
   });
   undo.push(() => socket.close());
-  await Promise.all([fence.start(), names.start()]);
+  await Promise.all([fence.start(), names.start(), outputs.start(fileOf(options, 'fence.json'))]);
   // HAProxy may take seconds, or hang: the ring does not wait for it.
   void ingress.start();
   const tenants = (parts.tenants = keepTenants([membership], {logger, setTimer, now: () => performance.now()}));

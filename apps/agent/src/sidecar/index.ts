@@ -35,6 +35,9 @@ export interface Beside extends NamesTarget, IngressTarget {
   stop(): Promise<void>;
 }
 
+/** A sidecar that does not answer within (ms) is hung, or there is none. */
+const LEAVE_MS = 2_000;
+
 /** Resolves when it is being seen to; the sidecar comes up beside. */
 export async function startBeside(options: BesideOptions): Promise<Beside> {
   const {bus, name, cluster, engine, session, clock, logger} = options;
@@ -42,7 +45,10 @@ export async function startBeside(options: BesideOptions): Promise<Beside> {
   const client = connectSidecar(settings.socket);
   const relay = createRelay(name, client);
   const keeper = keepSidecar({settings, client, launch: launchSidecar, onReply: (reply) => relay.onReply(reply), onLost: () => relay.onLost(), clock, logger});
-  const stopTelling = engine === undefined ? () => undefined : tellLease({cluster, engine, session, boottime, renew: (lease) => client.renew(lease), clock});
+  const told = Promise.withResolvers<void>();
+  const stopTelling = engine === undefined ? () => undefined : tellLease({cluster, engine, session, boottime, renew: (lease) => client.renew(lease).finally(told.resolve), clock});
+  // What it did in the absence of an agent it leaves to this one first.
+  if (engine?.startsWith('containerd:') === true) await withinMs(told.promise, LEAVE_MS, clock);
   const link = linkToBus({
     bus, logger, boot: randomUUID(), member: relay, leader: {heardOnBus: (leader) => passOn(client, leader)},
     setTimer: (callback, ms) => clock.setTimer(callback, ms),
@@ -63,4 +69,12 @@ export async function startBeside(options: BesideOptions): Promise<Beside> {
 function passOn(client: SidecarClient, {name, node = '', since, revision: {epoch, n: revision}, renewal, leaseMs}: {readonly name: string; readonly node?: string | undefined; readonly since: string; readonly revision: {readonly epoch: string; readonly n: number}; readonly renewal: number; readonly leaseMs: number}): void {
   // It is said again and again.
   client.hearLeader({name, node, since, epoch, revision, renewal, leaseMs}).catch(() => undefined);
+}
+
+/** Resolves with it, or without it then. */
+async function withinMs(promise: Promise<void>, ms: number, clock: Clock): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const cancel = clock.setTimer(late.resolve, ms);
+  await Promise.race([promise, late.promise]);
+  cancel();
 }

@@ -157,6 +157,24 @@ it('with the agent dead, the sidecar stops what must never run twice, and nothin
   expect(await runtime.inspect('log-aaaaa')).toMatchObject({state: 'running'});
 }, 60_000);
 
+it('with the agent dead, the sidecar reads what containers say, and leaves that to the next agent', async () => {
+  const more = async (): Promise<void> => {
+    const known = (await lines('log-aaaaa')).length;
+    await waitFor(async () => (await lines('log-aaaaa')).length > known + 5, {what: 'more lines', deadlineMs});
+  };
+  await more();
+  const read = await lines('log-aaaaa');
+  expect(read.length).toBeGreaterThan(0);
+  launch();
+  await runs('one-aaaaa');
+  await beaten(6);
+  await more();
+  const all = await lines('log-aaaaa');
+  expect(all.slice(0, read.length)).toEqual(read);
+  expect(all).toEqual(all.map((_, at) => String(at + 1)));
+  await killAgent();
+}, 60_000);
+
 it('what is left is removed without a control plane, and without the data dir\'s own memory of its cluster', async () => {
   const cli = resolve(import.meta.dirname, '../../../cli/src/main.ts');
   const {stdout} = await promisify(execFile)(process.execPath, [cli, 'down', '--data-dir', dataDir, '--server', 'http://127.0.0.1:9', '--containerd-socket', containerd.socketPath], {env: {...process.env, NODE_OPTIONS: ''}});

@@ -19,7 +19,8 @@ const ANSWER_WITHIN_MS = 5_000;
 const LONGEST_ANSWER = 64 * 1024 * 1024;
 const CLUSTER = 'hivemind.cluster';
 
-const CONTAINERD = 'containerd://';
+/** Before the path of containerd's socket. */
+export const CONTAINERD = 'containerd://';
 
 /** `host` as DOCKER_HOST, or `containerd://` and the path of containerd's socket. With DOCKER_CERT_PATH set, tcp is mutual TLS. @throws TypeError where it is no engine's address */
 export function connectEngine(host: string, certPath: string | undefined = process.env.DOCKER_CERT_PATH): Engine {

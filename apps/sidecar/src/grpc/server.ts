@@ -20,7 +20,8 @@ export interface SocketOptions {
   readonly leader: () => Promise<Leader | undefined>;
   readonly statistics: () => Promise<Statistics>;
   readonly describe: () => Description;
-  readonly renew: (lease: Lease) => void;
+  /** Answered when nothing is done here any more that an agent does itself. */
+  readonly renew: (lease: Lease) => Promise<void>;
   readonly hearLeader: (leader: AnnouncedLeader) => void;
   readonly applyNames: (part: NamesPart) => Promise<NamesPoint>;
   readonly applyIngress: () => Promise<IngressState>;
@@ -76,7 +77,7 @@ function agentHandlers({describe, renew, hearLeader, applyNames, applyIngress}: 
   return {
     describe: unary(async () => describe()),
     renew: unary(async (lease: Lease) => {
-      renew(lease);
+      await renew(lease);
       return {};
     }),
     applyNames: unary(applyNames),

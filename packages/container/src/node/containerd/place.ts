@@ -5,6 +5,7 @@ import {mkdir, readFile, rename, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
 import {z} from 'zod';
+import {markIn} from './logs/reader-mark.ts';
 
 /** What is remembered of a container's last run. */
 export const RunRecord = z.object({
@@ -40,6 +41,11 @@ export class Place {
   /** Of a container's main process, or of a command run in it. */
   pipes(id: string, name = 'main'): string {
     return join(this.root, 'pipes', id, name);
+  }
+
+  /** Says which process reads the output of a cluster's containers. */
+  reader(cluster: string): string {
+    return markIn(join(this.root, 'pipes'), cluster);
   }
 
   volume(name: string): string {

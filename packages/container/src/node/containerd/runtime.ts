@@ -64,7 +64,7 @@ export class ContainerdRuntime implements Runtime {
   readonly #maker: Maker;
   readonly #networks: Networks;
   readonly #stats: StatsReader;
-  readonly #pump = new LogPump();
+  readonly #pump = new LogPump(() => this.#place.reader(this.#options.cluster));
   readonly #closing = new AbortController();
   /** What is known of this cluster's containers, by containerd's id. */
   readonly #kept = new Map<string, Kept>();
@@ -306,8 +306,8 @@ export class ContainerdRuntime implements Runtime {
   async close(): Promise<void> {
     this.#closing.abort();
     this.#client.close();
-    this.#pump.close();
     this.#networks.close();
+    await this.#pump.release();
     await this.#place.close();
   }
 

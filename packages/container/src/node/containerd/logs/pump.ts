@@ -6,6 +6,7 @@ import {constants, open} from 'node:fs';
 import {Socket} from 'node:net';
 import {promisify} from 'node:util';
 import {errnoOf} from '../errno.ts';
+import {markReader, unmarkReader} from './reader-mark.ts';
 import {LogWriter} from './writer.ts';
 
 export interface Pipes {
@@ -18,6 +19,14 @@ export interface Pipes {
 
 export class LogPump {
   readonly #open = new Map<string, {readonly drained: Promise<void>; readonly sockets: Socket[]}>();
+  readonly #mark: (() => string) | undefined;
+  #marked: Promise<void> | undefined;
+  #released = false;
+
+  /** @param mark where it says that this process reads, for who would do it in its absence */
+  constructor(mark?: () => string) {
+    this.#mark = mark;
+  }
 
   /** Reads from now on; resolves when both pipes are open. Once is enough until it is drained. */
   async open(id: string, {log, stdout, stderr}: Pipes): Promise<void> {
@@ -26,6 +35,7 @@ export class LogPump {
     const sockets: Socket[] = [];
     this.#open.set(id, {drained: drained.promise, sockets});
     try {
+      if (this.#mark) await (this.#marked ??= markReader(this.#mark()));
       const writer = await LogWriter.open(log);
       for (const path of stderr === undefined ? [stdout] : [stdout, stderr]) sockets.push(await openPipe(path));
       const ended = sockets.map((socket, at) => {
@@ -42,7 +52,7 @@ export class LogPump {
         });
       });
       void Promise.all(ended).then(async () => {
-        await writer.close();
+        await writer.close(!this.#released);
         this.#open.delete(id);
         drained.resolve();
       });
@@ -63,9 +73,13 @@ export class LogPump {
     for (const socket of this.#open.get(id)?.sockets ?? []) socket.destroy();
   }
 
-  /** Reads no more. What is not read stays in the pipes, for who comes next. */
-  close(): void {
-    for (const id of this.#open.keys()) this.abandon(id);
+  /** Reads no more, for good. What is not read stays in the pipes, for who comes next. Resolves when all that was read is in the logs. */
+  async release(): Promise<void> {
+    this.#released = true;
+    const open = [...this.#open];
+    for (const [id] of open) this.abandon(id);
+    await Promise.all(open.map(([, {drained}]) => drained));
+    if (this.#mark && this.#marked) await unmarkReader(this.#mark());
   }
 }
 

@@ -58,9 +58,10 @@ export class LogWriter {
     return this.#behind > BEHIND ? this.#writing : undefined;
   }
 
-  async close(): Promise<void> {
+  /** @param ended There is no more to come; else the rest of a line may follow in another process */
+  async close(ended = true): Promise<void> {
     clearTimeout(this.#timer);
-    for (const stream of ['stdout', 'stderr'] as const) if (this.#partial[stream].length > 0) this.#line(stream, this.#partial[stream], true);
+    for (const stream of ['stdout', 'stderr'] as const) if (this.#partial[stream].length > 0) this.#line(stream, this.#partial[stream], ended);
     await (this.#writing ?? this.#writeAll());
     await this.#file.close();
   }
