@@ -17,6 +17,7 @@ const packages = {
   'docker-compose': {anyOf: ['/usr/bin/docker-compose', '/usr/libexec/docker/cli-plugins/docker-compose'], why: 'the dev cluster'},
   debootstrap: {anyOf: ['/usr/sbin/debootstrap'], why: 'images where none can be pulled'},
   'bind9-dnsutils': {anyOf: ['/usr/bin/dig'], why: 'tests of names'},
+  conntrack: {anyOf: ['/usr/sbin/conntrack'], why: 'tests of UDP that is led on'},
   haproxy: {anyOf: ['/usr/sbin/haproxy', '/usr/local/sbin/haproxy'], why: 'ingress'},
   wrk: {anyOf: ['/usr/bin/wrk'], why: 'the bench of ingress'},
   iperf3: {anyOf: ['/usr/bin/iperf3'], why: 'the bench of the network'},
@@ -26,7 +27,7 @@ const packages = {
 };
 
 export const packagesToStart = ['docker.io', 'iptables', 'busybox-static', 'ca-certificates'];
-export const packagesToTest = [...packagesToStart, 'iproute2', 'nftables', 'redis-server', 'nats-server', 'docker-registry', 'bind9-dnsutils', 'containerd', 'runc', 'haproxy'];
+export const packagesToTest = [...packagesToStart, 'iproute2', 'nftables', 'redis-server', 'nats-server', 'docker-registry', 'bind9-dnsutils', 'containerd', 'runc', 'haproxy', 'conntrack'];
 
 /** Installs those of `names` that are missing. `yes` answers the question beforehand. */
 export async function installDebianPackages(names, {yes = false} = {}) {

@@ -33,6 +33,8 @@ export interface ServiceView {
   readonly balancing?: Balancing | undefined;
   /** In rotation only, by container. */
   readonly endpoints: readonly ReadyEndpoint[];
+  /** Of all its containers, in rotation or not. */
+  readonly addresses: readonly string[];
 }
 
 /** Services that are otherwise than before, each as it is now, and those that are gone. */

@@ -70,7 +70,7 @@ export class Registry {
     const entry = this.#services.get(key);
     if (!entry?.facts) return undefined;
     const {headless, virtualIp, ports, published, balancing} = entry.facts;
-    return {namespace: entry.namespace, name: entry.name, headless, ...(virtualIp === undefined ? {} : {virtualIp}), ports, ...(published === undefined ? {} : {published}), ...(balancing === undefined ? {} : {balancing}), endpoints: rotation(entry)};
+    return {namespace: entry.namespace, name: entry.name, headless, ...(virtualIp === undefined ? {} : {virtualIp}), ports, ...(published === undefined ? {} : {published}), ...(balancing === undefined ? {} : {balancing}), endpoints: rotation(entry), addresses: [...entry.endpoints.values()].map(({address}) => address)};
   }
 
   /** Everything, as one application would bring it. */

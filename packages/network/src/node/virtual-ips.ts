@@ -5,6 +5,7 @@ import type {BalancedService} from '../core/balance/compile.ts';
 import {contains, parseAddress, parseCidr} from '../core/cidr.ts';
 import {type Balancing, isBalanced, portsLed, startBalance} from './balance.ts';
 import {HostPorts, type HostPortsOptions} from './host-ports.ts';
+import {UdpFlows} from './udp-flows.ts';
 
 /** A service and who is in rotation, as it is now. */
 interface Told {
@@ -16,6 +17,8 @@ interface Told {
   readonly published?: BalancedService['published'];
   readonly balancing?: {readonly strategy?: BalancedService['balance']; readonly affinity?: BalancedService['affinity']} | undefined;
   readonly endpoints: BalancedService['endpoints'];
+  /** Of all its containers, in rotation or not. */
+  readonly addresses?: readonly string[] | undefined;
 }
 
 interface ServicesTold {
@@ -50,6 +53,7 @@ export class VirtualIps {
   readonly #options: VirtualIpsOptions;
   #balancing: Balancing | undefined;
   #hostPorts: HostPorts | undefined;
+  #flows: UdpFlows | undefined;
   #unfollow = (): void => undefined;
   /** The two ranges that it began with; empty: it has not. */
   #ranges = '';
@@ -98,11 +102,13 @@ export class VirtualIps {
     const hostPorts = new HostPorts({node, apply: (change) => balancing.apply(change), before: portsLed, engine, onTaken, clock, logger});
     this.#hostPorts = hostPorts;
     const within = withinOf(containers);
+    const flows = (this.#flows = new UdpFlows({within, clock, logger}));
     let begun = false;
     this.#unfollow = services.onEndpointsChanged(async ({services: told, gone, whole}) => {
       begun ||= whole;
       if (!begun) return;
       await hostPorts.apply({services: told.map((service) => balanced(service, within)), gone, whole});
+      flows.told({services: told, gone, whole});
       isWhole ||= whole;
       assess();
     });
@@ -116,9 +122,9 @@ export class VirtualIps {
 
   #end(): void {
     this.#unfollow();
-    const [balancing, hostPorts] = [this.#balancing, this.#hostPorts];
-    [this.#balancing, this.#hostPorts] = [undefined, undefined];
-    if (balancing) this.#ending = this.#ending.then(() => hostPorts?.stop()).then(() => balancing.stop());
+    const [balancing, hostPorts, flows] = [this.#balancing, this.#hostPorts, this.#flows];
+    [this.#balancing, this.#hostPorts, this.#flows] = [undefined, undefined, undefined];
+    if (balancing) this.#ending = this.#ending.then(() => Promise.all([hostPorts?.stop(), flows?.stop()])).then(() => balancing.stop());
   }
 }
 

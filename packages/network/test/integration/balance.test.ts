@@ -117,10 +117,10 @@ describe('virtual IPs in the kernel', () => {
   });
 });
 
-describe('whether names may give virtual IPs', () => {
+describe('virtual IPs as discovery tells of them', () => {
   let machine: PeerMachine;
   beforeAll(async () => {
-    machine = await peerMachine(0);
+    machine = await peerMachine(3);
   });
   afterAll(async () => machine?.[Symbol.asyncDispose]());
 
@@ -147,7 +147,7 @@ describe('whether names may give virtual IPs', () => {
   };
   const service = {namespace: 'default', name: 'web', headless: false, virtualIp: VIP, ports: [], endpoints: []};
 
-  it('is said when all is in the kernel, and taken back while that refuses what is told', async () => {
+  it('may be given by names when all is in the kernel, and not while that refuses what is told', async () => {
     const {until, tell, end} = await begin();
     await until({delivered: false}, 'begun');
     await tell({services: [service]}, {delivered: false}, 'begun', 'applied');
@@ -159,7 +159,7 @@ describe('whether names may give virtual IPs', () => {
     await end();
   });
 
-  it('comes with how each is balanced', async () => {
+  it('are balanced as each service asks', async () => {
     const {tell, end} = await begin();
     const endpoints = [1, 2].map((index) => ({container: `web-${index}`, node: 'm1', address: `10.244.0.${index + 1}`, weight: 100, ports: []}));
     const led = async (balancing: object | undefined, ...said: readonly unknown[]): Promise<string | undefined> => {
@@ -174,11 +174,25 @@ describe('whether names may give virtual IPs', () => {
     await end();
   });
 
-  it('is left as it was while the kernel has what an agent before left', async () => {
+  it('may be given or not as it was while the kernel has what an agent before left', async () => {
     const {until, tell, end} = await begin();
     await until('begun');
     await tell({services: []}, 'begun', 'applied');
     await tell({whole: true, services: [service]}, 'begun', 'applied', {delivered: true}, 'applied');
+    await end();
+  });
+
+  it('lead UDP on that is sent to a container which is gone, and not while that is only out of rotation', async () => {
+    const {tell, end} = await begin();
+    const asker = machine.peers[2]!;
+    const told = (endpoint: number, addresses: readonly number[], whole = false) => ({whole, services: [{...service, endpoints: [{container: `web-${endpoint}`, node: 'm1', address: `10.244.0.${endpoint + 1}`, weight: 100, ports: []}], addresses: addresses.map((index) => `10.244.0.${index + 1}`)}]});
+    const said: readonly unknown[] = ['begun', {delivered: true}, 'applied'];
+    await tell(told(1, [1], true), ...said);
+    expect(await asker.ask(VIP, 5353, 40_404)).toBe('c1');
+    await tell(told(2, [1, 2]), ...said, 'applied');
+    expect([await asker.ask(VIP, 5353, 40_404), await asker.ask(VIP, 5353)]).toEqual(['c1', 'c2']);
+    await tell(told(2, [2]), ...said, 'applied', 'applied');
+    await waitFor(async () => (await asker.ask(VIP, 5353, 40_404)) === 'c2', {what: 'it to be led to one that is there'});
     await end();
   });
 });

@@ -16,8 +16,8 @@ export interface Peer {
   readonly address: string;
   /** What who was reached says: its name and whom it saw. @throws with what the kernel said, as ECONNREFUSED */
   dial(host: string, port: number, times?: number): Promise<readonly string[]>;
-  /** By UDP. */
-  ask(host: string, port: number): Promise<string>;
+  /** By UDP. @param from own port */
+  ask(host: string, port: number, from?: number): Promise<string>;
   /** Whether an ICMP echo is answered. */
   pings(host: string): boolean;
   hold(host: string, port: number): Promise<string>;
@@ -104,7 +104,7 @@ async function startPeer(child: ChildProcess, name: string, address: string, spa
   return {
     name, address,
     dial: (host, port, times = 1) => order({dial: {host, port, times}}),
-    ask: (host, port) => one({ask: {host, port}}),
+    ask: (host, port, from) => one({ask: {host, port, ...(from === undefined ? {} : {from})}}),
     pings: (host) => spawnSync('ip', ['netns', 'exec', space, 'busybox', 'ping', '-c', '1', '-W', '2', host]).status === 0,
     hold: (host, port) => one({hold: {host, port}}),
     say: (text) => one({say: text}),

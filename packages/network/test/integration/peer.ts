@@ -9,7 +9,7 @@ import {createInterface} from 'node:readline';
 export interface Order {
   readonly id: number;
   readonly dial?: {readonly host: string; readonly port: number; readonly times?: number; readonly local?: string};
-  readonly ask?: {readonly host: string; readonly port: number};
+  readonly ask?: {readonly host: string; readonly port: number; readonly from?: number};
   /** Keeps the connection for `say`. */
   readonly hold?: {readonly host: string; readonly port: number};
   readonly say?: string;
@@ -33,7 +33,8 @@ function dial(host: string, port: number, local?: string): Promise<{socket: Sock
   });
 }
 
-function ask(host: string, port: number): Promise<string> {
+/** @param from own port; any when 0 */
+function ask(host: string, port: number, from = 0): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = createSocket('udp4');
     const patience = AbortSignal.timeout(PATIENCE_MS);
@@ -45,7 +46,7 @@ function ask(host: string, port: number): Promise<string> {
     patience.onabort = () => end(() => reject(noAnswer()));
     socket.once('error', (error) => end(() => reject(error)));
     socket.once('message', (bytes) => end(() => resolve(bytes.toString())));
-    socket.connect(port, host, () => socket.send('?'));
+    socket.bind(from, () => socket.connect(port, host, () => socket.send('?')));
   });
 }
 
@@ -62,7 +63,7 @@ async function obey(order: Order): Promise<readonly string[]> {
     }
     return all;
   }
-  if (order.ask) return [await ask(order.ask.host, order.ask.port)];
+  if (order.ask) return [await ask(order.ask.host, order.ask.port, order.ask.from)];
   if (order.hold) {
     const {socket, said} = await dial(order.hold.host, order.hold.port);
     held = socket;

@@ -5,7 +5,7 @@ import {commandsFor, departures, planText, readPlan, standings} from './plan.ts'
 
 const ingress = (spec: object, name = 'site'): MachineIngress => ({namespace: 'shop', name, spec: IngressSpec.parse(spec)});
 const view = (addresses: readonly string[], ports: ServiceView['ports'] = [{port: 80, protocol: 'tcp'}]): ServiceView =>
-  ({namespace: 'shop', name: 'web', headless: false, ports, endpoints: addresses.map((address) => ({container: `web-${address}`, node: 'n1', address, ports, weight: 100}))});
+  ({namespace: 'shop', name: 'web', headless: false, addresses, ports, endpoints: addresses.map((address) => ({container: `web-${address}`, node: 'n1', address, ports, weight: 100}))});
 const compiled = (ingresses: readonly MachineIngress[], more: Partial<CompileInput> = {}) =>
   compile({version: 'v', ingresses, service: () => view(['10.0.0.1', '10.0.0.2']), before: {}, dir: '/run/x', user: undefined, certificates: new Map(), files: [], problem: '', ...more});
 /** Lines of one section, trimmed. */
