@@ -92,7 +92,7 @@ function contenders(dir: string): readonly Contender[] {
       async words(port) {
         const dataDir = join(dir, 'data');
         if (!existsSync(join(dataDir, SNAPSHOT_FILE))) execFileSync('mkdir', ['-p', join(dataDir, 'agent')]);
-        await writeSnapshot(join(dataDir, SNAPSHOT_FILE), {node: 'n0', listen: [`127.0.0.1:${port}`], virtualIps: true, at: {epoch: 'e', n: 1}}, items());
+        await writeSnapshot(join(dataDir, SNAPSHOT_FILE), {node: 'n0', listen: [`127.0.0.1:${port}`], virtualIps: true, lacks: false, at: {epoch: 'e', n: 1}}, items());
         return [process.execPath, join(dir, 'sidecar.js'), 'membership', '--name=n0', '--bind=127.0.0.1:0', `--data-dir=${dataDir}`, `--socket=${join(dir, 's')}`];
       },
     },

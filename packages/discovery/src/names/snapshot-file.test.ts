@@ -53,9 +53,11 @@ describe('names on disk', () => {
 
   it('come back as they were written, also when they are many', async () => {
     const items = fc.sample(item, 3_000);
-    const settings = {node: 'n1', listen: ['127.0.0.1:53'], virtualIps: true, at: {epoch: 'e', n: 7}};
+    const settings = {node: 'n1', listen: ['127.0.0.1:53'], virtualIps: true, at: {epoch: 'e', n: 7}, lacks: false};
     await writeSnapshot(path, settings, items);
     expect(await readSnapshot(path)).toEqual({...settings, items});
+    await writeSnapshot(path, {...settings, lacks: true}, []);
+    expect(await readSnapshot(path)).toEqual({...settings, lacks: true, items: []});
     expect(await keptListen(path)).toEqual(['127.0.0.1:53']);
   });
 

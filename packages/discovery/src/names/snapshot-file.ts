@@ -20,9 +20,13 @@ export interface Snapshot extends NameSettings {
   /** undefined: nothing was told yet. */
   readonly at: Point | undefined;
   readonly items: readonly NameItem[];
+  /** Kept by an earlier release, which left out facts that are of account by now: they are to be asked for, though nothing changed. */
+  readonly lacks: boolean;
 }
 
 const FORMAT = 1;
+/** Moves when items have more fields. 2: how a service is balanced, its ports of machines. */
+const FACTS = 2;
 /** As the contracts name them. */
 const strategies = ['round-robin', 'random', 'weighted', 'ip-hash'] as const;
 
@@ -30,10 +34,10 @@ const strategies = ['round-robin', 'random', 'weighted', 'ip-hash'] as const;
 export const SNAPSHOT_FILE = 'agent/names.ndjson';
 
 /** Whole or not at all. Not synced: what a power cut takes is told again. */
-export async function writeSnapshot(path: string, {node, listen, virtualIps, at}: Omit<Snapshot, 'items'>, items: Iterable<NameItem>): Promise<void> {
+export async function writeSnapshot(path: string, {node, listen, virtualIps, at, lacks}: Omit<Snapshot, 'items'>, items: Iterable<NameItem>): Promise<void> {
   {
     await using file = await open(`${path}.new`, 'w', 0o600);
-    await file.writeFile(lines({format: FORMAT, node, listen, virtualIps, ...(at === undefined ? {} : {at})}, items));
+    await file.writeFile(lines({format: FORMAT, ...(lacks ? {} : {facts: FACTS}), node, listen, virtualIps, ...(at === undefined ? {} : {at})}, items));
   }
   await rename(`${path}.new`, path);
 }
@@ -73,10 +77,10 @@ export async function keptListen(path: string): Promise<readonly string[]> {
 }
 
 function settingsOf(value: unknown): Omit<Snapshot, 'items'> | undefined {
-  const {format, node, listen, virtualIps, at} = fields(value);
+  const {format, facts, node, listen, virtualIps, at} = fields(value);
   if (format !== FORMAT || typeof node !== 'string' || !isList(listen, isText) || typeof virtualIps !== 'boolean') return undefined;
   const {epoch, n} = fields(at);
-  return {node, listen, virtualIps, at: typeof epoch === 'string' && typeof n === 'number' ? {epoch, n} : undefined};
+  return {node, listen, virtualIps, lacks: !(typeof facts === 'number' && facts >= FACTS), at: typeof epoch === 'string' && typeof n === 'number' ? {epoch, n} : undefined};
 }
 
 /** A list of items as JSON. @throws SyntaxError, TypeError where it is none */

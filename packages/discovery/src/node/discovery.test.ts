@@ -1,3 +1,5 @@
+import {readFileSync, writeFileSync} from 'node:fs';
+import {join} from 'node:path';
 import {call, createEmbeddedBus} from '@hivemind/bus';
 import {lossy} from '@hivemind/bus/testing';
 import {getNames} from '@hivemind/contracts';
@@ -5,7 +7,7 @@ import {systemClock} from '@hivemind/controller';
 import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import {pino} from 'pino';
 import type {EndpointsChange, Point} from '../model.ts';
-import {readItems} from '../names/snapshot-file.ts';
+import {readItems, SNAPSHOT_FILE} from '../names/snapshot-file.ts';
 import {Registry} from '../core/registry.ts';
 import {type TestCluster, testCluster} from '../testing/cluster.ts';
 import {createDiscovery, type Discovery} from './discovery.ts';
@@ -88,6 +90,27 @@ describe('names on a machine', () => {
     await waitFor(() => JSON.stringify(sidecar.view('web')) === JSON.stringify(names.services()[0]), {what: 'its sidecar to know the same'});
     // Who balances was told each step, and the last word is the truth.
     expect(told.at(-1)?.services.find(({name}) => name === 'web')?.endpoints).toEqual(names.services()[0]?.endpoints);
+  });
+
+  it('that an earlier release kept are asked for again: it left out what it did not know', async () => {
+    cluster = await testCluster();
+    await cluster.network('vxlan');
+    await cluster.app('web', {ports: [{container: 80, host: 8080}]});
+    const names = await start();
+    const published = (): number | undefined => machine?.services()[0]?.published?.[0]?.port;
+    await waitFor(() => published() === 8080, {what: 'the port'});
+    await names.stop();
+    const path = join(dataDir, SNAPSHOT_FILE);
+    const [head = '', ...rest] = readFileSync(path, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+    delete head.facts;
+    for (const {value} of rest) delete value.published;
+    writeFileSync(path, [head, ...rest].map((line) => JSON.stringify(line)).join('\n'));
+    const again = await start();
+    expect(again.services()).toHaveLength(1);
+    await waitFor(() => published() === 8080, {what: 'the port again, though nothing changed'});
+    await again.stop();
+    await start();
+    expect(published()).toBe(8080);
   });
 
   it('come in pages where they are many, and go on from disk without the control plane', async () => {

@@ -78,6 +78,8 @@ class MachineNames implements Discovery {
   #balanced: Promise<unknown> = Promise.resolve();
   #unfollow = (): void => undefined;
   #at: Point | undefined;
+  /** What is known is of a file of an earlier release, until all of it is told anew. */
+  #lacks = false;
   #receiver: Receiver | undefined;
   #handOn: HandOn | undefined;
   #cancelWriting: (() => void) | undefined;
@@ -133,19 +135,23 @@ class MachineNames implements Discovery {
     const kept = await readSnapshot(this.#path);
     if (kept?.node === node && !this.#isDeliverySaid) this.#settings = {...this.#settings, virtualIps: kept.virtualIps};
     // Of this machine under another name nothing is known: its containers are other ones.
-    if (kept?.at && kept.node === node) this.#take(kept.items, true, kept.at);
+    if (kept?.at && kept.node === node) {
+      this.#lacks = kept.lacks;
+      this.#take(kept.items, true, kept.at);
+    }
     // Before anybody is told of them: a sidecar that starts meanwhile reads the settings of now.
     await this.#write();
     if (sidecar) this.#handOn = new HandOn({target: sidecar, settings: () => this.#settings, items: () => this.#registry.items(), at: () => this.#at, onTaken: (at) => this.#application.applied('answers', at), clock});
     this.#handOn?.push();
     this.#receiver = new Receiver({
-      bus, node, clock, random, logger, at: this.#at,
+      bus, node, clock, random, logger, at: this.#lacks ? undefined : this.#at,
       onItems: (items, whole, at) => {
         // Nothing changed since: there is nothing to tell, nor to keep.
         if (items.length === 0 && !whole) {
           this.#at = at;
           return this.#application.told(at, {changed: false, out: false});
         }
+        this.#lacks &&= !whole;
         this.#take(items, whole, at);
         this.#handOn?.changed(items, whole);
         this.#cancelWriting ??= clock.setTimer(() => {
@@ -199,7 +205,7 @@ class MachineNames implements Discovery {
   }
 
   #write(): Promise<void> {
-    this.#writing = this.#writing.then(() => writeSnapshot(this.#path, {...this.#settings, at: this.#at}, this.#registry.items())).catch((err: unknown) => this.#options.logger.warn({err}, 'the names could not be kept on disk: a restart without the control plane knows older ones'));
+    this.#writing = this.#writing.then(() => writeSnapshot(this.#path, {...this.#settings, at: this.#at, lacks: this.#lacks}, this.#registry.items())).catch((err: unknown) => this.#options.logger.warn({err}, 'the names could not be kept on disk: a restart without the control plane knows older ones'));
     return this.#writing;
   }
 }
