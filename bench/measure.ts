@@ -20,7 +20,7 @@ export function median(values: readonly number[]): number {
 export interface Row {
   readonly what: string;
   readonly value: number;
-  readonly unit: 'x' | 'ms' | 'µs' | 'MB' | '/s';
+  readonly unit: 'x' | 'ms' | 'µs' | 'MB' | '/s' | 'failed';
   readonly better: 'lower' | 'higher';
   readonly must?: number;
   readonly goal?: number;

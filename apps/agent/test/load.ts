@@ -1,7 +1,9 @@
 /** Clients in a container: one connection a request, at a steady rate, each of which must be answered in full. */
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
+import {dirname} from 'node:path';
 import {text} from 'node:stream/consumers';
+import type {AppSpecInput} from '@hivemind/contracts';
 import {z} from 'zod';
 import type {TestCluster} from './cluster.ts';
 
@@ -28,14 +30,22 @@ export interface Load {
   stop(): Promise<LoadReport>;
 }
 
-/** Answers `GET /` with `ok` at once, and `GET /cgi-bin/slow` after 0.3 s; it is gone the moment it is told to stop. */
-export const servingOk = ['sh', '-c', String.raw`
-  mkdir -p /www/cgi-bin
-  echo ok > /www/index.html
-  printf '#!/bin/sh\nsleep 0.3\nprintf "Content-Type: text/plain\\n\\nok\\n"\n' > /www/cgi-bin/slow
-  chmod +x /www/cgi-bin/slow
-  trap 'exit 0' TERM
-  httpd -f -p 80 -h /www & wait`];
+const server = `
+  process.on('SIGTERM', () => process.exit());
+  require('net').createServer((socket) => {
+    socket.on('error', () => undefined).once('data', (asked) => setTimeout(() => socket.end('ok\\n'), String(asked).startsWith('GET /slow ') ? 300 : 0));
+  }).listen(80, '0.0.0.0');`;
+
+/** Of an app that answers `GET /` with `ok` at once, `GET /slow` after 0.3 s, and that is gone the moment it is told to stop. */
+export function servingOk(): Pick<AppSpecInput, 'command' | 'volumes'> {
+  const report = z.object({sharedObjects: z.array(z.string())}).parse(process.report.getReport());
+  // This computer's own Node, with what it is linked to: busybox's server lets no more than 9 wait.
+  const libraries = new Set(report.sharedObjects.filter((path) => path.startsWith('/')).map(dirname));
+  return {
+    command: ['/node/node', '-e', server],
+    volumes: [{host: dirname(process.execPath), mount: '/node', readOnly: true}, ...[...libraries].map((path) => ({host: path, mount: path, readOnly: true}))],
+  };
+}
 
 const clients = `
   const net = require('net');
@@ -61,7 +71,7 @@ const clients = `
       open -= 1;
       socket.destroy();
       if (failure) report.failed[failure] = (report.failed[failure] ?? 0) + 1;
-      else report.times.push(performance.now() - at);
+      else report.times.push(Math.round((performance.now() - at) * 100) / 100);
       done();
     };
     const socket = net.connect(Number(port), address, () => socket.write('GET ' + path + ' HTTP/1.0\\r\\n\\r\\n'));

@@ -22,7 +22,7 @@ describe('nothing is dropped', () => {
     await cluster.api.ask('PATCH', '/networks/cluster', {spec: {backend: 'vxlan'}});
     await waitFor(async () => Overlay.parse(await cluster.api.ask('GET', '/networks/overlay')).items.filter(({backend}) => backend === 'vxlan').length === 2, {what: 'both machines to have a network'});
     await cluster.deploy('client', cluster.sleeper({mode: 'global'}));
-    await cluster.deploy('web', cluster.sleeper({replicas: 4, command: servingOk, ports: [{container: 80}], stop: {signal: 'SIGTERM', grace: '5s'}, update: {healthyFor: '0s'}, health: {readiness: {tcp: {port: 80}, interval: '200ms'}}}));
+    await cluster.deploy('web', cluster.sleeper({replicas: 4, ...servingOk(), ports: [{container: 80}], stop: {signal: 'SIGTERM', grace: '5s'}, update: {healthyFor: '0s'}, health: {readiness: {tcp: {port: 80}, interval: '200ms'}}}));
     await cluster.untilRunning('client', 2);
     await cluster.untilRunning('web', 4);
     const {status: {virtualIp: address}} = Service.parse(await cluster.api.ask('GET', '/services/web'));
@@ -32,7 +32,7 @@ describe('nothing is dropped', () => {
       const records = await cluster.records('web');
       return records.length === replicas && records.every(({spec, status}) => spec.revision === revision && status.ready);
     }, {what: `${replicas} of revision ${revision}, ready, and no other`, deadlineMs: 60_000});
-    const loads = await Promise.all(clients.map(({name}) => startLoad(cluster, {from: name, address, port: 80, path: '/cgi-bin/slow', perSecond: PER_SECOND})));
+    const loads = await Promise.all(clients.map(({name}) => startLoad(cluster, {from: name, address, port: 80, path: '/slow', perSecond: PER_SECOND})));
     await cluster.scale('web', 1);
     await settled(1, 1);
     await cluster.scale('web', 4);
