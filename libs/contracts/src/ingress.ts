@@ -67,7 +67,7 @@ export const IngressSpec = z.strictObject({
   affinity: z.strictObject({cookie: CookieName}).optional(),
   retries: z.strictObject({
     attempts: z.number().int().min(0).max(10).default(3),
-    /** `connect` for every request; the others only for GET, HEAD and OPTIONS. */
+    /** `connect` for every request; the others only for GET, HEAD and OPTIONS, and each request is kept for them until it is answered. */
     on: z.array(z.enum(retryReasons, `is no reason to try again: use ${retryReasons.join(', ')}`)).min(1).default(['connect', 'empty']),
   }).prefault({}),
   timeouts: z.strictObject({

@@ -42,8 +42,6 @@ export function backendLines(ingress: MachineIngress, rule: IngressRule, backend
     ...(redirectHttps ? [`  http-request redirect location https://%[var(txn.host)]${listen.https === 443 ? '' : `:${listen.https}`}%[pathq] code 308 unless { ssl_fc }`] : []),
     ...(retried.every((word) => word === 'conn-failure') ? [] : ['  http-request disable-l7-retry unless { method GET HEAD OPTIONS }']),
     '  option forwardfor',
-    '  http-request set-header x-forwarded-proto https if { ssl_fc }',
-    '  http-request set-header x-forwarded-proto http unless { ssl_fc }',
     ...(breaker?.probe === undefined ? [] : ['  option httpchk', `  http-check send meth GET uri '${breaker.probe}'${rule.host === undefined || rule.host.startsWith('*') ? '' : ` ver HTTP/1.1 hdr host ${rule.host}`}`, '  http-check expect status 200-399']),
     ...(breaker === undefined ? [] : [`  default-server check observe layer7 error-limit ${breaker.errors} on-error mark-down inter ${text(breaker.eject)} fall 3 rise 1 slowstart ${text(breaker.eject)}`]),
     ...(rule.protocol === 'h2c' ? [`  default-server proto h2${breaker === undefined ? '' : ' check-proto h2'}`] : []),

@@ -104,14 +104,17 @@ function globalLines(dir: string, user: string | undefined, structure: string): 
 const ACCESS = '{"at":%[date(0,ms)],"client":"%ci","listener":"%f","rule":"%b","server":"%si:%sp","method":"%HM","host":"%[var(txn.host),json(utf8s)]","path":"%[var(txn.path),json(utf8s)]","status":%ST,"bytes":%B,"ms":%Ta,"retries":"%rc","end":"%tsc"}';
 
 function frontendLines({port, secure}: Listener, routed: readonly Routed[], certificates: string | undefined): readonly string[] {
+  const logs = routed.some(({ingress}) => ingress.spec.accessLog);
   const silence = Math.max(60_000, ...routed.map(({ingress}) => milliseconds(ingress.spec.timeouts.response)));
   return [
     `frontend ${secure ? 'https' : 'http'}.${port}`,
     `  bind *:${port}${secure ? ` ssl crt-list ${certificates} alpn h2,http/1.1` : ''}`,
     `  timeout client ${silence}ms`,
-    `  log-format '${ACCESS}'`,
+    logs ? `  log-format '${ACCESS}'` : '  no log',
     '  http-request set-var(txn.host) req.hdr(host),field(1,:),lower',
-    '  http-request set-var(txn.path) path',
+    // As it came: when it is logged, HAProxy has it no more.
+    ...(logs ? ['  http-request set-var(txn.path) path'] : []),
+    `  http-request set-header x-forwarded-proto ${secure ? 'https' : 'http'}`,
     ...routed.toSorted(moreSpecific).flatMap(({rule, backend}) => conditionsOf(rule).map((condition) => `  use_backend ${backend}${condition === '' ? '' : ` if ${condition}`}`)),
     '  default_backend hivemind.nowhere',
   ];

@@ -1,0 +1,117 @@
+/**
+ * Requests a second through ingress, beside HAProxy configured by hand for the same app, on the same machine.
+ *
+ *   node bench/network/ingress.ts [--seconds 5] [--rounds 5] [--connections 32]
+ *
+ * Needs the Debian packages haproxy and wrk. The two containers of the app are a HAProxy too, which answers by itself, so that what is
+ * measured is not they. Contenders take turns in each round, the rounds' medians count; processor time a request is told too, since it
+ * hardly depends on what else runs on the machine. By hand: as few lines as do the same, with and without a log of requests. Exit
+ * status 1: a *must* was missed.
+ */
+import {type ChildProcess, execFileSync, spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {mkdtempSync, openSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {parseArgs} from 'node:util';
+import {IngressSpec} from '@hivemind/contracts';
+import {freePort, waitFor} from '@hivemind/testkit';
+import {compile} from '../../packages/discovery/src/core/ingress/compile.ts';
+import {median, type Row} from '../measure.ts';
+import {printRows} from '../report.ts';
+
+const {values} = parseArgs({options: {seconds: {type: 'string', default: '5'}, rounds: {type: 'string', default: '5'}, connections: {type: 'string', default: '32'}}});
+/** ms of the kernel's clock tick. */
+const TICK_MS = 1000 / Number(execFileSync('getconf', ['CLK_TCK'], {encoding: 'utf8'}));
+const MUST = 0.9;
+const GOAL = 0.98;
+
+const dir = mkdtempSync(join(tmpdir(), 'bench-ingress-'));
+const running: ChildProcess[] = [];
+const [endpoints, port] = [await freePort(), await freePort()];
+const addresses = ['127.0.0.2', '127.0.0.3'];
+const timeouts = ['  timeout connect 5s', '  timeout client 60s', '  timeout server 60s'];
+
+function byHand(withLog: boolean): string {
+  return [
+    'global', ...(withLog ? ['  log stdout format raw local0'] : []),
+    'defaults', '  mode http', ...timeouts, ...(withLog ? ['  log global', '  option httplog'] : []),
+    'frontend http', `  bind *:${port}`, "  use_backend web if { hdr(host) -i 'shop.example' }",
+    'backend web', '  balance leastconn', '  option forwardfor', ...addresses.map((address, index) => `  server s${index} ${address}:${endpoints}`), '',
+  ].join('\n');
+}
+
+/** `retries`: absent, as they are unless somebody says otherwise. By hand there are those of connections alone. */
+function ours(accessLog: boolean, retries?: object): string {
+  const ports = [{port: endpoints, protocol: 'tcp' as const}];
+  return compile({
+    version: 'v', before: {}, dir, user: undefined, certificates: new Map(), files: [], problem: '',
+    ingresses: [{namespace: 'shop', name: 'site', spec: IngressSpec.parse({rules: [{host: 'shop.example', app: 'web'}], listen: {http: port}, accessLog, ...(retries === undefined ? {} : {retries})})}],
+    service: () => ({namespace: 'shop', name: 'web', headless: false, addresses: [], ports, endpoints: addresses.map((address, index) => ({container: `web-${index}`, node: 'n1', address, ports, weight: 100}))}),
+  }).config;
+}
+
+async function start(config: string): Promise<ChildProcess> {
+  const file = join(dir, `${running.length}.cfg`);
+  writeFileSync(file, config);
+  const log = openSync(join(dir, 'log'), 'a');
+  const child = spawn('/usr/sbin/haproxy', ['-db', '-f', file], {stdio: ['ignore', log, log]});
+  running.push(child);
+  return child;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGTERM');
+  await once(child, 'exit');
+}
+
+/** Processor time that a process has used, ms. */
+function usedMs({pid}: ChildProcess): number {
+  const words = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
+  return (Number(words[11]) + Number(words[12])) * TICK_MS;
+}
+
+function wrk(seconds: string): number {
+  const answer = execFileSync('wrk', ['-t', '1', '-c', values.connections, '-d', `${seconds}s`, '-H', 'Host: shop.example', `http://127.0.0.1:${port}/`], {encoding: 'utf8'});
+  const failed = /Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)/.exec(answer);
+  if (failed) throw new Error(`requests failed: ${answer}`);
+  return Number(/Requests\/sec:\s+([\d.]+)/.exec(answer)?.[1]);
+}
+
+const answers = (): Promise<boolean> => fetch(`http://127.0.0.1:${port}/`, {headers: {host: 'shop.example'}}).then(() => true, () => false);
+
+async function measured(config: string): Promise<{readonly rate: number; readonly cpu: number}> {
+  const child = await start(config);
+  try {
+    await waitFor(answers, {what: 'HAProxy to answer'});
+    wrk('1');
+    const before = usedMs(child);
+    const rate = wrk(values.seconds);
+    return {rate, cpu: ((usedMs(child) - before) * 1000) / (rate * Number(values.seconds))};
+  } finally {
+    await end(child);
+  }
+}
+
+try {
+  await start(['global', '  nbthread 1', 'defaults', '  mode http', ...timeouts, 'frontend app', ...addresses.map((address) => `  bind ${address}:${endpoints}`), '  http-request return status 200 content-type text/plain string "a page of few words"', ''].join('\n'));
+  const contenders = [['by hand, log', () => byHand(true)], ['ours, log', () => ours(true, {on: ['connect']})], ['by hand', () => byHand(false)], ['ours', () => ours(false, {on: ['connect']})], ['default', () => ours(true)]] as const;
+  const results = new Map<string, {rate: number; cpu: number}[]>(contenders.map(([name]) => [name, []]));
+  for (let round = 0; round < Number(values.rounds); round++) {
+    // Each comes first as often as last.
+    for (const [name, config] of round % 2 === 0 ? contenders : contenders.toReversed()) results.get(name)?.push(await measured(config()));
+  }
+  const of = (name: string, what: 'rate' | 'cpu'): number => median((results.get(name) ?? []).map((one) => one[what]));
+  const rows = ['', ', log'].map((kind): Row => ({
+    what: `requests/s through ingress against HAProxy by hand${kind === '' ? ', neither logs requests' : ', both log requests'}`, unit: 'x', better: 'higher', must: MUST, goal: GOAL,
+    value: of(`ours${kind}`, 'rate') / of(`by hand${kind}`, 'rate'),
+    detail: `${Math.round(of(`ours${kind}`, 'rate'))} against ${Math.round(of(`by hand${kind}`, 'rate'))} a second; ${of(`ours${kind}`, 'cpu').toFixed(1)} against ${of(`by hand${kind}`, 'cpu').toFixed(1)} µs of processor each`,
+  }));
+  const share = of('default', 'rate') / of('by hand, log', 'rate');
+  printRows([...rows, {what: 'the same with what is the default, GET tried again where a container closes unanswered', unit: 'x', better: 'higher', value: share, detail: `${of('default', 'cpu').toFixed(1)} µs of processor each`}]);
+  if (rows.some(({value}) => value < MUST)) process.exitCode = 1;
+} finally {
+  for (const child of running) await end(child);
+  rmSync(dir, {recursive: true, force: true});
+}
