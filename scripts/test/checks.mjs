@@ -9,7 +9,7 @@ import {tryTarball} from './tarball.mjs';
 const minutes = 60_000;
 /** Integration tests whose machines are network namespaces, or whose servers are their own: what they do does not reach this machine's engine. */
 const onMachines = ['/apps/agent/test/integration/', '/packages/network/test/integration/', '/libs/testkit/test/integration/machines'];
-const onServers = ['/apps/sidecar/test/integration/', '/packages/membership/test/integration/', '/packages/container/test/integration/containerd', '/libs/(bus|controller|store|trust)/test/integration/'];
+const onServers = ['/apps/sidecar/test/integration/', '/packages/membership/test/integration/', '/packages/container/test/integration/containerd'];
 const besideTheEngine = [...onMachines, ...onServers];
 
 /** Runs the checks that `options` ask for, prints the sum as the last line, answers the exit status. */

@@ -2,7 +2,7 @@
  * A cluster in one process: every manager, and machines that are whole agents on engines in memory. A machine can be cut off
  * and plugged in again; time that nobody needs to wait for is skipped.
  */
-import {startAgent, type Agent} from '@hivemind/agent';
+import type {Agent} from '@hivemind/agent';
 import {createAppManager} from '@hivemind/app/control';
 import {busErrors, createEmbeddedBus, type Bus} from '@hivemind/bus';
 import {createContainerManager} from '@hivemind/container/control';
@@ -98,6 +98,7 @@ export class Machine {
   }
 
   async start({labels}: MachineOptions = {}): Promise<void> {
+    const {startAgent} = await import('@hivemind/agent');
     this.#agent = await startAgent({bus: this.#cable(), dataDir: this.#dataDir, name: this.name, cluster: CLUSTER, runtime: this.runtime, address: '127.0.0.1', clock: this.#cluster.clock, logger, ...(labels ? {labels} : {})});
   }
 

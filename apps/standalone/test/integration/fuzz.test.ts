@@ -7,7 +7,7 @@ import {z} from 'zod';
 import type {Standalone} from '../../src/index.ts';
 import {startOnFake, tokenOf} from '../fake-engine.ts';
 
-const RUNS_PER_ROUTE = process.env.HIVEMIND_TEST_FULL === '1' ? 100 : 25;
+const RUNS_PER_ROUTE = process.env.HIVEMIND_TEST_FULL === '1' ? 100 : 16;
 const Document = z.object({paths: z.record(z.string(), z.record(z.string(), z.looseObject({parameters: z.array(z.looseObject({name: z.string(), in: z.string()})).optional()})))});
 const Problem = z.strictObject({type: z.string(), title: z.string(), status: z.number(), code: z.string(), detail: z.string().min(1), errors: z.array(z.strictObject({path: z.string(), message: z.string().min(1)})).optional(), traceId: z.string()});
 
