@@ -12,7 +12,8 @@ describe('a registration', () => {
 
   beforeEach(async () => {
     store = await openSqliteStore({path: ':memory:'});
-    registration = registerInstance({store, record, logger, leaseMs: 300});
+    // Longer than a busy machine holds up a process.
+    registration = registerInstance({store, record, logger, leaseMs: 1_500});
     await registration.registered;
   });
   afterEach(async () => {

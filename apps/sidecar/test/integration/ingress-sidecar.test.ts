@@ -28,8 +28,8 @@ it('a killed sidecar leaves HAProxy alone, the next one finds it and starts it w
     expect(await second.client.applyIngress()).toMatchObject({running: true});
     expect(proxy.pid()).toBe(pid);
     process.kill(pid, 'SIGKILL');
-    await waitFor(answers, {what: 'HAProxy to be there again'});
-    expect(proxy.pid()).not.toBe(pid);
+    // A worker of the one that was killed may still answer.
+    await waitFor(async () => ![undefined, pid].includes(proxy.pid()) && (await answers()), {what: 'another HAProxy to be there'});
 
     await endIngress(dataDir);
     expect(proxy.pid()).toBeUndefined();
