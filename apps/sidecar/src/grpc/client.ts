@@ -9,6 +9,11 @@ import {fromStatus} from './status.ts';
 export type {Description, HeardLeader, IngressState, LeaderReply, Lease, Member, NamesPart, NamesPoint, Statistics, WatchReply};
 
 const DEADLINE_MS = 10_000;
+/**
+ * One that was away is tried so often at least, ms: a connection to a socket of this machine costs nothing, and who was started again
+ * has to be told of the lease before it stops by an old one what must never run twice.
+ */
+const TRY_EVERY_MS = 250;
 
 /** Every call rejects with the error of the sidecar, or `sidecar-absent` 503. */
 export interface SidecarClient extends Disposable {
@@ -48,7 +53,7 @@ type ReplyOf<M extends keyof Service> = ReturnType<Service[M]['responseDeseriali
 export function connectSidecar(socket: string): SidecarClient {
   const path = resolve(socket);
   // No HTTP proxy stands before a socket.
-  const client = new Client(`unix:${path}`, credentials.createInsecure(), {'grpc.enable_http_proxy': 0, 'grpc.enable_channelz': 0});
+  const client = new Client(`unix:${path}`, credentials.createInsecure(), {'grpc.enable_http_proxy': 0, 'grpc.enable_channelz': 0, 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': TRY_EVERY_MS});
   const call = <M extends Unary>(name: M, request: RequestOf<M>): Promise<ReplyOf<M>> => {
     const {path: method, requestSerialize, responseDeserialize} = methods[name] as unknown as {path: string; requestSerialize(value: RequestOf<M>): Buffer; responseDeserialize(bytes: Buffer): ReplyOf<M>};
     return new Promise((settle, reject) => {
