@@ -49,7 +49,7 @@ name: data
     ['kind: App\nname: web\nimage: nginx\nports:\n  - container: 80\n  - container: 99999\n', 'ports[1].container', 'app.yaml:6:16', /out of range/],
     ['kind: Ap\nname: web\n', 'kind', 'app.yaml:1:7', /did you mean App\?/],
     ['name: web\nimage: x\n', 'kind', 'app.yaml:1:1', /is not a kind/],
-    ['kind: Deployment\nname: web\n', 'kind', 'app.yaml:1:7', /known here: Namespace, Config, Secret, Volume, App/],
+    ['kind: Deployment\nname: web\n', 'kind', 'app.yaml:1:7', /known here: Namespace, NetworkPolicy, Config, Secret, Volume, App, Ingress/],
     ['kind: App\nimage: x\n', 'name', 'app.yaml:1:1', /is needed/],
   ])('%j is refused with its place', (text, path, place, message) => {
     const error = failure(text);
@@ -59,7 +59,21 @@ name: data
   });
 
   it('names what is wrong in every document', () => {
-    expect(failure('kind: App\nname: a\n---\nkind: App\nname: b\nimage: [x]\n').errors.map(({path}) => path)).toEqual(['image', 'image']);
+    const {errors} = failure('kind: App\nname: a\n---\nkind: App\nname: b\nimage: [x]\n---\nkind: Ingress\nname: c\nrules: [{app: web, match: fuzzy}]\n---\n{name: d}\n');
+    expect(errors.map(({path, message}) => `${path} ${message}`)).toEqual([
+      expect.stringMatching(/^image .* \(document 1, App a: app\.yaml:1:1\)$/),
+      expect.stringMatching(/^image .* \(document 2, App b: app\.yaml:6:8\)$/),
+      expect.stringMatching(/^rules\[0\]\.match .* \(document 3, Ingress c: app\.yaml:10:27\)$/),
+      expect.stringMatching(/^kind nothing: is not a kind; .* \(document 4, d: app\.yaml:12:1\)$/),
+    ]);
+  });
+
+  it('of ingresses and network policies, whose fields are named like their kinds', () => {
+    expect(readManifest('kind: NetworkPolicy\nname: only-web\ntarget: {app: db}\ningress: [{action: deny, from: {all: true}}]\n---\nkind: Ingress\nname: shop\nrules: [{app: web}]\n', 'f').map(({body}) => body.spec)).toEqual([
+      {target: {app: 'db'}, ingress: [{action: 'deny', from: {all: true}}]},
+      {rules: [{app: 'web'}]},
+    ]);
+    expect(failure('kind: NetworkPolicy\nname: p\ntarget: {app: db}\n').message).toMatch(/names nothing: give it ingress, egress or isolate/);
   });
 
   it('is told from a Compose file', () => {

@@ -1,11 +1,11 @@
 /** Native manifests: documents with a `kind`, several in a file, `spec` nested or written flat. */
-import {AppBody, ConfigBody, type FieldError, fieldErrors, nearestName, NamespaceBody, SecretBody, VolumeBody} from '@hivemind/contracts';
+import {AppBody, ConfigBody, type FieldError, fieldErrors, IngressBody, nearestName, NamespaceBody, NetworkPolicyBody, SecretBody, VolumeBody} from '@hivemind/contracts';
 import type {z} from 'zod';
 import {composeErrors} from './errors.ts';
 import {entry, locate, pathIn, positionText, toPlain, type Tree} from './tree.ts';
 import {parseYaml} from './yaml.ts';
 
-const schemas = {Namespace: NamespaceBody, Config: ConfigBody, Secret: SecretBody, Volume: VolumeBody, App: AppBody} as const;
+const schemas = {Namespace: NamespaceBody, NetworkPolicy: NetworkPolicyBody, Config: ConfigBody, Secret: SecretBody, Volume: VolumeBody, App: AppBody, Ingress: IngressBody} as const;
 export type ManifestKind = keyof typeof schemas;
 
 /** A body for PUT, as written (defaults are the server's), checked against the contract. */
@@ -29,8 +29,9 @@ export function isManifest(text: string, file: string): boolean {
  */
 export function readManifest(text: string, file: string): readonly ManifestResource[] {
   const errors: FieldError[] = [];
-  const resources = parseYaml(text, file).flatMap((tree) => {
-    const read = readOne(tree, errors);
+  const documents = parseYaml(text, file);
+  const resources = documents.flatMap((tree, index) => {
+    const read = readOne(tree, errors, documents.length > 1 ? `document ${index + 1}, ${nameIn(tree)}: ` : '');
     return read === undefined ? [] : [read];
   });
   const [first] = errors;
@@ -38,12 +39,19 @@ export function readManifest(text: string, file: string): readonly ManifestResou
   return resources;
 }
 
-function readOne(tree: Tree, errors: FieldError[]): ManifestResource | undefined {
+/** What a document calls itself. */
+function nameIn(tree: Tree): string {
+  const said = ['kind', 'name'].map((key) => entry(tree, key)).flatMap((value) => (value?.kind === 'scalar' ? [String(value.value)] : []));
+  return said.join(' ') || 'which has neither kind nor name';
+}
+
+/** @param which of the file's documents, for errors */
+function readOne(tree: Tree, errors: FieldError[], which: string): ManifestResource | undefined {
   const kind = toPlain(entry(tree, 'kind') ?? tree);
   if (typeof kind !== 'string' || !isKind(kind)) {
     const known = Object.keys(schemas);
     const nearest = typeof kind === 'string' ? nearestName(kind, known) : undefined;
-    errors.push({path: 'kind', message: `${typeof kind === 'string' ? JSON.stringify(kind) : 'nothing'}: is not a kind; ${nearest === undefined ? `known here: ${known.join(', ')}` : `did you mean ${nearest}?`} (${positionText(locate(tree, ['kind']))})`});
+    errors.push({path: 'kind', message: `${typeof kind === 'string' ? JSON.stringify(kind) : 'nothing'}: is not a kind; ${nearest === undefined ? `known here: ${known.join(', ')}` : `did you mean ${nearest}?`} (${which}${positionText(locate(tree, ['kind']))})`});
     return undefined;
   }
   const {body, flat} = nested(tree);
@@ -52,7 +60,7 @@ function readOne(tree: Tree, errors: FieldError[]): ManifestResource | undefined
   if (parsed.success) return {kind, name: parsed.data.name, namespace: parsed.data.namespace, body};
   for (const {path, message} of fieldErrors(parsed.error, schema, body)) {
     const written = flat ? path.replace(/^spec\.?/, '') : path;
-    errors.push({path: written, message: `${message} (${positionText(locate(tree, pathIn(tree, written)))})`});
+    errors.push({path: written, message: `${message} (${which}${positionText(locate(tree, pathIn(tree, written)))})`});
   }
   return undefined;
 }

@@ -1,4 +1,4 @@
-/** What `-f` says, in the order it is applied: namespaces, configs, secrets, volumes, apps. */
+/** What `-f` says, in the order it is applied: what an app uses before it, what denies before what it is denied to, what leads to it after. */
 import {readdir, readFile, stat} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
 import {type ComposeBuild, composeErrors, dnsLabel, isManifest, type Notice, projectLabel, projectLabelKey, readComposeProject, readManifest} from '@hivemind/compose';
@@ -7,10 +7,12 @@ import {cliErrors, systemCode} from '../errors.ts';
 import type {Session} from '../session.ts';
 import type {Terminal} from '../terminal.ts';
 
-export const kinds = ['Namespace', 'Config', 'Secret', 'Volume', 'App'] as const;
+export const kinds = ['Namespace', 'NetworkPolicy', 'Config', 'Secret', 'Volume', 'App', 'Ingress'] as const;
 export type Kind = (typeof kinds)[number];
+/** Of these nothing is lost that the file does not say: they go with it. */
+export const prunable: ReadonlySet<Kind> = new Set(['NetworkPolicy', 'Config', 'Secret', 'App', 'Ingress']);
 /** Route of each kind. */
-export const collections: Readonly<Record<Kind, string>> = {Namespace: '/namespaces', Config: '/configs', Secret: '/secrets', Volume: '/volumes', App: '/apps'};
+export const collections: Readonly<Record<Kind, string>> = {Namespace: '/namespaces', NetworkPolicy: '/network-policies', Config: '/configs', Secret: '/secrets', Volume: '/volumes', App: '/apps', Ingress: '/ingresses'};
 
 export interface Resource {
   readonly kind: Kind;

@@ -4,7 +4,7 @@ import {isError} from '@hivemind/contracts';
 import type {z} from 'zod';
 import {ResourceView} from '../api/views.ts';
 import type {Session} from '../session.ts';
-import {type Bundle, collections, type Kind, type Resource} from './bundle.ts';
+import {type Bundle, collections, type Kind, prunable, type Resource} from './bundle.ts';
 
 export interface Existing {
   readonly kind: Kind;
@@ -48,8 +48,8 @@ async function listIfThere(api: Session['api'], collection: string, namespace: s
   }
 }
 
-/** Of this project and not in the bundle. Volumes hold data: they are never among these. */
+/** Of this project and not in the bundle, those first that lead to others. Volumes hold data: they are never among these. */
 export function leftovers(bundle: Bundle, existing: ReadonlyMap<string, Existing>): readonly Existing[] {
   const kept = new Set(bundle.resources.map(existingKey));
-  return [...existing.values()].filter((item) => (item.kind === 'App' || item.kind === 'Config' || item.kind === 'Secret') && item.project === bundle.project && !kept.has(existingKey(item)));
+  return [...existing.values()].filter((item) => prunable.has(item.kind) && item.project === bundle.project && !kept.has(existingKey(item))).toReversed();
 }

@@ -1,9 +1,11 @@
 /** What a plan is asked for: the body as `apply` would send it, as far as that is known before anything is done. */
+import {isDeepStrictEqual} from 'node:util';
+import {IngressBody, NetworkPolicyBody} from '@hivemind/contracts';
 import {z} from 'zod';
 import {path} from '../api/client.ts';
-import {ConfigView} from '../api/views.ts';
+import {ConfigView, ResourceView} from '../api/views.ts';
 import type {Session} from '../session.ts';
-import type {Resource} from './bundle.ts';
+import {collections, type Resource} from './bundle.ts';
 import {type Existing, existingKey} from './existing.ts';
 import {fileVersionsLabel} from './rollout.ts';
 
@@ -43,12 +45,26 @@ export async function previewOf(session: Session, app: Resource, existing: Reado
 
 const Contents = z.object({data: z.record(z.string(), z.string()).default({}), encoding: z.string().default('text')});
 
+/** What these say is no more than their spec; `apply` writes them as the server does, with what is left out filled in. */
+const described = {NetworkPolicy: NetworkPolicyBody, Ingress: IngressBody} as const;
+const DescribedView = ResourceView.extend({spec: z.unknown()});
+
+async function isSame({api}: Session, {kind, name, namespace, body}: Resource, schema: (typeof described)[keyof typeof described]): Promise<boolean> {
+  const {data} = await api.get(`${collections[kind]}${path`/${name}`}`, DescribedView, {namespace});
+  const [before, after] = [{name, labels: data.labels, annotations: data.annotations, spec: data.spec}, body].map((written) => {
+    const {labels, annotations, spec} = schema.parse(written);
+    return {labels, annotations, spec};
+  });
+  return isDeepStrictEqual(before, after);
+}
+
 /** What would become of anything but an app, in words; undefined: nothing worth a line. */
 export async function previewLine(session: Session, resource: Resource, existing: ReadonlyMap<string, Existing>): Promise<string | undefined> {
   const label = `${resource.kind.toLowerCase()}/${resource.name}`;
   if (!existing.has(existingKey(resource))) return resource.implied === true && resource.name === 'default' ? undefined : `+ ${label} would be created`;
   if (resource.implied === true) return undefined;
   if (resource.kind === 'Secret') return `~ ${label} would be written: what it holds now cannot be read, so whether it differs is not known`;
+  if (resource.kind === 'NetworkPolicy' || resource.kind === 'Ingress') return (await isSame(session, resource, described[resource.kind])) ? `= ${label} stays as it is` : `~ ${label} would be changed`;
   if (resource.kind !== 'Config') return `= ${label} is there`;
   const {data: current} = await session.api.get(path`/configs/${resource.name}`, ConfigView, {namespace: resource.namespace});
   const wanted = Contents.parse(resource.body.spec);

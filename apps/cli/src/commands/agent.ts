@@ -41,7 +41,7 @@ export function register(parent: Command, host: Host): void {
       try {
         const agent = await startJoinedAgent({
           dataDir, logger,
-          ...engineOf(options, env),
+          ...await engineOf(options, env),
           ...(gateway === undefined ? {} : {gateway}),
           ...(token === undefined ? {} : {token}),
           ...(options.name === undefined ? {} : {name: options.name}),

@@ -5,7 +5,7 @@ import {z} from 'zod';
 import {path} from '../api/client.ts';
 import {Anything, ResourceView} from '../api/views.ts';
 import {buildImages, withImage} from '../apply/build.ts';
-import {type Bundle, collections, fileFlags, FileOptions, kinds, readBundle, type Resource} from '../apply/bundle.ts';
+import {type Bundle, collections, fileFlags, FileOptions, kinds, prunable, readBundle, type Resource} from '../apply/bundle.ts';
 import {type Existing, existingKey, leftovers, readExisting, stateOf} from '../apply/existing.ts';
 import {printNotices} from '../apply/notices.ts';
 import {withFileVersions} from '../apply/rollout.ts';
@@ -70,7 +70,7 @@ async function applyOne({api, output}: Session, resource: Resource, before: Exis
 }
 
 async function prune(session: Session, bundle: Bundle): Promise<void> {
-  const existing = await readExisting(session, bundle, ['App', 'Config', 'Secret']);
+  const existing = await readExisting(session, bundle, kinds.filter((kind) => prunable.has(kind)));
   for (const item of leftovers(bundle, existing)) {
     await session.api.call('DELETE', `${collections[item.kind]}${path`/${item.name}`}`, Anything, {query: {namespace: item.namespace}});
     session.output.say(`${label(item)} deleted`);

@@ -3,7 +3,7 @@ import {isError} from '@hivemind/contracts';
 import type {Command} from 'commander';
 import {path} from '../api/client.ts';
 import {Anything} from '../api/views.ts';
-import {collections, fileFlags, FileOptions, readBundle} from '../apply/bundle.ts';
+import {collections, fileFlags, FileOptions, prunable, readBundle} from '../apply/bundle.ts';
 import {WaitOptions} from './app.ts';
 import {label} from './apply.ts';
 import {type Host, leaf, noArgs} from './define.ts';
@@ -12,7 +12,7 @@ import {waitForGone} from './wait.ts';
 export function register(parent: Command, host: Host): void {
   leaf(parent, host, {
     use: 'delete',
-    summary: 'Delete the apps, configs and secrets that a file describes; volumes and namespaces stay',
+    summary: 'Delete what a file describes; volumes and namespaces stay',
     example: 'delete -f docker-compose.yml',
     flags: [...fileFlags, ['--wait', 'wait until nothing of them is left'], ['--timeout <duration>', 'how long to wait (default: 5m)']],
     args: noArgs,
@@ -20,8 +20,8 @@ export function register(parent: Command, host: Host): void {
     async run(session, _args, options) {
       // Every profile: what was applied with one must go too.
       const bundle = await readBundle(session, {...options, profile: ['*']});
-      // Apps first: what one uses cannot go before it.
-      const doomed = bundle.resources.filter(({kind}) => kind === 'App' || kind === 'Config' || kind === 'Secret').toReversed();
+      // What one uses cannot go before it.
+      const doomed = bundle.resources.filter(({kind}) => prunable.has(kind)).toReversed();
       for (const resource of doomed) {
         try {
           await session.api.call('DELETE', `${collections[resource.kind]}${path`/${resource.name}`}`, Anything, {query: {namespace: resource.namespace}});

@@ -26,7 +26,7 @@ export function register(parent: Command, host: Host): void {
       const cluster = await clusterOf(session.dataDir);
       const running = await runningServer(session);
       // A server of another data dir is none of ours.
-      if (running !== undefined && (cluster === undefined || cluster === running.cluster)) return downThroughServer(session, running.adoption.held, timeout);
+      if (running !== undefined && (cluster === undefined || cluster === running.cluster)) return downThroughServer(session, running, timeout);
       const {downThroughEngine} = await import('../offline/down.ts');
       const {endSidecar} = await import('@hivemind/agent');
       await endSidecar(session.dataDir);
@@ -35,7 +35,7 @@ export function register(parent: Command, host: Host): void {
   });
 }
 
-async function downThroughServer(session: Session, held: boolean, timeoutMs: number): Promise<void> {
+async function downThroughServer(session: Session, {cluster, adoption: {held}}: z.infer<typeof Status>, timeoutMs: number): Promise<void> {
   const {api, output} = session;
   // What is held for adoption is part of the cluster too, and nothing goes while it is held.
   if (held) await api.post('/cluster/adopt', Anything, {}, {mode: 'discard'});
@@ -49,6 +49,8 @@ async function downThroughServer(session: Session, held: boolean, timeoutMs: num
     }
   }
   await waitForGone(session, apps, timeoutMs);
+  const {tellOfNetwork} = await import('../offline/network.ts');
+  await tellOfNetwork(cluster, session);
   output.say(summary(apps.map(({name, namespace}) => `${namespace}/${name}`), containers.length));
 }
 

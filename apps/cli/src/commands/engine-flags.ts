@@ -1,4 +1,5 @@
 /** Flags that say in which engine this machine's containers are. */
+import type {RegistrySettings} from '@hivemind/agent';
 import {z} from 'zod';
 
 export const engineAddressFlags = [
@@ -8,6 +9,7 @@ export const engineAddressFlags = [
 export const engineFlags = [
   ['--runtime <name>', 'auto, docker or containerd: auto is what this machine used before, else Docker where it answers, else containerd (default: auto)'],
   ...engineAddressFlags,
+  ['--registries <file>', 'how containerd\'s images are fetched: authorities, credentials, mirrors, registries without TLS (default: HIVEMIND_REGISTRIES, else as is usual)'],
 ] as const;
 
 export const engineAddressOptions = {
@@ -16,6 +18,7 @@ export const engineAddressOptions = {
 };
 export const engineOptions = {
   runtime: z.enum(['auto', 'docker', 'containerd'], 'is not a runtime of this release; use auto, docker or containerd').default('auto'),
+  registries: z.string().min(1).optional(),
   ...engineAddressOptions,
 };
 
@@ -32,6 +35,10 @@ export function engineAddressesOf({dockerHost, containerdSocket}: Addresses, env
   };
 }
 
-export function engineOf<R extends string>({runtime, ...given}: Addresses & {readonly runtime: R}, env: Readonly<Record<string, string | undefined>>): Addresses & {readonly runtime: R} {
-  return {runtime, ...engineAddressesOf(given, env)};
+type Asked<R> = Addresses & {readonly runtime: R; readonly registries?: string | undefined};
+
+/** With what the file of registries says. @throws `invalid-input` naming what is wrong with it */
+export async function engineOf<R extends string>({runtime, registries, ...given}: Asked<R>, env: Readonly<Record<string, string | undefined>>): Promise<Addresses & {readonly runtime: R; readonly registries?: RegistrySettings}> {
+  const file = registries ?? (env.HIVEMIND_REGISTRIES || undefined);
+  return {runtime, ...engineAddressesOf(given, env), ...(file === undefined ? {} : {registries: await (await import('@hivemind/agent')).readRegistries(file)})};
 }

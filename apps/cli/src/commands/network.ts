@@ -1,12 +1,15 @@
 /** `hivemind network …`: how containers of different machines reach each other. */
 import {Ipam, Network, networkBackends, Overlay} from '@hivemind/contracts';
-import {removeNetwork} from '@hivemind/network/node';
+import {networkOwner, removeNetwork} from '@hivemind/network/node';
 import {endIngress} from '@hivemind/sidecar/ingress';
+import type {EngineOptions} from '@hivemind/agent';
 import type {Command} from 'commander';
 import {z} from 'zod';
 import {cliErrors} from '../errors.ts';
 import {bytes} from '../output/quantities.ts';
 import {fields} from '../output/table.ts';
+import type {Session} from '../session.ts';
+import {engineAddressesOf, engineAddressFlags, engineAddressOptions} from './engine-flags.ts';
 import {exampleText, type Host, leaf, noArgs, noOptions, wholeNumber} from './define.ts';
 
 const CLUSTER = '/networks/cluster';
@@ -58,18 +61,32 @@ export function register(parent: Command, host: Host): void {
         {title: 'ROUND TRIP', value: ({roundTrip}) => (roundTrip === null ? '-' : `${roundTrip.mean} µs`)},
         {title: 'SENT', value: ({device}) => (device === null ? '-' : bytes(device.sentBytes))},
       ], `Back-end ${data.backend}: no machine reaches another one's containers.`);
+      if (data.because !== undefined) session.output.note(`${data.because}: containers are on networks of the engine's own; where that has changed: hivemind network set --backend auto`);
       for (const {node, problems} of data.items) for (const problem of problems) session.output.note(`${node}: ${problem}`);
       if (data.silent.length > 0) session.output.note(`no answer from ${data.silent.join(', ')}`);
     },
   });
   leaf(network, host, {
-    use: 'down', summary: 'Remove bridge, overlay, routes, rules and HAProxy from this machine; an agent that runs here puts them back', example: 'network down', args: noArgs, options: noOptions,
-    async run(session) {
+    use: 'down', summary: 'Remove bridge, overlay, routes, rules and HAProxy from this machine; an agent that runs here puts them back', example: 'network down', args: noArgs,
+    flags: engineAddressFlags, options: z.object(engineAddressOptions),
+    async run(session, _args, engine) {
       if (process.getuid?.() !== 0) throw cliErrors['wrong-usage']('network down takes root: it changes this machine\'s interfaces, routes and rules');
       await endIngress(session.dataDir);
+      await forgetBridge(session, engineAddressesOf(engine, session.terminal.env));
       session.output.say((await removeNetwork()) ? 'the network of containers is gone from this machine' : 'this machine has no network of containers');
     },
   });
+}
+
+/** An engine lets no other cluster have a network on the bridge while it knows of one there. */
+async function forgetBridge({dataDir, output, terminal}: Session, engine: EngineOptions): Promise<void> {
+  const cluster = await networkOwner();
+  if (cluster === undefined) return;
+  const [{likelyEngines, openRuntime}, {pino}] = await Promise.all([import('@hivemind/agent'), import('pino')]);
+  for (const name of await likelyEngines(engine, dataDir)) {
+    const runtime = await openRuntime(name, engine, {cluster, node: 'local', logger: pino({level: 'silent'}), now: () => terminal.now()});
+    await runtime.pruneNetworks().catch((error: unknown) => output.note(`${name} could not be asked to forget its network: ${error instanceof Error ? error.message : String(error)}`)).finally(() => runtime.close());
+  }
 }
 
 function itemsOf(raw: unknown): readonly unknown[] {

@@ -25,6 +25,7 @@ export function register(parent: Command, host: Host): void {
       ['--bus-port <port>', 'of that nats-server (default: 4222)'],
       ['--gossip-port <port>', 'with --advertise: where this machine\'s sidecar speaks with others (default: 7946)'],
       ['--dns-listen <ip[:port],...>', 'with --advertise: where this machine\'s sidecar answers names of services (default: nowhere; port 53)'],
+      ['--network <backend>', 'of a cluster that is new: auto, vxlan, direct, or none for networks of the engine\'s own (default: HIVEMIND_NETWORK_BACKEND, else auto where this machine can)'],
       ['--bus <url>', 'NATS that runs already, as in nats://10.0.0.5:4222; with --store'],
       ['--store <url>', 'Redis, as in redis://10.0.0.5:6379; with --bus'],
       ['--allow-weak-persistence', 'take a Redis that may lose what it acknowledged'],
@@ -40,6 +41,7 @@ export function register(parent: Command, host: Host): void {
       busPort: wholeNumber.optional(),
       gossipPort: wholeNumber.refine((port) => port > 0 && port < 65_536, 'is not a port').optional(),
       dnsListen: dnsListen.optional(),
+      network: z.enum(['auto', 'vxlan', 'direct', 'none'], 'is none of auto, vxlan, direct and none').optional(),
       bus: z.string().optional(),
       store: z.string().optional(),
       allowWeakPersistence: z.boolean().optional(),
@@ -56,13 +58,14 @@ export function register(parent: Command, host: Host): void {
         const standalone = await startStandalone({
           dataDir, logger,
           listen: options.listen ?? listenOf(givenServer, options.advertise !== undefined),
-          ...engineOf(options, terminal.env),
+          ...await engineOf(options, terminal.env),
           noAgent: !options.agent,
           tls: options.tls,
           advertise: options.advertise,
           busPort: options.busPort,
           gossipPort: options.gossipPort,
           dnsListen: options.dnsListen,
+          network: options.network,
           ...(options.bus === undefined || options.store === undefined ? {} : {shared: {bus: options.bus, store: options.store, allowWeakPersistence: options.allowWeakPersistence === true}}),
         });
         greet(terminal, standalone.url, dataDir, logFile);

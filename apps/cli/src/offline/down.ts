@@ -37,6 +37,8 @@ export async function downThroughEngine(session: Session, {cluster, engine}: Off
       }
     }
   }
+  const {removeNetworkOf} = await import('./network.ts');
+  await removeNetworkOf(ids, session);
   output.say(summary(apps, containers));
 }
 

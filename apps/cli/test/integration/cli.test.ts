@@ -142,6 +142,45 @@ describe('apply, with manifests', () => {
     expect(await ok('apply -f back.yaml -p shop')).toBe('app/web unchanged\n');
   });
 
+  it('takes ingresses, after the apps that they lead to, and says what a plan would change', async () => {
+    const text = 'kind: Ingress\nname: shop\nrules: [{host: shop.example, app: web}]\n---\nkind: App\nname: web\nimage: busybox\nports: [{container: 80}]\n';
+    server.file('shop.yaml', text);
+    expect(await ok('plan -f shop.yaml -p front')).toMatch(/^\+ app\/web [^]*\n\+ ingress\/shop would be created\n$/);
+    expect(await ok('apply -f shop.yaml -p front')).toBe('app/web created\ningress/shop created\n');
+    expect(await ok('apply -f shop.yaml -p front')).toBe('app/web unchanged\ningress/shop unchanged\n');
+    expect(await ok('plan -f shop.yaml -p front')).toMatch(/\n= ingress\/shop stays as it is\n$/);
+    server.file('shop.yaml', text.replace('shop.example', 'www.example'));
+    expect(await ok('plan -f shop.yaml -p front')).toMatch(/\n~ ingress\/shop would be changed\n$/);
+    expect(await ok('apply -f shop.yaml -p front')).toContain('ingress/shop configured');
+    expect(await json('ingress get shop')).toMatchObject({spec: {rules: [{host: 'www.example', path: '/', app: 'web'}]}});
+    server.file('fewer.yaml', 'kind: App\nname: web\nimage: busybox\nports: [{container: 80}]\n');
+    expect(await ok('apply -f fewer.yaml -p front --prune')).toBe('app/web unchanged\ningress/shop deleted\n');
+    await ok('apply -f shop.yaml -p front');
+    expect(await ok('delete -f shop.yaml -p front')).toBe('ingress/shop deleted\napp/web deleted\n');
+  });
+
+  it('takes network policies before the apps that they are about; without a network the server says why it refuses them', async () => {
+    await ok('network set --backend none');
+    server.file('policy.yaml', 'kind: App\nname: db\nimage: busybox\n---\nkind: NetworkPolicy\nname: only-web\ntarget: {app: db}\ningress: [{action: deny, from: {all: true}}]\n');
+    expect(await ok('plan -f policy.yaml -p back')).toMatch(/^\+ networkpolicy\/only-web would be created\n\+ app\/db /);
+    const {status, out, err} = await server.run('apply -f policy.yaml -p back');
+    expect([status, out]).toEqual([1, 'app/db created\n']);
+    expect(err).toContain('1 of 2 could not be applied:\n  networkpolicy/only-web: Containers are on networks of the engine\'s own');
+    expect(await ok('delete -f policy.yaml -p back')).toBe('app/db deleted\nnetworkpolicy/only-web is not there\n');
+  });
+
+  it('names document and field of what is wrong, and does none of it; what the server refuses is told of its own', async () => {
+    server.file('wrong.yaml', 'kind: App\nname: fine\nimage: busybox\n---\nkind: Ingress\nname: shop\nrules:\n  - {app: web, pth: /api}\n---\nkind: NetworkPolicy\nname: p\ntarget: {all: true}\nisolate: true\nmode: audt\n');
+    const {status, out, err} = await server.run('apply -f wrong.yaml');
+    expect([status, out]).toEqual([1, '']);
+    expect(err).toMatch(/rules\[0\]\.pth.*did you mean path\?.*\(document 2, Ingress shop: .*wrong\.yaml:8:/);
+    expect(err).toMatch(/mode.*use enforce or audit \(document 3, NetworkPolicy p: .*wrong\.yaml:14:7\)/);
+    server.file('clash.yaml', 'kind: Ingress\nname: one\nrules: [{host: a.example, app: web}]\n---\nkind: Ingress\nname: two\nrules: [{host: a.example, app: api}]\n');
+    const clash = await server.run('apply -f clash.yaml');
+    expect(clash).toMatchObject({status: 1, out: 'ingress/one created\n', err: expect.stringMatching(/1 of 2 could not be applied:\n +ingress\/two: .*\n? *.*default\/one/)});
+    await ok('ingress rm one');
+  });
+
   it('tries everything, and names what could not be applied', async () => {
     server.file('bad.yaml', 'kind: App\nname: a\nimage: busybox\nresources: {memory: 900Ti}\n---\nkind: App\nname: b\nimage: busybox\n');
     const {status, out, err} = await server.run('apply -f bad.yaml');
