@@ -1,3 +1,6 @@
+// Tests run clusters beside each other, and a machine has one cluster's network: those about networks ask for one themselves.
+process.env.HIVEMIND_NETWORK_BACKEND ??= 'none';
+
 /**
  * One configuration for the whole workspace. Sources are ESM TypeScript and run as such:
  * NODE_OPTIONS=--experimental-vm-modules is required (`npm run test:unit` sets it).

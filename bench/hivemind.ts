@@ -35,6 +35,8 @@ export interface StartOptions {
   readonly dockerHost?: string;
   readonly containerdSocket?: string;
   readonly dataDir?: string;
+  /** Back-end of the cluster's network; default: none, as the engine that it is measured against. */
+  readonly network?: string;
 }
 
 export function newDataDir(): string {
@@ -45,11 +47,11 @@ export function removeDataDir(dataDir: string): void {
   rmSync(dataDir, {recursive: true, force: true});
 }
 
-export async function startHivemind({dockerHost, containerdSocket, dataDir = newDataDir()}: StartOptions): Promise<Hivemind> {
+export async function startHivemind({dockerHost, containerdSocket, dataDir = newDataDir(), network = 'none'}: StartOptions): Promise<Hivemind> {
   const port = await freePort();
   const engine = containerdSocket === undefined ? ['--runtime', 'docker', ...(dockerHost === undefined ? [] : ['--docker-host', dockerHost])] : ['--runtime', 'containerd', '--containerd-socket', containerdSocket];
   const from = nowMs();
-  const child = spawn(process.execPath, [entry, 'up', '--data-dir', dataDir, '--listen', `127.0.0.1:${port}`, ...engine], {stdio: ['ignore', 'ignore', 'pipe']});
+  const child = spawn(process.execPath, [entry, 'up', '--data-dir', dataDir, '--listen', `127.0.0.1:${port}`, '--network', network, ...engine], {stdio: ['ignore', 'ignore', 'pipe']});
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4000)));
   const agent = new Agent({keepAlive: true});

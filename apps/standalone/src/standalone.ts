@@ -8,7 +8,7 @@ import type * as AgentModule from '@hivemind/agent';
 import type {EngineOptions, RingOptions} from '@hivemind/agent';
 import {createGateway, DEFAULT_LISTEN, transportFor, type TlsMode} from '@hivemind/gateway';
 import type {Runtime} from '@hivemind/runtime';
-import {isWildcard, parseListen, type ListenAddress, type ManagerContext, type TlsOptions} from '@hivemind/service';
+import {type FirstNetwork, isWildcard, parseListen, type ListenAddress, type ManagerContext, type TlsOptions} from '@hivemind/service';
 import {loadManagers} from '@hivemind/service-host/catalogue';
 import type {Logger} from 'pino';
 import {openBase, type Undo} from './base.ts';
@@ -38,6 +38,8 @@ export interface StandaloneOptions {
   readonly gossipPort?: number | undefined;
   /** `ip:port` each: where that sidecar answers names. Nowhere when absent. */
   readonly dnsListen?: readonly string[] | undefined;
+  /** How containers of a cluster that is new reach each other: a back-end of its network. When absent, `auto` where this machine can have one, else `none`. */
+  readonly network?: string | undefined;
   /** Store and bus that other processes use as well, in place of its own: see `SharedOptions` of the service host. */
   readonly shared?: {readonly bus: string; readonly store: string; readonly allowWeakPersistence?: boolean};
   readonly logger: Logger;
@@ -77,11 +79,12 @@ async function startParts(options: StandaloneOptions, undo: Undo): Promise<Omit<
   await mkdir(dataDir, {recursive: true, mode: 0o700});
   await chmod(dataDir, 0o700);
   const agentModule = options.noAgent === true ? undefined : import('@hivemind/agent');
-  const [{context, adminTokenHash, busDriver, sharesStore}, createManagers] = await Promise.all([
+  const [{context: base, adminTokenHash, busDriver, sharesStore}, createManagers] = await Promise.all([
     openBase({...options, dataDir, earlier: () => earlierLives(options, dataDir)}, undo),
     loadManagers(),
   ]);
-  const {cluster} = context;
+  const {cluster} = base;
+  const context = {...base, network: firstNetwork(options, dataDir, cluster, agentModule)};
   const managers = createManagers.map((create) => create(context));
   const waiting = new Set(managers.map(({name}) => `the ${name} manager is starting`));
   const listen = parseListen(options.listen ?? DEFAULT_LISTEN);
@@ -103,6 +106,11 @@ async function startParts(options: StandaloneOptions, undo: Undo): Promise<Omit<
   if (agentModule) undo.push(await agentBesides(agentModule, {...options, dataDir}, context));
   logger.info({url, cluster, dataDir}, 'Hivemind is ready');
   return {url, cluster};
+}
+
+function firstNetwork({network, runtime = 'auto', dockerHost, containerdSocket}: StandaloneOptions, dataDir: string, cluster: string, agent: Promise<typeof AgentModule> | undefined): FirstNetwork {
+  const engine = typeof runtime === 'string' ? {runtime, dockerHost, containerdSocket} : undefined;
+  return {backend: network, ...(agent === undefined ? {} : {unable: async () => (await agent).networklessBecause(engine, dataDir, cluster)})};
 }
 
 /** A certificate of the cluster's own authority. Neither is made, or loaded, where only this machine is served. */

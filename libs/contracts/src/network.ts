@@ -14,7 +14,7 @@ const Cidr = z.cidrv4('is not a range of IPv4 addresses: write it as in 10.244.0
  */
 export const networkBackends = ['auto', 'vxlan', 'direct', 'none', 'wireguard'] as const;
 export const NetworkSpec = z.strictObject({
-  backend: z.enum(networkBackends, `is not a back-end: use one of ${networkBackends.join(', ')}`).default('none'),
+  backend: z.enum(networkBackends, `is not a back-end: use one of ${networkBackends.join(', ')}`).default('auto'),
   /** All containers' addresses. Each machine has a part of it. */
   cidr: Cidr.default('10.244.0.0/16'),
   /** Length of the prefix of a machine's part. */
@@ -35,8 +35,12 @@ export function carries(spec: Pick<NetworkSpec, 'backend'> | undefined): boolean
 /** There is one, and it has this name. */
 export const CLUSTER_NETWORK = 'cluster';
 
-/** Collection `networks`, key: name. Absent: the defaults hold. Owner: network. */
-export const NetworkRecord = z.object({name: z.string(), labels: Labels, annotations: Annotations, spec: NetworkSpec, meta: StoredMeta});
+/** Collection `networks`, key: name. Absent: as with back-end `none`, nobody has decided yet. Owner: network. */
+export const NetworkRecord = z.object({
+  name: z.string(), labels: Labels, annotations: Annotations, spec: NetworkSpec, meta: StoredMeta,
+  /** Why the cluster began with `none` though nobody asked for that: its first machine can have no network. */
+  because: z.string().optional(),
+});
 export type NetworkRecord = z.infer<typeof NetworkRecord>;
 export const NetworkBody = resourceBody('Network', NetworkSpec.prefault({}));
 /** Who has which addresses. */
@@ -130,7 +134,7 @@ export const OverlayStatus = z.object({
 });
 export type OverlayStatus = z.infer<typeof OverlayStatus>;
 
-export const Overlay = z.object({backend: z.enum(networkBackends), items: z.array(OverlayStatus), /** Machines that did not answer. */ silent: z.array(z.string())});
+export const Overlay = z.object({backend: z.enum(networkBackends), /** Why it is `none`, where nobody asked for that. */ because: z.string().optional(), items: z.array(OverlayStatus), /** Machines that did not answer. */ silent: z.array(z.string())});
 
 /** network manager → agent: how its part of the overlay is. */
 export const getOverlay = defineRequest({subject: 'network.{node}.overlay', request: z.object({}), reply: OverlayStatus, timeoutMs: 3_000});

@@ -30,6 +30,15 @@ export interface ManagerContext extends Effects {
   readonly clusterKey?: () => Promise<Buffer>;
   /** Where machines reach the bus: `tls://host:port`, or `nats://` on loopback; absent where it is inside this process. */
   readonly busUrls?: readonly string[];
+  /** What decides how containers of a cluster that is new reach each other. */
+  readonly network?: FirstNetwork;
+}
+
+export interface FirstNetwork {
+  /** The back-end that was asked for. */
+  readonly backend?: string | undefined;
+  /** Else: why the machine that the cluster begins with can have no network of it; undefined where it can. */
+  readonly unable?: () => Promise<string | undefined>;
 }
 
 export interface Manager {

@@ -11,7 +11,7 @@ import {pino} from 'pino';
 import {z} from 'zod';
 import {createNetwork} from '../src/node/index.ts';
 
-const [dataDir = '', node = ''] = process.argv.slice(2);
+const [dataDir = '', node = '', cluster = 'test'] = process.argv.slice(2);
 const Line = z.object({view: NetworkView.optional(), prepare: z.string().optional(), removed: z.string().optional()});
 const bus = createEmbeddedBus();
 let view: NetworkView | undefined;
@@ -22,7 +22,7 @@ await serve(bus, getNetwork, {}, async () => {
 const session = {current: () => 1, onRegistered: () => () => undefined};
 const docker = new Docker({socketPath: '/run/docker.sock'});
 const list = async (): Promise<readonly RuntimeContainer[]> => (await docker.listContainers({all: true})).map(({Id, Names}) => ({runtimeId: Id, id: (Names[0] ?? '').slice(1), name: '', labels: {}, state: 'running', oomKilled: false, ports: []}));
-const network = createNetwork({bus, node, cluster: 'test', dataDir, session, runtime: {list}, logger: pino({level: 'info'}, pino.destination(2))});
+const network = createNetwork({bus, node, cluster, dataDir, session, runtime: {list, pruneNetworks: async () => undefined}, logger: pino({level: 'info'}, pino.destination(2))});
 await network.start();
 
 const record = (id: string): ContainerRecord => ContainerRecord.parse({id, namespace: 'default', app: 'web', appUid: 'u', revision: 1, node, generation: 1, ports: [], mode: 'replicated', createdAt: '2026-01-01T00:00:00Z', template: {image: 'none'}});

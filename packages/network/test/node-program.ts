@@ -13,12 +13,14 @@ const Prepared = z.object({network: z.object({address: z.string(), subnet: z.str
 export class NodeProgram {
   readonly machine: Machine;
   readonly subnet: string;
+  readonly cluster: string;
   #child: ChildProcess | undefined;
   #answers: AsyncIterator<string> | undefined;
 
-  constructor(machine: Machine, subnet: string) {
+  constructor(machine: Machine, subnet: string, cluster = 'test') {
     this.machine = machine;
     this.subnet = subnet;
+    this.cluster = cluster;
   }
 
   get peer() {
@@ -26,7 +28,7 @@ export class NodeProgram {
   }
 
   launch(): void {
-    const child = this.machine.run(process.execPath, [fileURLToPath(new URL('./node-process.ts', import.meta.url)), join(this.machine.dir, 'hivemind'), this.machine.name], {stdio: ['pipe', 'pipe', 'inherit'], env: {...process.env, NODE_OPTIONS: '', NODE_NO_WARNINGS: '1'}});
+    const child = this.machine.run(process.execPath, [fileURLToPath(new URL('./node-process.ts', import.meta.url)), join(this.machine.dir, `hivemind-${this.cluster}`), this.machine.name, this.cluster], {stdio: ['pipe', 'pipe', 'inherit'], env: {...process.env, NODE_OPTIONS: '', NODE_NO_WARNINGS: '1'}});
     this.#child = child;
     this.#answers = createInterface({input: child.stdout!})[Symbol.asyncIterator]();
   }
@@ -40,9 +42,13 @@ export class NodeProgram {
     await once(child, 'exit');
   }
 
+  async tell(backend: NetworkSpec['backend'], others: readonly NodeProgram[] = []): Promise<void> {
+    await this.#ask({view: {spec: NetworkSpec.parse({backend}), self: backend === 'none' ? null : this.peer, peers: others.filter((other) => other !== this).map(({peer}) => peer)}});
+  }
+
   /** Resolves when that is in force. */
   async told(backend: NetworkSpec['backend'], others: readonly NodeProgram[]): Promise<void> {
-    await this.#ask({view: {spec: NetworkSpec.parse({backend}), self: backend === 'none' ? null : this.peer, peers: others.filter((other) => other !== this).map(({peer}) => peer)}});
+    await this.tell(backend, others);
     await waitFor(async () => {
       const {backend: now, problems} = await this.overlay();
       return backend === 'none' ? problems.length > 0 || now === 'none' : now === backend;

@@ -1,5 +1,5 @@
 /** The manager's view of the store: what it follows, and the one collection that it writes. */
-import {carries, CLUSTER_NETWORK, collections, type AppRecord, type AppRevision, type ContainerRecord, type ContainerStatusRecord, type NetworkRecord, type NodeRecord, type NodeVerdict, type Rollout} from '@hivemind/contracts';
+import {carries, CLUSTER_NETWORK, collections, type AppRecord, type AppRevision, type ContainerRecord, type ContainerStatusRecord, type NetworkRecord, type NodeRecord, type NodeStatusRecord, type NodeVerdict, type Rollout} from '@hivemind/contracts';
 import {collection, informer, type Informer, type Store} from '@hivemind/store';
 
 export const rollouts = collection(collections.rollouts);
@@ -16,6 +16,7 @@ export interface Tables {
   readonly nodes: Informer<NodeRecord>;
   readonly verdicts: Informer<NodeVerdict>;
   readonly networks: Informer<NetworkRecord>;
+  readonly nodeStatus: Informer<NodeStatusRecord>;
 }
 
 export function openTables(store: Store, signal: AbortSignal, onError: (error: unknown) => void): Tables {
@@ -25,6 +26,7 @@ export function openTables(store: Store, signal: AbortSignal, onError: (error: u
     nodes: informer({...shared, collection: collection(collections.nodes)}),
     verdicts: informer({...shared, collection: collection(collections.nodeVerdicts)}),
     networks: informer({...shared, collection: collection(collections.networks)}),
+    nodeStatus: informer({...shared, collection: collection(collections.nodeStatus)}),
     revisions: informer({...shared, collection: collection(collections.appRevisions), indexes: {app: (value) => [appKey(value)]}}),
     containers: informer({...shared, collection: collection(collections.containers), indexes: {app: (value) => [appKey(value)], node: ({node}) => [node]}}),
     statuses: informer({...shared, collection: collection(collections.containerStatus), indexes: {app: (value) => [appKey(value)]}}),
@@ -33,12 +35,12 @@ export function openTables(store: Store, signal: AbortSignal, onError: (error: u
 }
 
 export function whenReady(tables: Tables): Promise<unknown> {
-  return Promise.all([tables.apps.ready(), tables.revisions.ready(), tables.containers.ready(), tables.statuses.ready(), tables.rollouts.ready(), tables.nodes.ready(), tables.verdicts.ready(), tables.networks.ready()]);
+  return Promise.all([tables.apps.ready(), tables.revisions.ready(), tables.containers.ready(), tables.statuses.ready(), tables.rollouts.ready(), tables.nodes.ready(), tables.verdicts.ready(), tables.networks.ready(), tables.nodeStatus.ready()]);
 }
 
-/** Machines lead published ports to all containers: none holds a port of its machine. */
-export function arePortsShared({networks}: Pick<Tables, 'networks'>): boolean {
-  return carries(networks.get(CLUSTER_NETWORK)?.value.spec);
+/** All machines lead published ports to all containers: none holds a port of its machine. */
+export function arePortsShared({networks, nodeStatus}: Pick<Tables, 'networks' | 'nodeStatus'>): boolean {
+  return carries(networks.get(CLUSTER_NETWORK)?.value.spec) && nodeStatus.list().every(({value}) => value.report.hostPorts !== undefined);
 }
 
 /**

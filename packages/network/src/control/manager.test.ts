@@ -137,7 +137,7 @@ describe('the network manager', () => {
     expect((await ask('/networks/other')).body).toMatchObject({status: 404, code: 'network-not-found'});
     const {etag} = await set({backend: 'direct'});
     expect((await ask('/networks/cluster', 'PATCH', {spec: {mtu: 1400}}, {'if-match': '"1"'})).status).toBe(412);
-    expect((await ask('/networks/cluster', 'PATCH', {spec: {mtu: 1400}}, {'if-match': etag!})).body).toMatchObject({spec: {backend: 'direct', mtu: 1400}, meta: {generation: 2}});
+    expect((await ask('/networks/cluster', 'PATCH', {spec: {mtu: 1400}}, {'if-match': etag!})).body).toMatchObject({spec: {backend: 'direct', mtu: 1400}, meta: {generation: 3}});
   });
 
   it('asks every machine how it reaches the others, and names those that do not answer', async () => {

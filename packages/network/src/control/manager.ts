@@ -3,6 +3,7 @@ import {serve, type Subscription} from '@hivemind/bus';
 import {getNetwork, getPolicies} from '@hivemind/contracts';
 import {type Leader, runAsLeader} from '@hivemind/controller';
 import type {CreateManager} from '@hivemind/service';
+import {askedBackend, beginNetwork} from './begin.ts';
 import {lead} from './lead.ts';
 import {Policies} from './policies.ts';
 import {policyRoutes} from './policy-routes.ts';
@@ -28,11 +29,14 @@ export const createNetworkManager: CreateManager = (host) => {
       policyRoutes(app, new Policies(context, tables), tables);
     },
     async start() {
+      const asked = askedBackend(context.network?.backend, process.env);
+      await whenReady(tables);
+      await beginNetwork(context, tables, asked);
+      // Not before: a machine that is told of no network, since nothing is known yet, would take its own down.
       subscriptions = [
         await serve(bus, getNetwork, {}, ({holds}, {tokens: {node}}) => views.of(node, holds), {queue: 'network'}),
         await serve(bus, getPolicies, {}, async ({after}) => policyViews.page(after), {queue: 'network'}),
       ];
-      await whenReady(tables);
       leader = runAsLeader({store, election: 'network', holder: instance, logger, onElected: (fence, signal) => Promise.all([lead({context, tables, views}, fence, signal), tellPolicies({context, tables, views: policyViews}, signal)]).then(() => undefined)});
     },
     async stop() {

@@ -1,6 +1,6 @@
 /** /networks: the cluster's network, who has which addresses, and how machines reach each other. */
 import {type Bus, call} from '@hivemind/bus';
-import {getOverlay, Ipam, isError, mergePatch, Network, NetworkBody, Overlay, type OverlayStatus, parseInput} from '@hivemind/contracts';
+import {CLUSTER_NETWORK, getOverlay, Ipam, isError, mergePatch, Network, NetworkBody, Overlay, type OverlayStatus, parseInput} from '@hivemind/contracts';
 import {type HttpServer, ifMatch, listQuery, listReply, manifest, sameName, withETag, withSpec} from '@hivemind/service';
 import {z} from 'zod';
 import {gatewayOf, parseCidr} from '../core/cidr.ts';
@@ -49,7 +49,8 @@ export function networkRoutes(app: HttpServer, {bus, tables, settings}: NetworkR
     };
     await Promise.all(Array.from({length: AT_ONCE}, askNext));
     const byNode = (a: {readonly node: string}, b: {readonly node: string}): number => (a.node < b.node ? -1 : 1);
-    return {backend: specOf(tables).backend, items: items.toSorted(byNode), silent: silent.toSorted()};
+    const because = tables.networks.get(CLUSTER_NETWORK)?.value.because;
+    return {backend: specOf(tables).backend, ...(because === undefined ? {} : {because}), items: items.toSorted(byNode), silent: silent.toSorted()};
   });
 
   app.get('/networks/:name', {schema: {tags, summary: 'The network, how packets are carried and which range it has', params: Params}}, async ({params}, reply) =>

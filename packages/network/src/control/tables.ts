@@ -33,10 +33,11 @@ export async function whenReady(tables: Tables): Promise<void> {
   await Promise.all(Object.values(tables).map((table) => table.ready()));
 }
 
-const defaults = NetworkSpec.parse({});
+/** Until somebody has decided. */
+const undecided = NetworkSpec.parse({backend: 'none'});
 
 export function specOf({networks: table}: Pick<Tables, 'networks'>): NetworkSpec {
-  return table.get(CLUSTER_NETWORK)?.value.spec ?? defaults;
+  return table.get(CLUSTER_NETWORK)?.value.spec ?? undecided;
 }
 
 export function subnetsOf({subnets: table}: Pick<Tables, 'subnets'>): SubnetsRecord {

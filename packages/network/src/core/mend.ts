@@ -15,7 +15,10 @@ export interface Batch {
 const LAST = 4096;
 
 /** Written on the bridge: two clusters on one machine would undo each other's work. */
-const aliasOf = (owner: string): string => `hivemind:${owner}`;
+const ALIAS = 'hivemind:';
+export const aliasOf = (owner: string): string => `${ALIAS}${owner}`;
+/** Of a bridge that somebody else made, what they wrote on it. */
+export const clusterOf = (alias: string): string => (alias.startsWith(ALIAS) ? alias.slice(ALIAS.length) : alias);
 
 /** The cluster that the bridge is of, where it is another one than `owner`. */
 export function otherOwner({links}: KernelState, owner: string): string | undefined {

@@ -12,8 +12,9 @@ export interface Outcome {
 
 /** What hangs is ended after so long (ms). */
 const WITHIN_MS = 10_000;
-/** Debian keeps them there, and not in everybody's PATH. */
-const env = {...process.env, LC_ALL: 'C', PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`};
+/** Debian keeps them in the last two, which are not in everybody's PATH. */
+export const searchPath = (): string => `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
+const env = {...process.env, LC_ALL: 'C', PATH: searchPath()};
 
 export function run(program: string, args: readonly string[], input = ''): Promise<Outcome> {
   return new Promise((resolve) => {

@@ -1,6 +1,6 @@
 /**
- * The network on this machine: an address for each container, and the way to those of other machines. Without root, and with
- * back-end `none`, it does nothing, and containers are on networks of the engine's own.
+ * The network on this machine: an address for each container, and the way to those of other machines. With back-end `none`, and where
+ * the machine cannot have it (without root, as one example), it does nothing, and containers are on networks of the engine's own.
  */
 import {join} from 'node:path';
 import {type Bus, serve, type Subscription} from '@hivemind/bus';
@@ -14,6 +14,7 @@ import {decide, type InForce} from '../core/force.ts';
 import {BRIDGE, VXLAN} from '../core/kernel.ts';
 import {networkErrors} from '../errors.ts';
 import {Addresses} from './addresses.ts';
+import {type Claimant, claim, unableBecause} from './claim.ts';
 import {deviceCounters} from './counters.ts';
 import {type Mesh, startMesh} from './mesh.ts';
 import {type LocalContainer, MachinePolicies} from './policies.ts';
@@ -29,7 +30,9 @@ export interface NetworkOptions {
   /** What it needs to go on alone is kept in `<dataDir>/agent`. */
   readonly dataDir: string;
   readonly session: {current(): number | undefined; onRegistered(listener: () => void): () => void};
-  readonly runtime: Pick<Runtime, 'list'>;
+  readonly runtime: Pick<Runtime, 'list' | 'pruneNetworks'>;
+  /** As {@link Claimant}. */
+  readonly engine?: Claimant['engine'];
   /** Names are answered at the bridge's address; else the engine answers those of the machine's own containers. */
   readonly names?: boolean;
   /** Told where containers reach this machine, at once when it is known; undefined: there is no such place. */
@@ -47,12 +50,14 @@ export interface NetworkOptions {
 export interface Network {
   readonly hook: NodeHook;
   start(): Promise<void>;
-  /** Leaves the machine's network as it is. */
+  /** Leaves the machine's network as it is, where anybody can have a use for it: containers, or a sidecar that others ask. */
   stop(): Promise<void>;
 }
 
 /** A container waits no longer (ms) for the machine's network: it is tried again, and its reason says what is amiss. */
 const PATIENCE_MS = 5_000;
+/** Where a machine cannot have the cluster's network. */
+const INSTEAD = 'containers of this machine are on networks of the engine\'s own, and reach no other machine';
 
 export function createNetwork(options: NetworkOptions): Network {
   return new MachineNetwork(options);
@@ -72,6 +77,8 @@ class MachineNetwork implements Network {
   #refused: HivemindError | undefined;
   #because = '';
   #open = false;
+  /** Containers were made on networks of the engine's own, since the machine could not have the cluster's. */
+  #fellBack = false;
   #upkeep: Upkeep | undefined;
   #mesh: Mesh | undefined;
   #policies: MachinePolicies | undefined;
@@ -106,6 +113,7 @@ class MachineNetwork implements Network {
     if (!kept?.inForce || !this.#isRoot) this.#options.onVirtualIps?.(false);
     if (kept) {
       this.#inForce = kept.inForce;
+      this.#fellBack = kept.latest.self !== null && kept.inForce === undefined;
       await this.#take(kept.latest);
     }
     await this.#told.start();
@@ -118,14 +126,13 @@ class MachineNetwork implements Network {
     await this.#subscription?.unsubscribe();
     await this.#told.stop();
     await this.#deciding;
-    this.#mesh?.stop();
-    await Promise.all([this.#policies?.stop(), this.#virtualIps?.stop()]);
-    await this.#upkeep?.stop();
+    if (this.#upkeep && this.#addresses.all.size === 0 && this.#options.names !== true) return this.#takeDown();
+    await this.#release();
   }
 
   async #prepare({id, namespace, app}: ContainerRecord, signal: AbortSignal): Promise<Contribution> {
     if (!(await settled(this.#known, signal, PATIENCE_MS))) throw networkErrors['network-unknown']('The control plane has not said yet which network this machine has.');
-    if (!this.#isRoot || this.#latest === undefined || this.#latest.self === null) {
+    if (!this.#isRoot || this.#latest === undefined || this.#latest.self === null || (this.#fellBack && this.#inForce === undefined)) {
       if (this.#refused && this.#latest === undefined) throw this.#refused;
       return {};
     }
@@ -162,27 +169,65 @@ class MachineNetwork implements Network {
   }
 
   async #decide(view: NetworkView): Promise<void> {
-    const first = this.#latest === undefined;
     this.#latest = view;
     this.#refused = undefined;
-    if (!this.#isRoot) {
-      this.#because = view.self === null ? '' : 'the agent does not run as root: containers are on networks of the engine\'s own, and reach no other machine';
-      if (first && this.#because !== '') this.#logger.warn({}, this.#because);
-      return;
-    }
+    if (!this.#isRoot) return this.#say(view.self === null ? '' : `${await unableBecause(this.#claimant)}: ${INSTEAD}`);
     // Nothing was ever set up, and nothing is to be: no file is read for it.
-    if (view.self === null && this.#inForce === undefined) return this.#told.keep(view, undefined);
+    if (view.self === null && this.#inForce === undefined) {
+      this.#say('');
+      this.#fellBack = false;
+      return this.#told.keep(view, undefined);
+    }
     await this.#addresses.load();
-    const {inForce, open, because} = decide(view, this.#inForce, this.#addresses.all.size);
+    const addresses = this.#addresses.all.size;
     const before = this.#inForce;
+    const {inForce, open, because} = decide(view, before, addresses);
+    const unable = inForce && !this.#upkeep ? await this.#unable() : undefined;
+    if (unable !== undefined && addresses === 0) return this.#fallBack(view, unable);
+    this.#fellBack = false;
     this.#inForce = inForce;
-    this.#open = open;
-    this.#because = because;
+    this.#open = open && unable === undefined;
+    this.#say(unable ?? because);
     const range = inForce && parseCidr(inForce.self.subnet);
     this.#options.onGateway?.(range && gatewayOf(range));
-    if (inForce) await this.#lookAfter(inForce);
+    if (unable !== undefined) this.#options.onVirtualIps?.(false);
+    else if (inForce) await this.#lookAfter(inForce);
     else if (before) await this.#takeDown();
     await this.#told.keep(view, inForce);
+  }
+
+  get #claimant(): Claimant {
+    return {cluster: this.#options.cluster, engine: this.#options.engine};
+  }
+
+  /** Why the network cannot be had here now; undefined: the machine is this cluster's. */
+  async #unable(): Promise<string | undefined> {
+    if (!this.#fellBack) return claim(this.#claimant);
+    const because = await unableBecause(this.#claimant);
+    if (because !== undefined) return because;
+    // Those that run would not reach those that come.
+    const left = (await this.#options.runtime.list()).filter(({labels}) => labels[engineLabels.address] === undefined).length;
+    return left > 0 ? `${left} containers were made when this machine could not have the cluster's network, which it has from when they are gone` : claim(this.#claimant);
+  }
+
+  async #fallBack(view: NetworkView, unable: string): Promise<void> {
+    const hadOne = this.#inForce !== undefined;
+    this.#fellBack = true;
+    this.#inForce = undefined;
+    this.#open = false;
+    this.#say(`${unable}: ${INSTEAD}`);
+    if (hadOne) {
+      this.#options.onGateway?.(undefined);
+      this.#options.onVirtualIps?.(false);
+    }
+    await this.#told.keep(view, undefined);
+  }
+
+  /** Once for as long as it is so. */
+  #say(because: string): void {
+    if (because === this.#because) return;
+    this.#because = because;
+    if (because !== '') this.#logger.warn({}, because);
   }
 
   async #lookAfter(inForce: InForce): Promise<void> {
@@ -219,13 +264,19 @@ class MachineNetwork implements Network {
     });
   }
 
-  async #takeDown(): Promise<void> {
-    this.#options.onVirtualIps?.(false);
+  async #release(): Promise<void> {
     this.#mesh?.stop();
     await Promise.all([this.#policies?.stop(), this.#virtualIps?.stop()]);
     await this.#upkeep?.stop();
     [this.#mesh, this.#upkeep, this.#policies, this.#virtualIps] = [undefined, undefined, undefined, undefined];
-    await removeNetwork();
+  }
+
+  async #takeDown(): Promise<void> {
+    this.#options.onVirtualIps?.(false);
+    await this.#release();
+    // The engine lets no other cluster have a network on the bridge while it knows of one.
+    await this.#options.runtime.pruneNetworks().catch((err: unknown) => this.#logger.debug({err}, 'the engine did not remove its network on the bridge'));
+    await removeNetwork(this.#options.cluster);
     this.#options.onTakenPorts?.(undefined);
     this.#logger.info({}, 'the network of this machine is taken down');
   }

@@ -4,8 +4,8 @@ import type {Logger} from 'pino';
 import type {BalancedService} from '../core/balance/compile.ts';
 import {contains, parseAddress, parseCidr} from '../core/cidr.ts';
 import {type Balancing, isBalanced, portsLed, startBalance} from './balance.ts';
+import {Flows} from './flows.ts';
 import {HostPorts, type HostPortsOptions} from './host-ports.ts';
-import {UdpFlows} from './udp-flows.ts';
 
 /** A service and who is in rotation, as it is now. */
 interface Told {
@@ -53,7 +53,7 @@ export class VirtualIps {
   readonly #options: VirtualIpsOptions;
   #balancing: Balancing | undefined;
   #hostPorts: HostPorts | undefined;
-  #flows: UdpFlows | undefined;
+  #flows: Flows | undefined;
   #unfollow = (): void => undefined;
   /** The two ranges that it began with; empty: it has not. */
   #ranges = '';
@@ -102,7 +102,7 @@ export class VirtualIps {
     const hostPorts = new HostPorts({node, apply: (change) => balancing.apply(change), before: portsLed, engine, onTaken, clock, logger});
     this.#hostPorts = hostPorts;
     const within = withinOf(containers);
-    const flows = (this.#flows = new UdpFlows({within, clock, logger}));
+    const flows = (this.#flows = new Flows({within, clock, logger}));
     let begun = false;
     this.#unfollow = services.onEndpointsChanged(async ({services: told, gone, whole}) => {
       begun ||= whole;

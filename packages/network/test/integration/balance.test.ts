@@ -195,4 +195,18 @@ describe('virtual IPs as discovery tells of them', () => {
     await waitFor(async () => (await asker.ask(VIP, 5353, 40_404)) === 'c2', {what: 'it to be led to one that is there'});
     await end();
   });
+
+  it('lead a connection whose first packet was lost to another, when the container that it was meant for leaves', async () => {
+    const {tell, end} = await begin();
+    const told = (endpoint: number, whole = false) => ({whole, services: [{...service, endpoints: [{container: `web-${endpoint}`, node: 'm1', address: `10.244.0.${endpoint + 1}`, weight: 100, ports: []}], addresses: ['10.244.0.2', '10.244.0.3']}]});
+    const said: readonly unknown[] = ['begun', {delivered: true}, 'applied'];
+    await tell(told(1, true), ...said);
+    machine.exec('ip', 'link', 'set', 'c1', 'down');
+    const dialled = machine.peers[2]!.dial(VIP, 8080);
+    await waitFor(() => machine.exec('conntrack', '-L', '-p', 'tcp', '--state', 'SYN_SENT').includes('src=10.244.0.2'), {what: 'the first packet to be lost'});
+    await tell(told(2), ...said, 'applied');
+    expect(await dialled).toEqual(['c2 10.244.0.4']);
+    machine.exec('ip', 'link', 'set', 'c1', 'up');
+    await end();
+  });
 });

@@ -132,6 +132,33 @@ describe('containers on two machines', () => {
     await waitFor(async () => (await nodes[1]!.sh('ip -o link; ip route show proto 244; iptables-save; nft list tables')).match(/hm0|hm-vx|HIVEMIND|hivemind|10\.244/) === null, {what: 'nothing to be left'});
   }, 20_000);
 
+  it('stay on networks of the engine\'s own while the machine\'s is another cluster\'s, which it is until that takes it down', async () => {
+    const ours = nodes[1]!;
+    const others = new NodeProgram(ours.machine, '10.244.7.0/24', 'others');
+    others.launch();
+    try {
+      await others.told('auto', []);
+      await ours.tell('auto', nodes);
+      const problem = await waitFor(async () => (await ours.overlay()).problems[0], {what: 'a problem to be told'});
+      expect(problem).toContain('another cluster (others)');
+      expect(await ours.prepare('new')).toEqual({});
+      expect((await others.prepare('theirs')).network?.address).toBe('10.244.7.2');
+      expect((await others.overlay()).problems).toEqual([]);
+      await others.removed('theirs');
+      await others.told('none', []);
+      // As it is told every half a minute.
+      await waitFor(async () => {
+        await ours.tell('auto', nodes);
+        return (await ours.overlay()).backend === 'auto';
+      }, {what: 'the machine to be theirs no more'});
+      expect((await ours.prepare('new')).network?.address).toMatch(/^10\.244\.2\./);
+      await ours.removed('new');
+      await ours.told('none', nodes);
+    } finally {
+      await others.kill();
+    }
+  }, 20_000);
+
   it('have nothing left on a machine when a person says so', async () => {
     const [node] = nodes;
     await node!.kill();

@@ -9,6 +9,8 @@ export interface NodeView {
   /** Why nothing new may be placed on it now, in words; undefined when something may. */
   readonly closed?: string;
   readonly taints?: readonly Taint[];
+  /** Its engine publishes ports, each for one container, also where other machines lead theirs to several. */
+  readonly holdsPorts?: boolean;
   /** Millicores, bytes, containers. */
   readonly capacity: {readonly cpu: number; readonly memory: number; readonly pods: number};
   /** What it has promised, by container id. */
@@ -31,6 +33,7 @@ export function nodeView(records: NodeRecords): NodeView {
     labels: {...status?.report.labels, ...node.labels},
     closed: closedBecause(records),
     taints: node.spec.taints,
+    holdsPorts: status?.report.hostPorts === undefined,
     capacity: status?.report.capacity ?? {cpu: 0, memory: 0, pods: 0},
     containers: allocation?.containers ?? {},
   };

@@ -165,6 +165,15 @@ describe('host ports', () => {
     expect(explain(aRequest({ports}), [taken])).toMatchObject([{fits: false}]);
   });
 
+  it('are held where the machine leads none to several containers, though others do', () => {
+    const ports = [{container: 80, protocol: 'tcp' as const, host: 8080}];
+    const requests = [aRequest({ports}), aRequest({ports}), aRequest({ports})];
+    const result = place(requests, [aNode('a', {holdsPorts: true})], {sharedPorts: true});
+    expect(result.placements).toHaveLength(1);
+    expect(result.refusals[0]?.nodes).toMatchObject([{node: 'a', reason: expect.stringContaining('host port 8080/tcp is taken')}]);
+    expect(place(requests, [aNode('a', {holdsPorts: true}), aNode('b')], {sharedPorts: true}).placements).toHaveLength(3);
+  });
+
   it('takes one port of a range for each container of a batch', () => {
     const ports = [{container: 80, protocol: 'tcp' as const, host: '8081-8083'}];
     const result = place([aRequest({ports}), aRequest({ports}), aRequest({ports}), aRequest({ports})], [aNode('a')]);

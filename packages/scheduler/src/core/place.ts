@@ -36,7 +36,7 @@ export interface PlaceOptions {
   readonly onEmpty?: boolean;
   /** In [0, 1), for the strategy `random`; without it, that takes the first. */
   readonly random?: () => number;
-  /** Machines lead host ports to containers on any of them: no container holds one of its machine. */
+  /** Machines lead host ports to containers on any of them: no container holds one of its machine, unless that says so (`holdsPorts`). */
   readonly sharedPorts?: boolean;
 }
 export interface PlaceResult {

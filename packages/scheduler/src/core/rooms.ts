@@ -25,7 +25,7 @@ type Ports = readonly {readonly host?: number; readonly protocol: 'tcp' | 'udp';
 /** `empty`: as if nothing were placed on it, and it were open to all. */
 export function roomOf(node: NodeView, ignore: ReadonlySet<string>, {empty = false, sharedPorts = false}: {readonly empty?: boolean; readonly sharedPorts?: boolean} = {}): Room {
   const {cpu, memory} = node.capacity;
-  const room: Room = {node: empty ? {...node, closed: undefined, taints: []} : node, cpu, memory, count: 0, taken: sharedPorts ? undefined : [], apps: new Map()};
+  const room: Room = {node: empty ? {...node, closed: undefined, taints: []} : node, cpu, memory, count: 0, taken: sharedPorts && node.holdsPorts !== true ? undefined : [], apps: new Map()};
   if (empty) return room;
   for (const [id, held] of Object.entries(node.containers)) {
     if (!ignore.has(id)) occupy(room, held, held.ports);

@@ -10,10 +10,11 @@ const listing = [
   '',
 ].join('\n');
 
-describe('flows of UDP to who is gone', () => {
+describe('flows to who is gone', () => {
   it('are those that lead to a container\'s address which nobody has', () => {
     const isContainers = (address: string): boolean => address.startsWith('10.244.');
     expect(leftBehind(listing, (address) => address === '10.244.0.2', isContainers)).toEqual(['10.244.0.3']);
     expect(leftBehind(listing, () => true, isContainers)).toEqual([]);
+    expect(leftBehind('tcp      6 118 SYN_SENT src=10.244.0.5 dst=10.96.0.5 sport=40001 dport=80 [UNREPLIED] src=10.244.0.4 dst=10.244.0.5 sport=80 dport=40001 mark=0 use=1\n', () => false, isContainers)).toEqual(['10.244.0.4']);
   });
 });
