@@ -92,6 +92,30 @@ describe('names on a machine', () => {
     expect(told.at(-1)?.services.find(({name}) => name === 'web')?.endpoints).toEqual(names.services()[0]?.endpoints);
   });
 
+  it('give a virtual IP that is new when the machine delivers it, and go on where it does not', async () => {
+    cluster = await testCluster();
+    await cluster.app('web', {service: {headless: true}});
+    const names = await start();
+    let delivered = Promise.withResolvers<void>();
+    const told: (boolean | undefined)[] = [];
+    names.onEndpointsChanged(({services}) => {
+      told.push(services.find(({name}) => name === 'web')?.headless);
+      return delivered.promise;
+    });
+    delivered.resolve();
+    await waitFor(() => sidecar.view('web')?.headless === true, {what: 'the headless service'});
+    delivered = Promise.withResolvers();
+    await cluster.app('web', {service: {headless: false}});
+    await waitFor(() => told.at(-1) === false, {what: 'who balances to be told'});
+    expect(sidecar.view('web')?.headless).toBe(true);
+    delivered.resolve();
+    await waitFor(() => sidecar.view('web')?.headless === false, {what: 'its names to follow'});
+    delivered = Promise.withResolvers();
+    await cluster.app('api');
+    await waitFor(() => sidecar.view('api') !== undefined, {what: 'names of a service that is never delivered'});
+    delivered.resolve();
+  });
+
   it('that an earlier release kept are asked for again: it left out what it did not know', async () => {
     cluster = await testCluster();
     await cluster.network('vxlan');

@@ -152,8 +152,9 @@ class MachineNames implements Discovery {
           return this.#application.told(at, {changed: false, out: false});
         }
         this.#lacks &&= !whole;
+        const turns = this.#settings.virtualIps && items.some((item) => this.#isNewVirtualIp(item));
         this.#take(items, whole, at);
-        this.#handOn?.changed(items, whole);
+        this.#handOn?.changed(items, whole, turns ? this.#balanced : undefined);
         this.#cancelWriting ??= clock.setTimer(() => {
           this.#cancelWriting = undefined;
           void this.#write();
@@ -192,6 +193,13 @@ class MachineNames implements Discovery {
       gone: views.flatMap(({key, view}) => (view ? [] : [{namespace: key.slice(0, key.indexOf('/')), name: key.slice(key.indexOf('/') + 1)}])),
     };
     this.#balance(change, [...this.#listeners]);
+  }
+
+  /** Names would give a virtual IP that they did not give before. */
+  #isNewVirtualIp({kind, key, value}: NameItem): boolean {
+    if (kind !== 'service' || value === null || value.headless || value.virtualIp === undefined) return false;
+    const before = this.#registry.view(key);
+    return before === undefined || before.headless || before.virtualIp !== value.virtualIp;
   }
 
   #balance(change: EndpointsChange, listeners: readonly EndpointsListener[]): void {

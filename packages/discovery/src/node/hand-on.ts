@@ -42,10 +42,14 @@ const PART = 160 * 1024;
 const LOOK_EVERY_MS = 1_000;
 /** Changes that wait while it is away; more are a whole. */
 const MOST_WAITING = 5_000;
+/** Names wait no longer (ms) for the kernel: what it refuses others say, and then no name gives a virtual IP. */
+const PATIENCE_MS = 1_000;
 
 export class HandOn {
   readonly #options: HandOnOptions;
   #waiting: NameItem[] = [];
+  /** What waits, and what comes after it, is not answered before. */
+  #hold: Promise<unknown> | undefined;
   /** Where the sidecar stood when it last answered; undefined: that is not known. */
   #theirs: Point | undefined;
   #busy: Promise<void> | undefined;
@@ -62,8 +66,9 @@ export class HandOn {
     this.#push();
   }
 
-  /** These changed, up to `at` of the options. */
-  changed(items: readonly NameItem[], whole: boolean): void {
+  /** These changed, up to `at` of the options. @param after the machine leads by them: names are not to be ahead of that */
+  changed(items: readonly NameItem[], whole: boolean, after?: Promise<unknown>): void {
+    this.#hold = after ?? this.#hold;
     if (whole || this.#waiting.length + items.length > MOST_WAITING) this.#forget();
     else this.#waiting.push(...items);
     this.#push();
@@ -100,6 +105,11 @@ export class HandOn {
 
   async #bringUp(): Promise<void> {
     const {target} = this.#options;
+    for (let hold = this.#hold; hold !== undefined; hold = this.#hold) {
+      await this.#atMost(hold);
+      // A later one may have come meanwhile.
+      if (this.#hold === hold) this.#hold = undefined;
+    }
     const settings = this.#options.settings();
     const at = this.#options.at() ?? {epoch: '', n: 0};
     const items = this.#waiting;
@@ -111,6 +121,13 @@ export class HandOn {
     const answer = call.items.length <= PART ? await target.applyNames(call) : undefined;
     this.#theirs = answer && isAt(answer, at) ? answer : await this.#bringWhole(at);
     if (this.#theirs && at.epoch !== '') this.#options.onTaken(at);
+  }
+
+  #atMost(hold: Promise<unknown>): Promise<unknown> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.setTimer(() => resolve(undefined), PATIENCE_MS);
+      void hold.finally(cancel).then(resolve, resolve);
+    });
   }
 
   async #bringWhole(at: Point): Promise<Point | undefined> {
