@@ -95,13 +95,23 @@ export class IngressMachine implements AsyncDisposable {
     return server;
   }
 
-  /** As it is stopped: out of rotation, and when no machine leads anybody to it any more, gone with what it is doing. */
+  /** As it is stopped: out of rotation, and when no machine leads anybody to it any more, and its connections are over, gone at once. */
   async removeContainer(id: string, app: string, address: string): Promise<void> {
     await this.cluster.container(id, {app, address, removed: true});
     const waitedFor = await this.#discovery?.left(id, 10_000, AbortSignal.timeout(20_000));
     if (waitedFor !== undefined) throw new Error(`${id} is still asked, by ${waitedFor}`);
+    await waitFor(async () => (await this.connections(id)) === 0, {what: `connections to ${id} to be over`, deadlineMs: 10_000});
     this.kill(id);
     await this.cluster.removeContainer(id);
+  }
+
+  /** To a container, also those on which nothing is asked. */
+  connections(id: string): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const server = this.#servers.get(id);
+      if (server === undefined) return resolve(0);
+      server.getConnections((error, count) => (error ? reject(error) : resolve(count)));
+    });
   }
 
   /** At once, with what it is doing. */

@@ -68,7 +68,7 @@ export const IngressSpec = z.strictObject({
   retries: z.strictObject({
     attempts: z.number().int().min(0).max(10).default(3),
     /** `connect` for every request; the others only for GET, HEAD and OPTIONS, and each request is kept for them until it is answered. */
-    on: z.array(z.enum(retryReasons, `is no reason to try again: use ${retryReasons.join(', ')}`)).min(1).default(['connect', 'empty']),
+    on: z.array(z.enum(retryReasons, `is no reason to try again: use ${retryReasons.join(', ')}`)).min(1).default(['connect']),
   }).prefault({}),
   timeouts: z.strictObject({
     connect: Bounded.default('5s'),

@@ -52,10 +52,15 @@ export class ProxyProcess {
     return this.#known?.pid;
   }
 
-  /** @throws with what HAProxy says of it, where it would not start with this configuration */
-  async check(config: string): Promise<void> {
+  /**
+   * @param sockets folder of those that it makes for itself
+   * @throws with what HAProxy says of it, where it would not start with this configuration
+   */
+  async check(config: string, sockets: string): Promise<void> {
     if (this.dir.length > LONGEST_DIR) throw new Error(`${this.dir} is too long for the paths of HAProxy's sockets: choose a data dir nearer to the root`);
     await mkdir(this.dir, {recursive: true, mode: 0o700});
+    // Nobody but who owns a socket may connect to it; HAProxy, which is another user then, has to find it.
+    await mkdir(sockets, {recursive: true, mode: 0o711});
     const candidate = `${this.#config}.new`;
     await writeFile(candidate, config, {mode: 0o600});
     await new Promise<void>((resolve, reject) => {

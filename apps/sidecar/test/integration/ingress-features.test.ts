@@ -90,7 +90,7 @@ describe('ingress', () => {
   it('tries another container where one does not answer, only where that is safe', async () => {
     const server = await machine.container('web-a', 'web', '127.0.0.2', (message) => void message.socket.destroy());
     await machine.container('web-b', 'web', '127.0.0.3');
-    await machine.serves('site', {rules, balance: 'round-robin'});
+    await machine.serves('site', {rules, balance: 'round-robin', retries: {on: ['connect', 'empty']}});
     await machine.answers('/', {body: 'web-b'});
     expect((await many(10)).map(({status, body}) => `${status} ${body}`)).toEqual(Array.from({length: 10}, () => '200 web-b'));
     // On a connection of its own each: on one that was used before, HAProxy leaves it to the client by closing it.
@@ -111,7 +111,7 @@ describe('ingress', () => {
     expect(countOf(await many(10, '/', {headers: {cookie}}), body)).toBe(10);
     await machine.cluster.container('web-b', {app: 'web', address: '127.0.0.3', revision: 2});
     await machine.cluster.traffic('web', [{revision: 1, weight: 80}, {revision: 2, weight: 20}]);
-    await waitFor(() => machine.plan().servers['shop.site.0']?.some((slot) => slot?.weight === 25), {what: 'the weights'});
+    await waitFor(() => machine.plan().servers['shop/web']?.some(({weight}) => weight === 25), {what: 'the weights'});
     await machine.keeper.apply();
     expect(countOf(await many(50), 'web-b')).toBeLessThan(18);
   });

@@ -1,7 +1,7 @@
 /** HAProxy and the process that keeps it: either may be killed, and neither takes the other with it. */
 import {mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {PLAN_FILE, planText} from '@hivemind/discovery/ingress';
+import {NOTHING, PLAN_FILE, planText} from '@hivemind/discovery/ingress';
 import {freePort, removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import {endIngress, ProxyProcess} from '../../src/ingress/index.ts';
 import {Sidecars} from '../sidecars.ts';
@@ -15,7 +15,7 @@ it('a killed sidecar leaves HAProxy alone, the next one finds it and starts it w
   try {
     mkdirSync(join(dataDir, 'agent'), {recursive: true});
     const config = ['global', '  description one', `  stats socket ${proxy.adminSocket} mode 600 level admin`, 'defaults', '  mode http', '  timeout client 5s', 'frontend http', `  bind 127.0.0.1:${port}`, '  http-request return status 200', ''].join('\n');
-    writeFileSync(join(dataDir, PLAN_FILE), planText({version: 'v1', config, structure: 'one', ports: [port], servers: {}, files: [], problem: ''}));
+    writeFileSync(join(dataDir, PLAN_FILE), planText({...NOTHING, version: 'v1', config, structure: 'one', ports: [port], sockets: proxy.dir}));
     const answers = async (): Promise<boolean> => fetch(`http://127.0.0.1:${port}/`).then(({status}) => status === 200, () => false);
 
     const first = await sidecars.start('n1');

@@ -1,4 +1,5 @@
 /** Ingress from the API to a request's answer, through a real HAProxy; only containers are HTTP servers of this process. */
+import {Agent, type ServerResponse} from 'node:http';
 import {waitFor} from '@hivemind/testkit';
 import {IngressMachine} from '../ingress-machine.ts';
 
@@ -75,6 +76,40 @@ describe('ingress', () => {
     expect(failed).toEqual([]);
     expect(total).toBeGreaterThan(50);
     expect(machine.plan().structure).toBe(structure);
+  });
+
+  it('closes what it keeps to who leaves, as soon as nothing is under way there', async () => {
+    await machine.serves('site', {rules: [{app: 'web'}]});
+    const held: ServerResponse[] = [];
+    await machine.container('web-b', 'web', '127.0.0.4', (request, response) => void (request.url === '/held' ? held.push(response) : response.end('web-b')));
+    const agent = new Agent({keepAlive: true});
+    const asked = await waitFor(async () => {
+      await Promise.all(Array.from({length: 8}, () => machine.get('/', {agent})));
+      return (await machine.connections('web-b')) >= 2 && Promise.all([machine.answers('/', {body: 'web-b'}, {agent})]);
+    }, {what: 'connections to be kept'});
+    expect(asked).toHaveLength(1);
+    const answers = Array.from({length: 4}, () => machine.get('/held', {agent}));
+    await waitFor(() => held.length > 0, {what: 'a request to be under way there'});
+    const under = held.length;
+    const removed = machine.removeContainer('web-b', 'web', '127.0.0.4');
+    await waitFor(async () => (await machine.connections('web-b')) === under, {what: 'those to be closed on which nothing is under way'});
+    for (const response of held) response.end('late');
+    await removed;
+    expect((await Promise.all(answers)).map(({body}) => body).filter((body) => body === 'late')).toHaveLength(under);
+    agent.destroy();
+  });
+
+  it('leads who kept a connection through a reload by what is so now', async () => {
+    await machine.serves('site', {rules: [{app: 'web'}]});
+    await machine.answers('/', {body: 'web-a'});
+    const agent = new Agent({keepAlive: true});
+    expect((await machine.get('/', {agent})).body).toBe('web-a');
+    await machine.put('site', {rules: [{app: 'api'}]});
+    await waitFor(async () => (await machine.report('site')).state === 'current', {what: 'the reload'});
+    const reply = await machine.get('/', {agent});
+    expect([reply.status, reply.body, reply.headers.connection]).toEqual([200, 'api-a', 'close']);
+    await waitFor(() => machine.accessLog().some(({server, client}) => server === `127.0.0.3:${machine.port}` && client === '127.0.0.1'), {what: 'the client by its own address'});
+    agent.destroy();
   });
 
   it('takes other rules, and more containers than it has places for, under load with no request failed', async () => {

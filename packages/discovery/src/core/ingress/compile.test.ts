@@ -1,13 +1,13 @@
 import {IngressSpec, type MachineIngress} from '@hivemind/contracts';
 import type {ServiceView} from '../../model.ts';
 import {compile, type CompileInput, serversOf} from './compile.ts';
-import {commandsFor, departures, planText, readPlan, standings} from './plan.ts';
+import {planText, readPlan} from './plan.ts';
 
 const ingress = (spec: object, name = 'site'): MachineIngress => ({namespace: 'shop', name, spec: IngressSpec.parse(spec)});
 const view = (addresses: readonly string[], ports: ServiceView['ports'] = [{port: 80, protocol: 'tcp'}]): ServiceView =>
   ({namespace: 'shop', name: 'web', headless: false, addresses, ports, endpoints: addresses.map((address) => ({container: `web-${address}`, node: 'n1', address, ports, weight: 100}))});
 const compiled = (ingresses: readonly MachineIngress[], more: Partial<CompileInput> = {}) =>
-  compile({version: 'v', ingresses, service: () => view(['10.0.0.1', '10.0.0.2']), before: {}, dir: '/run/x', user: undefined, certificates: new Map(), files: [], problem: '', ...more});
+  compile({version: 'v', ingresses, service: () => view(['10.0.0.1', '10.0.0.2']), before: {}, dir: '/run/x', sockets: '/run/y', user: undefined, certificates: new Map(), files: [], problem: '', ...more});
 /** Lines of one section, trimmed. */
 const section = (config: string, head: string): readonly string[] => {
   const lines = config.split('\n');
@@ -24,6 +24,7 @@ describe('ingress as HAProxy is told it', () => {
       ingress({rules: [{app: 'web', host: 'shop.example', path: '/api/v1'}, {app: 'web', host: 'shop.example', path: '/api/', headers: {'x-c': '1'}}, {app: 'web', host: 'shop.example', path: '/api'}, {app: 'web', host: 'shop.example', path: '/a', match: 'exact', cookies: {b: 'x y'}}, {app: 'web', host: '*.shop.example'}]}, 'more'),
     ]);
     expect(section(config, 'frontend http.80').filter((line) => /backend/.test(line))).toEqual([
+      'use_backend hivemind.next-80 if { stopping }',
       "use_backend shop.more.3 if { var(txn.host) -m str 'shop.example' } { req.cook(b) -m str 'x y' } { path -m str '/a' }",
       "use_backend shop.more.0 if { var(txn.host) -m str 'shop.example' } { path -m str '/api/v1' }",
       "use_backend shop.more.0 if { var(txn.host) -m str 'shop.example' } { path -m beg '/api/v1/' }",
@@ -43,12 +44,12 @@ describe('ingress as HAProxy is told it', () => {
   it('has another structure only where a reload is needed: containers and weights come and go without one', () => {
     const site = ingress({rules: [{app: 'web'}]});
     const before = compiled([site]);
-    const later = compiled([site], {service: () => view(['10.0.0.2', '10.0.0.3', '10.0.0.4']), before: before.servers});
+    const later = compiled([site], {service: () => view(['10.0.0.2', '10.0.0.3', '10.0.0.4']), before: before.places});
     expect(later.structure).toBe(before.structure);
     expect(later.config).not.toBe(before.config);
     expect(section(later.config, 'backend shop.site.0').filter((line) => line.startsWith('server'))).toEqual([
-      'server s1 0.0.0.0:1 disabled', 'server s2 10.0.0.2:80 weight 100', 'server s3 10.0.0.3:80 weight 100', 'server s4 10.0.0.4:80 weight 100',
-      ...[5, 6, 7, 8].map((place) => `server s${place} 0.0.0.0:1 disabled`),
+      'server web.1 10.0.0.2:80 weight 100', 'server web.2 10.0.0.3:80 weight 100', 'server web.3 10.0.0.4:80 weight 100',
+      ...[4, 5, 6, 7, 8].map((place) => `server web.${place} 0.0.0.0:1 disabled`),
     ]);
     expect(compiled([ingress({rules: [{app: 'web'}], balance: 'round-robin'})]).structure).not.toBe(before.structure);
     expect(later.config).toContain(`description ${later.structure}`);
@@ -60,7 +61,7 @@ describe('ingress as HAProxy is told it', () => {
     expect(compiled([secure], {problem: 'a.pem: is not there'})).toMatchObject({config: '', problem: 'a.pem: is not there'});
     const {config, ports} = compiled([secure], {certificates: new Map([[8443, '/c/list']])});
     expect(ports).toEqual([8443]);
-    expect(section(config, 'frontend https.8443')).toContain('bind *:8443 ssl crt-list /c/list alpn h2,http/1.1');
+    expect(section(config, 'frontend https.8443')).toEqual(expect.arrayContaining(['bind *:8443 ssl crt-list /c/list alpn h2,http/1.1', 'bind unix@/run/y/8443.sock accept-proxy mode 600']));
   });
 
   it('leads to the port that the rule asks for, by number or name, or to the only one', () => {
@@ -73,30 +74,6 @@ describe('ingress as HAProxy is told it', () => {
   it('travels as a file, and what is none is none', () => {
     const plan = compiled([ingress({rules: [{app: 'web'}]})]);
     expect(readPlan(planText(plan))).toEqual(plan);
-    for (const text of ['', 'null', '{}', planText(plan).replace('"format":1', '"format":2'), planText(plan).replace('"weight":100', '"weight":"x"')]) expect(readPlan(text)).toBeUndefined();
-  });
-});
-
-describe('what runs, brought to the plan', () => {
-  const answer = (rows: readonly string[]): string => ['1', '# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_port', ...rows, ''].join('\n');
-  const wanted = {b: [{container: 'x', address: '10.0.0.1', port: 80, weight: 50}, null, {container: 'y', address: '10.0.0.2', port: 81, weight: 100}]};
-
-  it('says only what is otherwise', () => {
-    expect(commandsFor(wanted, standings(answer(['2 b 1 s1 10.0.0.1 2 0 50 80', '2 b 2 s2 10.0.0.9 0 1 1 1', '2 b 3 s3 10.0.0.2 2 0 100 81'])))).toEqual([]);
-    expect(commandsFor(wanted, standings(answer(['2 b 1 s1 10.0.0.1 2 0 100 80', '2 b 2 s2 10.0.0.9 2 0 1 80', '2 b 3 s3 10.0.0.7 2 0 100 81'])))).toEqual([
-      'set server b/s1 weight 50', 'set server b/s2 state maint',
-      'set server b/s3 state maint', 'set server b/s3 addr 10.0.0.2 port 81', 'set server b/s3 state ready',
-    ]);
-    expect(commandsFor(wanted, standings(answer(['2 b 1 s1 0.0.0.0 0 5 1 1', '2 b 2 s2 0.0.0.0 0 5 1 1', '2 b 3 s3 10.0.0.2 0 5 100 81'])))).toEqual([
-      'set server b/s1 addr 10.0.0.1 port 80', 'set server b/s1 weight 50', 'set server b/s1 state ready', 'set server b/s3 state ready',
-    ]);
-  });
-
-  it('puts to rest who is nowhere in the plan, whatever its places are called', () => {
-    expect(departures(wanted, standings(answer(['2 old 1 s1 10.0.0.1 2 0 50 80', '2 old 2 s2 10.0.0.9 2 0 1 80', '2 old 3 s3 10.0.0.2 2 0 1 80', '2 old 4 s4 0.0.0.0 0 5 1 1'])))).toEqual(['set server old/s2 state maint', 'set server old/s3 state maint']);
-  });
-
-  it('takes a reload where a place is missing', () => {
-    expect(commandsFor(wanted, standings(answer(['2 b 1 s1 10.0.0.1 2 0 50 80'])))).toBeUndefined();
+    for (const text of ['', 'null', '{}', planText(plan).replace('"format":2', '"format":1'), planText(plan).replace('"weight":100', '"weight":"x"')]) expect(readPlan(text)).toBeUndefined();
   });
 });

@@ -1,11 +1,12 @@
 /** From ingresses and who is in rotation to HAProxy's configuration. Pure; what people wrote was checked by the contracts' schemas. */
 import {createHash} from 'node:crypto';
+import {join} from 'node:path';
 import type {IngressRule, MachineIngress} from '@hivemind/contracts';
 import type {ServiceView} from '../../model.ts';
 import {backendLines, backendName, milliseconds, rateTable} from './backend.ts';
 import {portsOf, withoutSlash} from './claims.ts';
-import type {ProxyPlan} from './plan.ts';
-import {assign, type Server, type Slots} from './slots.ts';
+import {NOTHING, type ProxyPlan} from './plan.ts';
+import {countOf, type Server, targetKey} from './slots.ts';
 
 export interface CompileInput {
   /** Of what was told. */
@@ -13,9 +14,11 @@ export interface CompileInput {
   readonly ingresses: readonly MachineIngress[];
   /** By `namespace/name`. */
   readonly service: (key: string) => ServiceView | undefined;
-  readonly before: ProxyPlan['servers'];
+  readonly before: ProxyPlan['places'];
   /** Of HAProxy's sockets. */
   readonly dir: string;
+  /** Folder of sockets by which a process from before a reload reaches the next one. */
+  readonly sockets: string;
   /** Whom it becomes after it has opened all that it needs; undefined: nobody else. */
   readonly user: string | undefined;
   /** Lists of certificates, by port, that could be had. */
@@ -31,23 +34,26 @@ interface Routed {
   readonly backend: string;
 }
 
+const LONGEST = '24h';
 /** What takes longer than this after a reload is cut off. */
 const LAST_WORDS = '10m';
 
-export function compile({version, ingresses, service, before, dir, user, certificates, files, problem}: CompileInput): ProxyPlan {
+export function compile({version, ingresses, service, before, dir, sockets, user, certificates, files, problem}: CompileInput): ProxyPlan {
   const routed = ingresses.flatMap((ingress) => ingress.spec.rules.map((rule, index): Routed => ({ingress, rule, backend: backendName(ingress, index)})));
   const ports = listenersOf(ingresses).filter(({port, secure}) => !secure || certificates.has(port));
-  if (routed.length === 0 || ports.length === 0) return {version, config: '', structure: '', ports: [], servers: {}, files: [], problem};
-  const servers = Object.fromEntries(routed.map(({ingress, rule, backend}) => [backend, assign(before[backend] ?? [], serversOf(rule, service(`${ingress.namespace}/${rule.app}`)))]));
-  const render = (structure: string, of: (backend: string) => Slots): string => [
+  if (routed.length === 0 || ports.length === 0) return {...NOTHING, version, problem};
+  const keyOf = ({ingress: {namespace}, rule}: Routed): string => targetKey({...rule, namespace});
+  const servers = Object.fromEntries(routed.map((one) => [keyOf(one), serversOf(one.rule, service(`${one.ingress.namespace}/${one.rule.app}`))]));
+  const places = Object.fromEntries(routed.map((one) => [one.backend, countOf(servers[keyOf(one)]?.length ?? 0, before[one.backend] ?? 0)]));
+  const render = (structure: string, of: (one: Routed) => readonly Server[]): string => [
     ...globalLines(dir, user, structure),
-    ...ports.flatMap((listener) => frontendLines(listener, routed.filter(({ingress}) => portsOf(ingress.spec).some(({port}) => port === listener.port)), certificates.get(listener.port))),
+    ...ports.flatMap((listener) => frontendLines(listener, routed.filter(({ingress}) => portsOf(ingress.spec).some(({port}) => port === listener.port)), certificates.get(listener.port), {path: join(sockets, `${listener.port}.sock`), user})),
     ...ingresses.flatMap(rateTable),
-    ...routed.flatMap(({ingress, rule, backend}) => backendLines(ingress, rule, backend, of(backend))),
+    ...routed.flatMap((one) => backendLines({...one, servers: of(one), places: places[one.backend] ?? 0})),
     '',
   ].join('\n');
-  const structure = createHash('sha256').update(render('', (backend) => (servers[backend] ?? []).map(() => null))).digest('base64url');
-  return {version, config: render(structure, (backend) => servers[backend] ?? []), structure, ports: ports.map(({port}) => port), servers, files, problem};
+  const structure = createHash('sha256').update(render('', () => [])).digest('base64url');
+  return {version, config: render(structure, (one) => servers[keyOf(one)] ?? []), structure, ports: ports.map(({port}) => port), sockets, servers, places, files, problem};
 }
 
 interface Listener {
@@ -62,10 +68,10 @@ function listenersOf(ingresses: readonly MachineIngress[]): readonly Listener[] 
 
 /** Who is in rotation and has the port that the rule asks for. */
 export function serversOf(rule: Pick<IngressRule, 'port'>, view: ServiceView | undefined): readonly Server[] {
-  return (view?.endpoints ?? []).flatMap(({container, address, ports, weight}) => {
+  return (view?.endpoints ?? []).flatMap(({address, ports, weight}) => {
     const tcp = ports.filter(({protocol}) => protocol === 'tcp');
     const port = rule.port === undefined ? (tcp.length === 1 ? tcp[0]?.port : undefined) : tcp.find(({name, port: number}) => number === rule.port || name === rule.port)?.port;
-    return port === undefined ? [] : [{container, address, port, weight}];
+    return port === undefined ? [] : [{address, port, weight}];
   });
 }
 
@@ -103,20 +109,36 @@ function globalLines(dir: string, user: string | undefined, structure: string): 
 
 const ACCESS = '{"at":%[date(0,ms)],"client":"%ci","listener":"%f","rule":"%b","server":"%si:%sp","method":"%HM","host":"%[var(txn.host),json(utf8s)]","path":"%[var(txn.path),json(utf8s)]","status":%ST,"bytes":%B,"ms":%Ta,"retries":"%rc","end":"%tsc"}';
 
-function frontendLines({port, secure}: Listener, routed: readonly Routed[], certificates: string | undefined): readonly string[] {
+/** Where one process takes what the one before it still gets. */
+interface Next {
+  readonly path: string;
+  /** Whose both are. */
+  readonly user: string | undefined;
+}
+
+function frontendLines({port, secure}: Listener, routed: readonly Routed[], certificates: string | undefined, next: Next): readonly string[] {
   const logs = routed.some(({ingress}) => ingress.spec.accessLog);
   const silence = Math.max(60_000, ...routed.map(({ingress}) => milliseconds(ingress.spec.timeouts.response)));
   return [
     `frontend ${secure ? 'https' : 'http'}.${port}`,
     `  bind *:${port}${secure ? ` ssl crt-list ${certificates} alpn h2,http/1.1` : ''}`,
+    `  bind unix@${next.path} accept-proxy mode 600${next.user === undefined ? '' : ` user ${next.user}`}`,
     `  timeout client ${silence}ms`,
     logs ? `  log-format '${ACCESS}'` : '  no log',
     '  http-request set-var(txn.host) req.hdr(host),field(1,:),lower',
     // As it came: when it is logged, HAProxy has it no more.
     ...(logs ? ['  http-request set-var(txn.path) path'] : []),
     `  http-request set-header x-forwarded-proto ${secure ? 'https' : 'http'}`,
+    // After a reload, clients ask once more on connections that they kept: by rules and containers of before, which nobody brings up to date.
+    `  use_backend hivemind.next-${port} if { stopping }`,
     ...routed.toSorted(moreSpecific).flatMap(({rule, backend}) => conditionsOf(rule).map((condition) => `  use_backend ${backend}${condition === '' ? '' : ` if ${condition}`}`)),
     '  default_backend hivemind.nowhere',
+    `backend hivemind.next-${port}`,
+    '  http-request set-log-level silent',
+    // The next one has a word in this.
+    `  timeout server ${LONGEST}`,
+    `  timeout tunnel ${LONGEST}`,
+    `  server next unix@${next.path} send-proxy-v2`,
   ];
 }
 

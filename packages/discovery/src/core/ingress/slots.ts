@@ -1,18 +1,15 @@
 /**
  * Places for containers behind a rule. HAProxy takes another container in a place, and another weight, while it runs; another
- * number of places takes a reload. So there are more than are needed, and who has one keeps it. Pure.
+ * number of places takes a reload. So there are more than are needed. Pure.
  */
 
 /** A container that requests may go to. */
 export interface Server {
-  readonly container: string;
   readonly address: string;
   readonly port: number;
   /** 1 to 100. */
   readonly weight: number;
 }
-
-export type Slots = readonly (Server | null)[];
 
 const FEWEST = 8;
 
@@ -22,23 +19,20 @@ export function countOf(wanted: number, before: number): number {
   return before >= wanted && before <= needed * 4 && before > 0 ? before : needed;
 }
 
-export function assign(before: Slots, servers: readonly Server[]): Slots {
-  const waiting = new Map(servers.map((server) => [server.container, server]));
-  const slots: (Server | null)[] = Array.from({length: countOf(servers.length, before.length)}, () => null);
-  for (const [index, slot] of before.entries()) {
-    const server = slot === null || index >= slots.length ? undefined : waiting.get(slot.container);
-    if (server === undefined) continue;
-    slots[index] = server;
-    waiting.delete(server.container);
-  }
-  // Those that were empty before come first: in the others, requests may be under way.
-  const empty = [...slots.keys()].filter((index) => slots[index] === null).toSorted((a, b) => Number((before[a] ?? null) !== null) - Number((before[b] ?? null) !== null));
-  for (const server of waiting.values()) {
-    const index = empty.shift();
-    if (index !== undefined) slots[index] = server;
-  }
-  return slots;
+/** Whom a rule leads to: an app of a namespace, at its port of a name or number where one is said. */
+export interface Target {
+  readonly namespace: string;
+  readonly app: string;
+  readonly port?: string | number | undefined;
 }
 
-/** Of a place in HAProxy. */
-export const slotName = (index: number): string => `s${index + 1}`;
+const appOf = ({app, port}: Target): string => `${app}${port === undefined ? '' : `:${port}`}`;
+
+/** Of a place in HAProxy. The app is part of it: a process from before a reload may have another one in a place of the same number. */
+export const placeName = (target: Target, index: number): string => `${appOf(target)}.${index + 1}`;
+
+/** Equal for rules to the same containers. */
+export const targetKey = (target: Target): string => `${target.namespace}/${appOf(target)}`;
+
+/** The same of a place that is found in HAProxy. Labels have no dots. */
+export const targetOfPlace = (backend: string, place: string): string => `${backend.split('.', 1)[0]}/${place.slice(0, place.lastIndexOf('.'))}`;
