@@ -72,6 +72,14 @@ it('containers of a network reach each other by name, the machine reaches them, 
   expect(await said(web.runtimeId, 'grep -c db /etc/hosts || true')).toBe('0');
 }, 30_000);
 
+it('a network that everybody left is there for the next, with its way out', async () => {
+  const first = await run('sleep 1000', {}, onNetwork('shop'));
+  await runtime.remove(first.runtimeId);
+  const next = await run('sleep 1000', {}, onNetwork('shop'));
+  expect(next.ip).toBe(first.ip);
+  expect(await said(next.runtimeId, `ping -c 1 -W 2 ${next.ip.replace(/\d+$/, '1')} | grep -c '1 packets received'`)).toBe('1');
+}, 30_000);
+
 it('a published port leads there from the machine, by any of its addresses, and ends with the container', async () => {
   const web = await run(serving('web'), {ports: [{container: 80, protocol: 'tcp', host: 0}]}, onNetwork('shop'));
   expect(await fetched('127.0.0.1', web.port)).toBe('web');

@@ -30,6 +30,8 @@ export interface NetworksOptions {
 }
 
 const MTU = 1500;
+/** Of many that start at once, the others are told together (ms). */
+const TELL_MS = 50;
 const hex = (text: string, digits: number): string => sha256(text).slice(7, 7 + digits);
 
 export class Networks {
@@ -39,12 +41,15 @@ export class Networks {
   readonly #running = new Map<string, Connections>();
   /** Bridges of the driver's that are known to be there, or are being made. */
   readonly #bridges = new Map<string, Promise<void>>();
+  /** The driver's own networks, by bridge: one keeps its range while nobody is on it. */
+  readonly #own = new Map<string, Pick<Attachment, 'subnet' | 'gateway' | 'bridge'>>();
   readonly #shell = new Shell();
   #loaded: Promise<void> | undefined;
   #assigning: Promise<unknown> = Promise.resolve();
   #ruling: Promise<void> = Promise.resolve();
   #naming: Promise<void> | undefined;
   #nameAgain = false;
+  #telling: NodeJS.Timeout | undefined;
   #written = '';
 
   constructor(options: NetworksOptions) {
@@ -83,7 +88,11 @@ export class Networks {
         await this.#connect(runtimeId, pid, attachments);
       });
       await lead(connections);
-      await Promise.all([this.#rule(), this.#name()]);
+      await Promise.all([this.#rule(), this.#writeNames([runtimeId])]);
+      this.#telling ??= setTimeout(() => {
+        this.#telling = undefined;
+        void this.#name();
+      }, TELL_MS).unref();
     } catch (error) {
       this.#running.delete(runtimeId);
       throw error;
@@ -139,6 +148,7 @@ export class Networks {
     for (const bridge of await bridgesOf(this.#mark)) {
       if (inUse.has(bridge)) continue;
       this.#bridges.delete(bridge);
+      this.#own.delete(bridge);
       await disconnect(bridge);
     }
     if (inUse.size > 0) return;
@@ -147,6 +157,7 @@ export class Networks {
   }
 
   close(): void {
+    clearTimeout(this.#telling);
     this.#shell.close();
   }
 
@@ -191,11 +202,14 @@ export class Networks {
   }
 
   async #network(name: string, known: readonly Attachment[]): Promise<Pick<Attachment, 'subnet' | 'gateway' | 'bridge'>> {
-    const same = known.find((attachment) => attachment.own && attachment.network === name);
+    const bridge = `hmb${hex(`${this.#options.cluster}/${name}`, 12)}`;
+    const same = known.find((attachment) => attachment.own && attachment.network === name) ?? this.#own.get(bridge);
     if (same) return same;
     const subnet = freeSubnet([...(await rangesInUse()), ...known.map((attachment) => attachment.subnet)]);
     if (subnet === undefined) throw runtimeErrors['start-failed'](`The network ${name} cannot be made: this machine has no range of addresses left for it.`);
-    return {subnet, gateway: gatewayOf(subnet), bridge: `hmb${hex(`${this.#options.cluster}/${name}`, 12)}`};
+    const made = {subnet, gateway: gatewayOf(subnet), bridge};
+    this.#own.set(bridge, made);
+    return made;
   }
 
   async #connect(runtimeId: string, pid: number, attachments: readonly Attachment[]): Promise<void> {
@@ -219,6 +233,7 @@ export class Networks {
   #ensure(attachment: Attachment): Promise<void> {
     const {bridge, own} = attachment;
     if (!own) return Promise.resolve();
+    this.#own.set(bridge, attachment);
     let made = this.#bridges.get(bridge);
     if (!made) {
       made = ensureBridge(attachment, this.#mark).then(letThrough);
@@ -231,14 +246,14 @@ export class Networks {
   /** @param anew Whatever was written before: another hand may have been at it */
   #rule(anew = false): Promise<void> {
     const ruled = this.#ruling.then(async () => {
-      const concerned = [...this.#running.values()].filter(({attachments, published}) => published.length > 0 || attachments.some(({own}) => own));
-      if (concerned.length === 0) {
+      const published = [...this.#running.values()].filter((each) => each.published.length > 0);
+      if (published.length === 0 && this.#own.size === 0) {
         // There is a table only if there was something for it before.
         if (this.#written !== '' || anew) await run('nft', ['delete', 'table', 'ip', this.#table]).catch(() => undefined);
         this.#written = '';
         return;
       }
-      const rules = ruleset(this.#table, concerned);
+      const rules = ruleset(this.#table, [...this.#own.values()], published);
       if (rules !== this.#written) await this.#shell.run(piped('nft -f -', rules));
       this.#written = rules;
     });
@@ -259,11 +274,13 @@ export class Networks {
     }
   }
 
-  async #writeNames(): Promise<void> {
+  /** @param only These containers' files; all when absent */
+  async #writeNames(only?: readonly string[]): Promise<void> {
     const {place, logger} = this.#options;
     const named = [...this.#running].filter(([, {named: wanted}]) => wanted);
     const all = named.flatMap(([, {attachments}]) => attachments);
     await Promise.all(named.map(async ([runtimeId, {attachments, search}]) => {
+      if (only?.includes(runtimeId) === false) return;
       const path = join(place.files(runtimeId), 'hosts');
       try {
         const text = await readFile(path, 'utf8');

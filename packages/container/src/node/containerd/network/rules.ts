@@ -10,11 +10,9 @@ export interface Connected {
   readonly published: readonly PublishedPort[];
 }
 
-/** @param containers those that run */
-export function ruleset(table: string, containers: readonly Connected[]): string {
-  const attachments = containers.flatMap((container) => container.attachments);
-  const own = unique(attachments.filter(({own: isOwn}) => isOwn).map(({bridge, subnet}) => ({bridge, subnet})));
-  const bridges = unique(containers.filter(({published}) => published.length > 0).flatMap(({attachments: [first]}) => first?.bridge ?? []));
+/** @param own the driver's networks, whether anybody is on them or not. @param containers those that run and publish ports */
+export function ruleset(table: string, own: readonly Pick<Attachment, 'bridge' | 'subnet'>[], containers: readonly Connected[]): string {
+  const bridges = [...new Set(containers.flatMap(({attachments: [first]}) => first?.bridge ?? []))];
   const ports = containers.flatMap(({attachments: [first], published}) => (first === undefined ? [] : published.map((port) => portRule(port, first.address))));
   const others = (bridge: string): readonly string[] => own.map((each) => each.bridge).filter((each) => each !== bridge);
   return [
@@ -57,8 +55,4 @@ export function ruleset(table: string, containers: readonly Connected[]): string
 function portRule({container, protocol, host, address}: PublishedPort, to: string): string {
   const at = everyAddress(address) ? '' : `ip daddr ${address} `;
   return `${at}${protocol} dport ${host} dnat to ${to}:${container}`;
-}
-
-function unique<T>(items: readonly T[]): readonly T[] {
-  return [...new Map(items.map((item) => [JSON.stringify(item), item])).values()];
 }
