@@ -92,4 +92,9 @@ describe('system calls', () => {
     expect(allowed(['CAP_SYS_ADMIN'])).toEqual(expect.arrayContaining(['mount', 'unshare', 'clone', 'clone3']));
     expect(allowed(['CAP_SYS_BOOT'])).toContain('reboot');
   });
+
+  it('are those of programs that a processor runs: of 32 bits too, and not of x32, of which there are none', () => {
+    expect(seccompProfile([], 'x64').architectures).toEqual(['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86']);
+    expect(seccompProfile([], 'arm64').architectures).toEqual(['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM']);
+  });
 });
