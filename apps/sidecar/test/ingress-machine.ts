@@ -189,6 +189,7 @@ export class IngressMachine implements AsyncDisposable {
     await this.keeper.stop();
     this.proxy.signal('SIGTERM');
     await waitFor(() => this.proxy.pid() === undefined, {what: 'HAProxy to end'});
+    await this.proxy.clear();
     for (const id of this.#servers.keys()) this.kill(id);
     await this.cluster.close();
     await removeTempDir(this.dir);

@@ -1,6 +1,6 @@
 /** For a machine that is to take no requests any more: also where no sidecar is left that would end HAProxy. */
 import {existsSync} from 'node:fs';
-import {readFile, rename, rm, writeFile} from 'node:fs/promises';
+import {readFile, rename, writeFile} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import {NOTHING, PLAN_FILE, planText, readPlan} from '@hivemind/discovery/ingress';
 import {ProxyProcess} from './proxy-process.ts';
@@ -20,5 +20,5 @@ export async function endIngress(dataDir: string): Promise<void> {
   proxy.signal('SIGTERM');
   for (let waited = 0; proxy.pid() !== undefined && waited < WITHIN_MS; waited += POLL_MS) await new Promise<void>((resolveSoon) => void setTimeout(resolveSoon, POLL_MS));
   proxy.signal('SIGKILL');
-  if (plan !== undefined && !['', proxy.dir].includes(plan.sockets)) await rm(plan.sockets, {recursive: true, force: true});
+  await proxy.clear();
 }

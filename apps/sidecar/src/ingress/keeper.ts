@@ -212,7 +212,7 @@ export class IngressKeeper {
   }
 
   async #check(plan: ProxyPlan): Promise<void> {
-    await this.#proxy.check(plan.config, plan.sockets).catch((error: unknown) => {
+    await this.#proxy.check(plan.config).catch((error: unknown) => {
       this.#refused = plan.structure;
       throw error;
     });
@@ -236,6 +236,7 @@ export class IngressKeeper {
     // What is under way may end by itself; nothing new is taken.
     this.#proxy.signal('SIGTERM');
     if (!(await this.#until(async () => this.#proxy.pid() === undefined, this.#options.now()))) this.#proxy.signal('SIGKILL');
+    await this.#proxy.clear();
     this.#options.logger.info({}, 'no ingress is left here: HAProxy is ended');
   }
 

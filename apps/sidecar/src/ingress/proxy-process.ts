@@ -1,9 +1,10 @@
 /** HAProxy as a process of its own: neither the sidecar's end nor its signals reach it. Found again by its pid file. */
 import {type ChildProcess, execFile, spawn} from 'node:child_process';
 import {existsSync, readFileSync} from 'node:fs';
-import {copyFile, mkdir, open, readFile, rename, stat, truncate, writeFile} from 'node:fs/promises';
+import {copyFile, mkdir, open, readFile, rename, rm, stat, truncate, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {delimiter, join} from 'node:path';
+import {socketsOf} from '@hivemind/discovery/ingress';
 
 export const ACCESS_LOG = 'access.log';
 const OWN_LOG = 'haproxy.log';
@@ -15,6 +16,8 @@ const LONGEST_DIR = 75;
 /** Under the sidecar's own folder of a data dir. */
 export class ProxyProcess {
   readonly dir: string;
+  /** Folder of its sockets. */
+  readonly sockets: string;
   readonly #config: string;
   readonly #pidFile: string;
   /** That was found: it stays itself through the moment of a reload, when it is neither by its words. */
@@ -22,18 +25,19 @@ export class ProxyProcess {
 
   constructor(dir: string) {
     this.dir = dir;
+    this.sockets = socketsOf(dir, process.getuid?.() === 0);
     this.#config = join(dir, 'haproxy.cfg');
     this.#pidFile = join(dir, 'haproxy.pid');
   }
 
   /** Path of the socket that takes commands. */
   get adminSocket(): string {
-    return join(this.dir, 'admin.sock');
+    return join(this.sockets, 'admin.sock');
   }
 
   /** Path of the socket that answers `/metrics`. */
   get metricsSocket(): string {
-    return join(this.dir, 'metrics.sock');
+    return join(this.sockets, 'metrics.sock');
   }
 
   /** Of the master; undefined: it does not run. */
@@ -52,15 +56,12 @@ export class ProxyProcess {
     return this.#known?.pid;
   }
 
-  /**
-   * @param sockets folder of those that it makes for itself
-   * @throws with what HAProxy says of it, where it would not start with this configuration
-   */
-  async check(config: string, sockets: string): Promise<void> {
-    if (this.dir.length > LONGEST_DIR) throw new Error(`${this.dir} is too long for the paths of HAProxy's sockets: choose a data dir nearer to the root`);
+  /** @throws with what HAProxy says of it, where it would not start with this configuration */
+  async check(config: string): Promise<void> {
+    if (this.sockets.length > LONGEST_DIR) throw new Error(`${this.sockets} is too long for the paths of HAProxy's sockets: choose a data dir nearer to the root`);
     await mkdir(this.dir, {recursive: true, mode: 0o700});
     // Nobody but who owns a socket may connect to it; HAProxy, which is another user then, has to find it.
-    await mkdir(sockets, {recursive: true, mode: 0o711});
+    await mkdir(this.sockets, {recursive: true, mode: 0o711});
     const candidate = `${this.#config}.new`;
     await writeFile(candidate, config, {mode: 0o600});
     await new Promise<void>((resolve, reject) => {
@@ -104,6 +105,11 @@ export class ProxyProcess {
   signal(signal: NodeJS.Signals): void {
     const pid = this.pid();
     if (pid !== undefined) process.kill(pid, signal);
+  }
+
+  /** It has ended, and is not to be started again. */
+  async clear(): Promise<void> {
+    if (this.sockets !== this.dir) await rm(this.sockets, {recursive: true, force: true});
   }
 
   /** Logs that have grown too long are begun anew; what is written meanwhile may be lost. */

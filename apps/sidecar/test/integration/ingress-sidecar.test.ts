@@ -15,7 +15,7 @@ it('a killed sidecar leaves HAProxy alone, the next one finds it and starts it w
   try {
     mkdirSync(join(dataDir, 'agent'), {recursive: true});
     const config = ['global', '  description one', `  stats socket ${proxy.adminSocket} mode 600 level admin`, 'defaults', '  mode http', '  timeout client 5s', 'frontend http', `  bind 127.0.0.1:${port}`, '  http-request return status 200', ''].join('\n');
-    writeFileSync(join(dataDir, PLAN_FILE), planText({...NOTHING, version: 'v1', config, structure: 'one', ports: [port], sockets: proxy.dir}));
+    writeFileSync(join(dataDir, PLAN_FILE), planText({...NOTHING, version: 'v1', config, structure: 'one', ports: [port]}));
     const answers = async (): Promise<boolean> => fetch(`http://127.0.0.1:${port}/`).then(({status}) => status === 200, () => false);
 
     const first = await sidecars.start('n1');
@@ -37,6 +37,7 @@ it('a killed sidecar leaves HAProxy alone, the next one finds it and starts it w
     expect(await answers()).toBe(false);
   } finally {
     proxy.signal('SIGKILL');
+    await proxy.clear();
     await removeTempDir(dir);
   }
 }, 60_000);

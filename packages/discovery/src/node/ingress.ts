@@ -2,7 +2,6 @@
  * Ingress on this machine: asked for, heard of changes, kept on disk for when the control plane is away, and compiled, with who is
  * in rotation, to the plan by which the sidecar keeps HAProxy.
  */
-import {createHash} from 'node:crypto';
 import {existsSync, readFileSync} from 'node:fs';
 import {mkdir, readFile, rename, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
@@ -12,7 +11,7 @@ import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
 import {z} from 'zod';
 import {compile} from '../core/ingress/compile.ts';
-import {PLAN_FILE, planText, type ProxyPlan, type ProxyState, readPlan} from '../core/ingress/plan.ts';
+import {PLAN_FILE, planText, type ProxyPlan, type ProxyState, readPlan, socketsOf} from '../core/ingress/plan.ts';
 import type {EndpointsChange, ServiceView} from '../model.ts';
 import {CertificateFiles, type Certificates, type OpenSecrets} from './certificates.ts';
 
@@ -237,7 +236,7 @@ export class MachineIngresses {
     const {lists, files, problems} = this.#prepared.certificates;
     const plan = compile({
       version: told.version, ingresses: told.ingresses, service: (key) => services.get(key),
-      before: this.#plan?.places ?? {}, dir: proxyDir(this.#options.dataDir), ...proxyUser(this.#options.dataDir), certificates: lists, files, problem: problems.join('; '),
+      before: this.#plan?.places ?? {}, dir: socketsOf(proxyDir(this.#options.dataDir), isRoot()), user: proxyUser(), certificates: lists, files, problem: problems.join('; '),
     });
     const text = planText(plan);
     if (this.#plan === undefined || text !== planText(this.#plan)) {
@@ -275,11 +274,12 @@ export class MachineIngresses {
 /** Of HAProxy, as the sidecar has it. */
 export const proxyDir = (dataDir: string): string => join(dataDir, 'sidecar', 'ingress');
 
-/** Debian's package makes the user. It cannot look into the data dir: its own sockets are elsewhere. */
-function proxyUser(dataDir: string): {readonly user: string | undefined; readonly sockets: string} {
-  const dir = proxyDir(dataDir);
-  const isThere = process.getuid?.() === 0 && existsSync('/etc/passwd') && readFileSync('/etc/passwd', 'utf8').split('\n').some((line) => line.startsWith('haproxy:'));
-  return isThere ? {user: 'haproxy', sockets: `/run/hivemind-ingress-${createHash('sha256').update(dir).digest('hex').slice(0, 16)}`} : {user: undefined, sockets: dir};
+const isRoot = (): boolean => process.getuid?.() === 0;
+
+/** Debian's package makes it. */
+function proxyUser(): string | undefined {
+  if (!isRoot() || !existsSync('/etc/passwd')) return undefined;
+  return readFileSync('/etc/passwd', 'utf8').split('\n').some((line) => line.startsWith('haproxy:')) ? 'haproxy' : undefined;
 }
 
 async function replace(path: string, text: string): Promise<void> {

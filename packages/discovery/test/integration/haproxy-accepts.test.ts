@@ -53,7 +53,7 @@ it('HAProxy takes every configuration that is made', async () => {
     });
     const ports = [{port: 80, protocol: 'tcp' as const}];
     const {config} = compile({
-      version: 'v', ingresses, before: {}, dir, sockets: dir, user: undefined, files: [], problem: '', certificates: new Map(ingresses.map(({spec: {listen}}) => [listen.https, list])),
+      version: 'v', ingresses, before: {}, dir, user: undefined, files: [], problem: '', certificates: new Map(ingresses.map(({spec: {listen}}) => [listen.https, list])),
       service: (key) => ({namespace: 'shop', name: key, headless: false, addresses: [], ports, endpoints: [{container: 'c', node: 'n', address: '10.0.0.1', ports, weight: 35}]}),
     });
     const file = join(dir, 'haproxy.cfg');

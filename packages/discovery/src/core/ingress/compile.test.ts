@@ -7,7 +7,7 @@ const ingress = (spec: object, name = 'site'): MachineIngress => ({namespace: 's
 const view = (addresses: readonly string[], ports: ServiceView['ports'] = [{port: 80, protocol: 'tcp'}]): ServiceView =>
   ({namespace: 'shop', name: 'web', headless: false, addresses, ports, endpoints: addresses.map((address) => ({container: `web-${address}`, node: 'n1', address, ports, weight: 100}))});
 const compiled = (ingresses: readonly MachineIngress[], more: Partial<CompileInput> = {}) =>
-  compile({version: 'v', ingresses, service: () => view(['10.0.0.1', '10.0.0.2']), before: {}, dir: '/run/x', sockets: '/run/y', user: undefined, certificates: new Map(), files: [], problem: '', ...more});
+  compile({version: 'v', ingresses, service: () => view(['10.0.0.1', '10.0.0.2']), before: {}, dir: '/run/x', user: undefined, certificates: new Map(), files: [], problem: '', ...more});
 /** Lines of one section, trimmed. */
 const section = (config: string, head: string): readonly string[] => {
   const lines = config.split('\n');
@@ -61,7 +61,7 @@ describe('ingress as HAProxy is told it', () => {
     expect(compiled([secure], {problem: 'a.pem: is not there'})).toMatchObject({config: '', problem: 'a.pem: is not there'});
     const {config, ports} = compiled([secure], {certificates: new Map([[8443, '/c/list']])});
     expect(ports).toEqual([8443]);
-    expect(section(config, 'frontend https.8443')).toEqual(expect.arrayContaining(['bind *:8443 ssl crt-list /c/list alpn h2,http/1.1', 'bind unix@/run/y/8443.sock accept-proxy mode 600']));
+    expect(section(config, 'frontend https.8443')).toEqual(expect.arrayContaining(['bind *:8443 ssl crt-list /c/list alpn h2,http/1.1', 'bind unix@/run/x/8443.sock accept-proxy mode 600']));
   });
 
   it('leads to the port that the rule asks for, by number or name, or to the only one', () => {

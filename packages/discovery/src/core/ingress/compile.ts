@@ -15,10 +15,8 @@ export interface CompileInput {
   /** By `namespace/name`. */
   readonly service: (key: string) => ServiceView | undefined;
   readonly before: ProxyPlan['places'];
-  /** Of HAProxy's sockets. */
+  /** Folder of HAProxy's sockets. */
   readonly dir: string;
-  /** Folder of sockets by which a process from before a reload reaches the next one. */
-  readonly sockets: string;
   /** Whom it becomes after it has opened all that it needs; undefined: nobody else. */
   readonly user: string | undefined;
   /** Lists of certificates, by port, that could be had. */
@@ -38,7 +36,7 @@ const LONGEST = '24h';
 /** What takes longer than this after a reload is cut off. */
 const LAST_WORDS = '10m';
 
-export function compile({version, ingresses, service, before, dir, sockets, user, certificates, files, problem}: CompileInput): ProxyPlan {
+export function compile({version, ingresses, service, before, dir, user, certificates, files, problem}: CompileInput): ProxyPlan {
   const routed = ingresses.flatMap((ingress) => ingress.spec.rules.map((rule, index): Routed => ({ingress, rule, backend: backendName(ingress, index)})));
   const ports = listenersOf(ingresses).filter(({port, secure}) => !secure || certificates.has(port));
   if (routed.length === 0 || ports.length === 0) return {...NOTHING, version, problem};
@@ -47,13 +45,13 @@ export function compile({version, ingresses, service, before, dir, sockets, user
   const places = Object.fromEntries(routed.map((one) => [one.backend, countOf(servers[keyOf(one)]?.length ?? 0, before[one.backend] ?? 0)]));
   const render = (structure: string, of: (one: Routed) => readonly Server[]): string => [
     ...globalLines(dir, user, structure),
-    ...ports.flatMap((listener) => frontendLines(listener, routed.filter(({ingress}) => portsOf(ingress.spec).some(({port}) => port === listener.port)), certificates.get(listener.port), {path: join(sockets, `${listener.port}.sock`), user})),
+    ...ports.flatMap((listener) => frontendLines(listener, routed.filter(({ingress}) => portsOf(ingress.spec).some(({port}) => port === listener.port)), certificates.get(listener.port), {path: join(dir, `${listener.port}.sock`), user})),
     ...ingresses.flatMap(rateTable),
     ...routed.flatMap((one) => backendLines({...one, servers: of(one), places: places[one.backend] ?? 0})),
     '',
   ].join('\n');
   const structure = createHash('sha256').update(render('', () => [])).digest('base64url');
-  return {version, config: render(structure, (one) => servers[keyOf(one)] ?? []), structure, ports: ports.map(({port}) => port), sockets, servers, places, files, problem};
+  return {version, config: render(structure, (one) => servers[keyOf(one)] ?? []), structure, ports: ports.map(({port}) => port), servers, places, files, problem};
 }
 
 interface Listener {

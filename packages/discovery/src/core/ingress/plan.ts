@@ -1,4 +1,5 @@
 /** What the agent hands to the keeper of HAProxy, as a file of the machine. Read by hand, as the sidecar loads no schemas. */
+import {createHash} from 'node:crypto';
 import type {Server} from './slots.ts';
 
 export interface ProxyPlan {
@@ -10,8 +11,6 @@ export interface ProxyPlan {
   readonly structure: string;
   /** TCP ports of the machine that it listens at. */
   readonly ports: readonly number[];
-  /** Absolute path of a folder that HAProxy makes sockets in, for itself. */
-  readonly sockets: string;
   /** Who is in rotation, by `targetKey` of what rules lead to. */
   readonly servers: Readonly<Record<string, readonly Server[]>>;
   /** How many containers each backend has places for, by its name. */
@@ -23,7 +22,7 @@ export interface ProxyPlan {
 }
 
 /** Nothing is taken here. */
-export const NOTHING: ProxyPlan = {version: '', config: '', structure: '', ports: [], sockets: '', servers: {}, places: {}, files: [], problem: ''};
+export const NOTHING: ProxyPlan = {version: '', config: '', structure: '', ports: [], servers: {}, places: {}, files: [], problem: ''};
 
 /** How it fares. */
 export interface ProxyState {
@@ -39,17 +38,25 @@ const FORMAT = 2;
 /** Of a data dir. */
 export const PLAN_FILE = 'agent/ingress.json';
 
+/**
+ * Folder of the sockets of the HAProxy that has its files in `dir`, an absolute path. Root's are where another user finds its own
+ * too, which it becomes and which cannot look into a data dir.
+ */
+export function socketsOf(dir: string, isRoot: boolean): string {
+  return isRoot ? `/run/hivemind-ingress-${createHash('sha256').update(dir).digest('hex').slice(0, 16)}` : dir;
+}
+
 export function planText(plan: ProxyPlan): string {
   return `${JSON.stringify({format: FORMAT, ...plan})}\n`;
 }
 
 /** undefined: that is none. */
 export function readPlan(text: string): ProxyPlan | undefined {
-  const {format, version, config, structure, ports, sockets, servers, places, files, problem} = fields(parsed(text));
-  if (format !== FORMAT || !isText(version) || !isText(config) || !isText(structure) || !isListOf(ports, isCount) || !isText(sockets) || !isListOf(files, isText) || !isText(problem)) return undefined;
+  const {format, version, config, structure, ports, servers, places, files, problem} = fields(parsed(text));
+  if (format !== FORMAT || !isText(version) || !isText(config) || !isText(structure) || !isListOf(ports, isCount) || !isListOf(files, isText) || !isText(problem)) return undefined;
   const led = recordOf(servers, (one): one is Server[] => isListOf(one, isServer));
   const counts = recordOf(places, isCount);
-  return led && counts && {version, config, structure, ports, sockets, servers: led, places: counts, files, problem};
+  return led && counts && {version, config, structure, ports, servers: led, places: counts, files, problem};
 }
 
 // --- reading ------------------------------------------------------------------------------------------------------------
