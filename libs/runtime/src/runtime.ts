@@ -122,7 +122,8 @@ export interface Runtime {
   inspect(id: string): Promise<RuntimeContainer | undefined>;
   /** `image-not-found` when the image is not on the machine: the worker then pulls. Makes missing networks. Answers the engine's id. */
   create(spec: RuntimeSpec): Promise<string>;
-  start(runtimeId: string): Promise<void>;
+  /** Answers what it is then where that is known without asking once more: it runs, unless an event says otherwise. */
+  start(runtimeId: string): Promise<RuntimeContainer | undefined>;
   /** Signal, wait `graceMs`, kill. */
   stop(runtimeId: string, signal: string, graceMs: number): Promise<void>;
   remove(runtimeId: string): Promise<void>;

@@ -68,12 +68,13 @@ class InMemoryRuntime implements FakeRuntime {
     return this.engine.create(spec, labels).runtimeId;
   }
 
-  async start(runtimeId: string): Promise<void> {
+  async start(runtimeId: string): Promise<RuntimeContainer | undefined> {
     await this.engine.enter('start', this.#name(runtimeId));
     const container = this.#get(runtimeId, 'Starting the container');
-    if (container.process) return;
+    if (container.process) return undefined;
     for (const network of container.spec.networks) this.engine.networks.set(network.name, this.#cluster);
     this.engine.start(container);
+    return container.process ? observed(container) : undefined;
   }
 
   async stop(runtimeId: string, signal: string, graceMs: number): Promise<void> {

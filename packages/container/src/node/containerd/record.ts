@@ -64,12 +64,25 @@ export function fromExtension({extensions}: Container): Kept | undefined {
 const running: Readonly<Record<string, RuntimeContainer['state']>> = {CREATED: 'created', RUNNING: 'running', PAUSED: 'paused', PAUSING: 'paused'};
 
 /** @param task undefined: it has none */
-export function toRuntimeContainer(runtimeId: string, {name, labels, attachments: [first], published}: Kept, task: Process | undefined, run: RunRecord): RuntimeContainer {
-  const base = {runtimeId, id: labels[engineLabels.container] ?? '', name, labels, oomKilled: run.oomKilled ?? false, ports: [], ...(run.error === undefined ? {} : {error: run.error})};
-  const startedAt = run.startedAt === undefined ? {} : {startedAt: run.startedAt};
+export function toRuntimeContainer(runtimeId: string, kept: Kept, task: Process | undefined, run: RunRecord): RuntimeContainer {
   const state = running[task?.status ?? ''];
-  if (task && state !== undefined) return {...base, ...startedAt, state, ...(task.pid > 0 ? {pid: task.pid} : {}), ...(first === undefined ? {} : {ip: first.address}), ports: published};
+  if (task && state !== undefined) return alive(runtimeId, kept, state, task.pid, run);
+  const base = baseOf(runtimeId, kept, run);
   if (!task && run.startedAt === undefined) return {...base, state: 'created'};
   const finishedAt = fromTimestamp(task?.exitedAt) ?? run.finishedAt;
-  return {...base, ...startedAt, state: 'exited', exitCode: task?.exitStatus ?? run.exitCode ?? UNSEEN_END, ...(finishedAt === undefined ? {} : {finishedAt})};
+  return {...base, state: 'exited', exitCode: task?.exitStatus ?? run.exitCode ?? UNSEEN_END, ...(finishedAt === undefined ? {} : {finishedAt})};
+}
+
+/** Just started. @param pid of its main process */
+export function runningContainer(runtimeId: string, kept: Kept, pid: number, run: RunRecord): RuntimeContainer {
+  return alive(runtimeId, kept, 'running', pid, run);
+}
+
+function alive(runtimeId: string, kept: Kept, state: RuntimeContainer['state'], pid: number, run: RunRecord): RuntimeContainer {
+  const {attachments: [first], published} = kept;
+  return {...baseOf(runtimeId, kept, run), state, ...(pid > 0 ? {pid} : {}), ...(first === undefined ? {} : {ip: first.address}), ports: published};
+}
+
+function baseOf(runtimeId: string, {name, labels}: Kept, {oomKilled = false, error, startedAt}: RunRecord): Omit<RuntimeContainer, 'state'> {
+  return {runtimeId, id: labels[engineLabels.container] ?? '', name, labels, oomKilled, ports: [], ...(error === undefined ? {} : {error}), ...(startedAt === undefined ? {} : {startedAt})};
 }

@@ -6,6 +6,8 @@ export class Snapshots {
   readonly #client: ContainerdClient;
   /** Of those that were asked for by this process. */
   readonly #mounts = new Map<string, readonly Mount[]>();
+  /** Made by this process, and nothing has begun on them. */
+  readonly #fresh = new Set<string>();
   #snapshotter: Promise<string> | undefined;
 
   constructor(client: ContainerdClient) {
@@ -33,9 +35,15 @@ export class Snapshots {
     const snapshotter = await this.snapshotter();
     try {
       this.#mounts.set(key, (await this.#client.call('prepareSnapshot', {snapshotter, key, parent})).mounts);
+      this.#fresh.add(key);
     } catch (error) {
       if (!isStatus(error, 'ALREADY_EXISTS')) throw error;
     }
+  }
+
+  /** Whether it was made by this process and not asked for here before: nothing has ever run on it. */
+  takeFresh(key: string): boolean {
+    return this.#fresh.delete(key);
   }
 
   /** How it is mounted. */
@@ -49,6 +57,7 @@ export class Snapshots {
 
   async remove(key: string): Promise<void> {
     this.#mounts.delete(key);
+    this.#fresh.delete(key);
     await orGone(this.#client.call('removeSnapshot', {snapshotter: await this.snapshotter(), key}));
   }
 
@@ -56,6 +65,7 @@ export class Snapshots {
   forget(): void {
     this.#snapshotter = undefined;
     this.#mounts.clear();
+    this.#fresh.clear();
   }
 }
 

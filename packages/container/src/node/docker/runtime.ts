@@ -99,13 +99,13 @@ class DockerRuntime implements Runtime {
     return runtimeId;
   }
 
-  async start(runtimeId: string): Promise<void> {
+  async start(runtimeId: string): Promise<undefined> {
     const container = this.#engine.docker.getContainer(runtimeId);
-    await asking(this.#engine, 'Starting the container', async () => {
+    return asking(this.#engine, 'Starting the container', async () => {
       try {
         await container.start();
       } catch (error) {
-        if (isStatus(error, 304)) return;
+        if (isStatus(error, 304)) return undefined;
         if (/task \S+ already exists/i.test(engineWords(error))) {
           // An engine that was killed amid this start left its task behind, and refuses ever after to start the container: it is made again.
           await container.remove({force: true});
@@ -115,6 +115,7 @@ class DockerRuntime implements Runtime {
         await this.#restoreNetworks(runtimeId);
         await container.start();
       }
+      return undefined;
     });
   }
 

@@ -100,6 +100,8 @@ export class Containers {
     const known = entry.observed?.runtimeId === event.runtimeId && !entry.busy;
     // Nobody is connected to what has ended.
     if (entry.doing === 'drain' && event.type !== 'oom') entry.abort.abort();
+    // The step that starts it says so itself.
+    if (event.type === 'started' && entry.doing === 'start') return;
     if (!known || event.type === 'removed') entry.stale = true;
     else if (event.type === 'started') entry.stale ||= !isRunning(entry.observed);
     else if (event.type === 'exited') this.#onExit(entry, {exitCode: event.exitCode, oomKilled: entry.outOfMemory, startedAt: entry.observed?.startedAt, finishedAt: event.time});

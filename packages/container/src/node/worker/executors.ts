@@ -80,12 +80,12 @@ export function createExecutors(options: ExecutorOptions): Executors<Entry> {
         const limited = AbortSignal.any([signal, AbortSignal.timeout(PREPARE_AGAIN_MS)]);
         await prepare(entry, known(entry), limited).catch((error: unknown) => logger.warn({err: error, container: entry.id}, 'could not prepare again; starting with what is there'));
       }
-      await gate.pass(() => runtime.start(observed.runtimeId));
+      const started = await gate.pass(() => runtime.start(observed.runtimeId));
       entry.memory = afterStart(entry.memory);
       entry.outOfMemory = false;
-      entry.observed = {...observed, state: 'running', startedAt: new Date(clock.now()).toISOString(), finishedAt: undefined, exitCode: undefined};
-      // Its address and real ports, or that it has exited already.
-      entry.stale = true;
+      entry.observed = started ?? {...observed, state: 'running', startedAt: new Date(clock.now()).toISOString(), finishedAt: undefined, exitCode: undefined};
+      // Its address and real ports, or that it has exited already, where only the engine's next answer says so.
+      if (started === undefined) entry.stale = true;
     },
 
     async watch(entry) {

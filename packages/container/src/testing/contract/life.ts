@@ -10,8 +10,9 @@ export function lifeContract(bench: ContractBench): void {
       const spec = bench.scripted('sleep 1000', {}, {labels: {[engineLabels.app]: 'web'}, env: {MODE: 'x'}});
       const runtimeId = await bench.runtime.create(spec);
       expect(await bench.runtime.inspect(spec.record.id)).toMatchObject({runtimeId, id: spec.record.id, name: spec.name, state: 'created', oomKilled: false});
-      await bench.runtime.start(runtimeId);
+      const started = await bench.runtime.start(runtimeId);
       const running = await bench.runtime.inspect(spec.record.id);
+      expect([undefined, running]).toContainEqual(started);
       expect(running).toMatchObject({runtimeId, state: 'running', pid: expect.any(Number), startedAt: expect.stringMatching(/^\d{4}-.*Z$/)});
       expect(running?.exitCode).toBeUndefined();
       expect(running?.labels).toMatchObject({[engineLabels.app]: 'web', [engineLabels.cluster]: bench.under.cluster, [engineLabels.container]: spec.record.id});
