@@ -7,7 +7,8 @@ import {mkdir, readFile, writeFile} from 'node:fs/promises';
 import {request} from 'node:http';
 import {connect} from 'node:net';
 import {join} from 'node:path';
-import {CONTAINERD_SOCKET, type ContainerdRuntimeOptions, createContainerdRuntime, createDockerRuntime, earlierClusters, earlierClustersOfContainerd} from '@hivemind/container/node';
+import {CONTAINERD_SOCKET, type ContainerdRuntimeOptions, type RegistrySettings, createContainerdRuntime, createDockerRuntime, earlierClusters, earlierClustersOfContainerd} from '@hivemind/container/node';
+import {commonErrors} from '@hivemind/contracts';
 import {type Runtime, runtimeErrors} from '@hivemind/runtime';
 import type {Logger} from 'pino';
 
@@ -21,7 +22,9 @@ export interface EngineOptions {
   /** Path of containerd's; Debian's when absent. */
   readonly containerdSocket?: string | undefined;
   /** What the driver for containerd takes beside. */
-  readonly containerd?: Pick<ContainerdRuntimeOptions, 'root' | 'cgroupParent' | 'registries'>;
+  readonly containerd?: Pick<ContainerdRuntimeOptions, 'root' | 'cgroupParent'>;
+  /** How registries are reached, by the driver for containerd: a Docker Engine has settings of its own. */
+  readonly registries?: RegistrySettings | undefined;
 }
 
 export interface Engine {
@@ -58,10 +61,11 @@ export async function chooseEngine(options: EngineOptions, dataDir: string, befo
   return {name, address: addressOf(name, options)};
 }
 
-/** Does not connect yet. */
-export function openRuntime(name: EngineName, {dockerHost, containerdSocket, containerd}: EngineOptions, whose: Whose): Promise<Runtime> {
+/** Does not connect yet. @throws `invalid-input` where it is told of registries, and would not heed that */
+export async function openRuntime(name: EngineName, {dockerHost, containerdSocket, containerd, registries}: EngineOptions, whose: Whose): Promise<Runtime> {
+  if (name === 'docker' && registries !== undefined) throw commonErrors['invalid-input']('--registries is for machines on containerd, and this one uses Docker: leave it out, and tell the Docker Engine (/etc/docker/daemon.json), or start with --runtime containerd.');
   if (name === 'docker') return createDockerRuntime({...whose, ...(dockerHost === undefined ? {} : {host: dockerHost})});
-  return createContainerdRuntime({...containerd, ...whose, ...(containerdSocket === undefined ? {} : {socketPath: containerdSocket})});
+  return createContainerdRuntime({...containerd, ...whose, ...(registries === undefined ? {} : {registries}), ...(containerdSocket === undefined ? {} : {socketPath: containerdSocket})});
 }
 
 /** Engines that may have containers of a data dir: the one that it used, else those that answer. */
@@ -96,7 +100,8 @@ async function whichAnswers(options: EngineOptions): Promise<EngineName | undefi
 }
 
 async function refuseIfUsed(before: EngineName, options: EngineOptions, asked: EngineName, whose: Whose): Promise<void> {
-  const runtime = await openRuntime(before, options, whose);
+  const {registries: _heededByTheOther, ...where} = options;
+  const runtime = await openRuntime(before, where, whose);
   try {
     const left = await runtime.list().catch((cause: unknown) => {
       throw runtimeErrors['runtime-conflict'](`This machine's containers were in ${before}, which does not say whether some are left: ${cause instanceof Error ? cause.message : String(cause)} Start it, or start the agent with --runtime ${before}.`, {cause});

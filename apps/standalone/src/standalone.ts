@@ -26,6 +26,8 @@ export interface StandaloneOptions {
   readonly dockerHost?: string | undefined;
   /** Path of containerd's; Debian's when absent. */
   readonly containerdSocket?: string | undefined;
+  /** As the agent's. */
+  readonly registries?: EngineOptions['registries'];
   /** Run no containers on this machine. */
   readonly noAgent?: boolean;
   /** The node's name; the machine's host name when absent. */
@@ -132,12 +134,12 @@ async function earlierLives({noAgent, runtime = 'auto', dockerHost, containerdSo
  * to stop it.
  */
 async function agentBesides(module: Promise<typeof AgentModule>, options: StandaloneOptions, context: ManagerContext): Promise<() => Promise<void>> {
-  const {runtime = 'auto', dockerHost, containerdSocket, nodeName, dataDir, advertise = '127.0.0.1'} = options;
+  const {runtime = 'auto', dockerHost, containerdSocket, registries, nodeName, dataDir, advertise = '127.0.0.1'} = options;
   const {bus, cluster, logger} = context;
   const [{startAgent}, ring] = await Promise.all([module, ringOf(options, context)]);
   const starting = startAgent({
     bus, cluster, dataDir, logger,
-    runtime, dockerHost, containerdSocket,
+    runtime, dockerHost, containerdSocket, registries,
     address: advertise,
     ...(ring === undefined ? {} : {ring}),
     ...(nodeName === undefined ? {} : {name: nodeName}),

@@ -6,6 +6,7 @@ export const runtimeErrors = defineErrors({
   'image-not-found': {status: 422, title: 'The image does not exist'},
   'image-pull-failed': {status: 503, title: 'The image could not be pulled', retryable: true},
   'image-unauthorized': {status: 422, title: 'The registry refused the credentials'},
+  'archive-refused': {status: 422, title: 'The archive of images was not taken'},
   'build-failed': {status: 422, title: 'The image could not be built'},
   'port-in-use': {status: 409, title: 'A port is taken on the machine'},
   'container-not-found': {status: 404, title: 'The engine has no such container'},

@@ -135,6 +135,16 @@ export interface Runtime {
   images(): Promise<readonly Omit<ImageInfo, 'node'>[]>;
   /** Whether the machine has it. */
   hasImage(image: string): Promise<boolean>;
+  /** Ids, as in `images`, of those that containers are made from, whoever's they are. */
+  usedImages(): Promise<ReadonlySet<string>>;
+  /** Under this name; with the last name its content. `runtime-conflict` where a container is made from it; one that is gone is success. */
+  removeImage(image: string): Promise<void>;
+  /** Where images are kept; undefined where that is not on this machine. */
+  imageDir(): Promise<string | undefined>;
+  /** All images of an archive, as `docker save` or OCI has it. `archive-refused` where it is not one, or holds none for this machine. */
+  importImages(archive: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<z.infer<typeof PullProgress>>;
+  /** An archive that `docker load` and `ctr images import` take. `image-not-found` before the first byte. */
+  exportImage(image: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
   pull(image: string, credentials: z.infer<typeof RegistryCredentials> | undefined, signal: AbortSignal): AsyncIterable<z.infer<typeof PullProgress>>;
   build(context: AsyncIterable<Uint8Array>, options: BuildOptions, signal: AbortSignal): AsyncIterable<z.infer<typeof PullProgress>>;
   /** Remove networks of this cluster that no container uses. */

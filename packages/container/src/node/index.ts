@@ -1,4 +1,4 @@
-export {CONTAINERD_SOCKET, createContainerdRuntime, type ContainerdRuntimeOptions, earlierClustersOfContainerd} from './containerd/open.ts';
+export {CONTAINERD_SOCKET, createContainerdRuntime, type ContainerdRuntimeOptions, earlierClustersOfContainerd, readRegistries, type RegistrySettings} from './containerd/open.ts';
 export {createDockerRuntime, type DockerRuntimeOptions} from './docker/runtime.ts';
 export {earlierClusters} from './docker/earlier-clusters.ts';
 export {serveContainerNode, type ContainerNode, type ContainerNodeOptions} from './serve.ts';

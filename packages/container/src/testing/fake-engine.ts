@@ -43,6 +43,8 @@ export class FakeEngine extends EventEmitter<{change: [Change]; connection: []; 
   readonly containers = new Map<string, FakeContainer>();
   readonly images = new Map<string, Omit<ImageInfo, 'node'>>();
   readonly registry = new Map<string, FakeImage>();
+  /** Where images are said to be. */
+  imageDir: string | undefined;
   /** Names, each with the cluster that owns it. */
   readonly networks = new Map<string, string>();
   readonly volumes = new Map<string, Readonly<Record<string, string>>>();

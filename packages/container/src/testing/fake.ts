@@ -27,6 +27,8 @@ export function createFakeRuntime(options: FakeRuntimeOptions = {}): FakeRuntime
   return new InMemoryRuntime(engine, options.cluster ?? 'test');
 }
 
+const FAKE_ARCHIVE = 'images';
+
 class InMemoryRuntime implements FakeRuntime {
   readonly engine: FakeEngine;
   readonly #cluster: string;
@@ -188,6 +190,37 @@ class InMemoryRuntime implements FakeRuntime {
     if (size === 0) throw runtimeErrors['build-failed'](`Building ${options.tag} failed: the context is empty.`);
     this.engine.addImage(options.tag);
     yield {status: `Built ${options.tag}`, done: true};
+  }
+
+  async usedImages(): ReturnType<Runtime['usedImages']> {
+    return Promise.resolve(new Set([...this.engine.containers.values()].flatMap(({spec}) => this.engine.images.get(spec.record.template.image)?.id ?? [])));
+  }
+
+  async removeImage(image: string): Promise<void> {
+    const found = this.engine.images.get(image);
+    if (!found) return;
+    if ((await this.usedImages()).has(found.id)) throw runtimeErrors['runtime-conflict'](`Removing the image ${image} failed: a container is made from it.`);
+    this.engine.images.delete(image);
+  }
+
+  imageDir(): Promise<string | undefined> {
+    return Promise.resolve(this.engine.imageDir);
+  }
+
+  /** Its archives are lists of names. */
+  async *importImages(archive: AsyncIterable<Uint8Array>, _signal: AbortSignal): ReturnType<Runtime['importImages']> {
+    const parts: Uint8Array[] = [];
+    for await (const part of archive) parts.push(part);
+    const [head, ...names] = Buffer.concat(parts).toString('utf8').split('\n');
+    if (head !== FAKE_ARCHIVE) throw runtimeErrors['archive-refused']('The archive was not taken: it is not one.');
+    for (const name of names) this.engine.addImage(name);
+    yield {status: `Imported ${names.length} images`, done: true};
+  }
+
+  async *exportImage(image: string, _signal: AbortSignal): ReturnType<Runtime['exportImage']> {
+    await Promise.resolve();
+    if (!this.engine.images.has(image)) throw runtimeErrors['image-not-found'](`The image ${image} is not on this machine: pull it first.`);
+    yield Buffer.from(`${FAKE_ARCHIVE}\n${image}`);
   }
 
   async pruneNetworks(): Promise<void> {

@@ -26,7 +26,7 @@ afterEach(async () => {
 });
 
 function scripted(script: string, container: ContainerOverrides = {}, spec: Partial<Omit<RuntimeSpec, 'record'>> = {}): RuntimeSpec {
-  return containerSpec({id: `e${++count}`, ...container, template: {image: bench.image, args: ['sh', '-c', script], ...container.template}}, spec);
+  return containerSpec({id: `e${++count}-${bench.cluster}`, ...container, template: {image: bench.image, args: ['sh', '-c', script], ...container.template}}, spec);
 }
 
 async function run(spec: RuntimeSpec): Promise<string> {

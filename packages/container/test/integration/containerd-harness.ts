@@ -3,7 +3,7 @@ import {basename, join} from 'node:path';
 import {dockerEngine, startContainerd, startRegistry, type Containerd, type Registry} from '@hivemind/testkit';
 import type {Runtime} from '@hivemind/runtime';
 import pino from 'pino';
-import {createContainerdRuntime} from '../../src/node/index.ts';
+import {createContainerdRuntime, type RegistrySettings} from '../../src/node/index.ts';
 import {push} from './registry.ts';
 
 export interface ContainerdBench extends AsyncDisposable {
@@ -15,7 +15,7 @@ export interface ContainerdBench extends AsyncDisposable {
   /** Where the driver keeps its files. */
   readonly root: string;
   /** One more driver, as another agent would have it. @param plainHttp further registries that it speaks to in the clear */
-  open(options?: {readonly cluster?: string; readonly plainHttp?: readonly string[]}): Promise<Runtime>;
+  open(options?: {readonly cluster?: string; readonly plainHttp?: readonly string[]; readonly registries?: RegistrySettings}): Promise<Runtime>;
 }
 
 export async function containerdBench(): Promise<ContainerdBench> {
@@ -25,7 +25,7 @@ export async function containerdBench(): Promise<ContainerdBench> {
   const cluster = basename(containerd.dir);
   const root = join(containerd.dir, 'hivemind');
   const open: ContainerdBench['open'] = (options = {}) => createContainerdRuntime({
-    socketPath: containerd.socketPath, cgroupParent: containerd.cgroupParent, root, registries: {plainHttp: [registry.host, ...(options.plainHttp ?? [])]},
+    socketPath: containerd.socketPath, cgroupParent: containerd.cgroupParent, root, registries: {...Object.fromEntries([registry.host, ...(options.plainHttp ?? [])].map((host) => [host, {plainHttp: true}])), ...options.registries},
     cluster: options.cluster ?? cluster, node: 'n1', logger: pino({level: process.env['LOG'] ?? 'silent'}), now: Date.now,
   });
   const stop = async (): Promise<void> => void (await Promise.all([containerd.stop(), registry.stop()]));

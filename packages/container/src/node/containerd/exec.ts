@@ -9,6 +9,7 @@ import {execProcess} from './core/oci-spec.ts';
 import type {User} from './core/users.ts';
 import {containerdError} from './errors.ts';
 import {openPipe, openPipeToWrite} from './logs/pump.ts';
+import {ownMark} from './owner.ts';
 import {missingCommand} from '../missing-command.ts';
 import type {Place} from './place.ts';
 
@@ -30,7 +31,7 @@ export interface ExecTarget {
 /** @throws `container-not-found`; `runtime-conflict` when it does not run */
 export async function execute({client, place, runtimeId, main, user}: ExecTarget, command: readonly string[], options: ExecOptions): Promise<ExecSession> {
   const {tty, stdin, env = {}, workdir, columns, rows} = options;
-  const execId = `exec-${randomUUID()}`;
+  const execId = `exec-${await ownMark()}-${randomUUID()}`;
   const process = {containerId: runtimeId, execId};
   const dir = place.pipes(runtimeId, execId);
   const pipe = (name: string): string => join(dir, name);

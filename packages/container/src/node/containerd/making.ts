@@ -1,5 +1,5 @@
 /** From what the worker asks for to what containerd is told: image, user, files and mounts looked up, then the pure spec. */
-import {mkdir, writeFile} from 'node:fs/promises';
+import {writeFile} from 'node:fs/promises';
 import {randomUUID} from 'node:crypto';
 import {join} from 'node:path';
 import {runtimeErrors, type RuntimeSpec} from '@hivemind/runtime';
@@ -16,6 +16,7 @@ import {resolvConf} from './network/resolv-conf.ts';
 import type {Place} from './place.ts';
 import {type Kept, keptOf} from './record.ts';
 import {layersOf, readInLayers} from './rootfs.ts';
+import {orGone} from './snapshots.ts';
 import type {Volumes} from './volumes.ts';
 
 export interface MakerOptions {
@@ -34,8 +35,6 @@ interface Accounts {
 }
 
 const REMEMBERED = 200;
-/** containerd's garbage collection leaves it until it is removed. */
-const KEEP = {'containerd.io/gc.root': 'hivemind'};
 const LOOPBACK = '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n';
 
 export class Maker {
@@ -57,12 +56,15 @@ export class Maker {
     const init = template.init === true ? initProgram() : undefined;
     if (template.init === true && init === undefined) throw refused(spec, 'this machine has no init program for it: install tini, or leave `init` out');
     const connections = await networks.assign(runtimeId, spec);
-    const [user, files, mounts, devices] = await Promise.all([
+    const parts = [
       this.#user(template.user ?? image.config.config?.User ?? '', image.chainId, spec),
-      this.#files(runtimeId, spec, connections),
+      this.#files(runtimeId, spec, connections, cluster),
       volumes.resolve(spec.mounts, () => this.#view(image.chainId)),
       template.privileged === true ? hostDevices() : Promise.resolve([]),
-    ]);
+    ] as const;
+    // What fails is cleared away by who asked: nothing of it may come later.
+    await Promise.allSettled(parts);
+    const [user, files, mounts, devices] = await Promise.all(parts);
     const machine = this.#facts();
     const input = {record, image: image.config, env: spec.env, user, mounts: [...files, ...mounts], cgroupsPath: cgroup, devices, machine, ...(init === undefined ? {} : {init})};
     try {
@@ -119,14 +121,15 @@ export class Maker {
     const {client, snapshotter: chosen} = this.#options;
     const snapshotter = await chosen();
     const key = `hivemind-view-${randomUUID()}`;
-    const {mounts} = await client.call('viewSnapshot', {snapshotter, key, parent: chainId, labels: KEEP});
-    await client.call('removeSnapshot', {snapshotter, key});
+    const {mounts} = await client.call('viewSnapshot', {snapshotter, key, parent: chainId});
+    // Garbage collection takes it where this process dies here, and may do so before.
+    await orGone(client.call('removeSnapshot', {snapshotter, key}));
     // That of one layer is the view's own directory where snapshots are copies.
     return mounts;
   }
 
   /** /etc/hosts, hostname and resolv.conf: the container's own to change. */
-  async #files(runtimeId: string, spec: RuntimeSpec, {attachments: [first]}: Connections): Promise<readonly Mount[]> {
+  async #files(runtimeId: string, spec: RuntimeSpec, {attachments: [first]}: Connections, cluster: string): Promise<readonly Mount[]> {
     const {place} = this.#options;
     const {record} = spec;
     const {template} = record;
@@ -137,7 +140,7 @@ export class Maker {
       hostname: `${hostname}\n`,
       'resolv.conf': await resolvConf(spec),
     };
-    await mkdir(dir, {recursive: true});
+    await place.begin(runtimeId, cluster);
     return Promise.all(Object.entries(texts).map(async ([name, text]): Promise<Mount> => {
       await writeFile(join(dir, name), text);
       return {destination: `/etc/${name}`, type: 'bind', source: join(dir, name), options: ['rbind', 'rprivate', 'rw']};

@@ -2,6 +2,8 @@
 import type {Runtime} from '@hivemind/runtime';
 import type {ContainerdRuntimeOptions} from './runtime.ts';
 
+export {readRegistries} from './images/registries-file.ts';
+export type {RegistrySettings} from './images/registry.ts';
 export type {ContainerdRuntimeOptions} from './runtime.ts';
 
 /** Where Debian's containerd listens. */

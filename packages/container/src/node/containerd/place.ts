@@ -1,11 +1,12 @@
 /** Where the driver keeps what containerd does not: files of containers, logs, pipes, volumes. It outlives every agent. */
 import {execFile} from 'node:child_process';
 import {randomUUID} from 'node:crypto';
-import {mkdir, readFile, rename, rm, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, readFile, rename, rm, rmdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
 import {z} from 'zod';
 import {markIn} from './logs/reader-mark.ts';
+import {ownerLives, ownMark} from './owner.ts';
 
 /** What is remembered of a container's last run. */
 export const RunRecord = z.object({
@@ -17,6 +18,9 @@ export const RunRecord = z.object({
 });
 export type RunRecord = z.infer<typeof RunRecord>;
 
+const SPARE = '.spare';
+/** In a container's directory: whose it is. */
+const CLUSTER = 'cluster';
 /** Pipes made at once: a program is started for it. */
 const BATCH = 32;
 
@@ -83,9 +87,42 @@ export class Place {
     await Promise.all([this.files(id), this.log(id), join(this.root, 'pipes', id)].map((path) => rm(path, {recursive: true, force: true})));
   }
 
+  /** Begins a container's directory. Until containerd knows of the container, this alone says that there is something. */
+  async begin(id: string, cluster: string): Promise<void> {
+    await mkdir(this.files(id), {recursive: true});
+    await writeFile(join(this.files(id), CLUSTER), cluster);
+  }
+
+  /**
+   * Removes what processes left that were killed: spare pipes, those of commands, and the files of a cluster's containers that never came to be.
+   * @param known containers that there are, whoever's. @param making those that are being made
+   * @returns commands whose process is gone, by their container
+   */
+  async sweep(cluster: string, known: ReadonlySet<string>, making: ReadonlySet<string>): Promise<readonly {readonly id: string; readonly execId: string}[]> {
+    const pipes = join(this.root, 'pipes');
+    for (const name of await namesIn(pipes)) {
+      // That of earlier releases says no owner.
+      if (name === SPARE || (name.startsWith(`${SPARE}-`) && !(await ownerLives(name.slice(SPARE.length + 1))))) await rm(join(pipes, name), {recursive: true, force: true});
+    }
+    for (const id of await namesIn(join(this.root, 'containers'))) {
+      if (known.has(id) || making.has(id) || (await readFile(join(this.files(id), CLUSTER), 'utf8').catch(() => '')) !== cluster) continue;
+      await this.remove(id);
+    }
+    const left = [];
+    for (const id of known) {
+      for (const execId of await namesIn(join(pipes, id))) {
+        const mark = /^exec-(\d+-\d+)-/.exec(execId)?.[1];
+        if (mark === undefined || (await ownerLives(mark))) continue;
+        await rm(join(pipes, id, execId), {recursive: true, force: true});
+        left.push({id, execId});
+      }
+    }
+    return left;
+  }
+
   async #makeSpare(): Promise<void> {
     try {
-      const dir = join(this.root, 'pipes', '.spare');
+      const dir = join(this.root, 'pipes', `${SPARE}-${await ownMark()}`);
       await mkdir(dir, {recursive: true, mode: 0o700});
       const paths = Array.from({length: BATCH}, () => join(dir, randomUUID()));
       // Node has no call for it.
@@ -100,5 +137,11 @@ export class Place {
   async close(): Promise<void> {
     await this.#making?.catch(() => undefined);
     await Promise.all(this.#spare.splice(0).map((path) => rm(path, {force: true})));
+    // Others of this process may have some there yet.
+    await rmdir(join(this.root, 'pipes', `${SPARE}-${await ownMark()}`)).catch(() => undefined);
   }
+}
+
+async function namesIn(dir: string): Promise<readonly string[]> {
+  return readdir(dir).catch(() => []);
 }

@@ -45,13 +45,22 @@ export function keptOf({record, name, labels, mounts}: RuntimeSpec, cluster: str
   };
 }
 
+/** As containerd takes it. @param image its name */
+export function toContainer(runtimeId: string, {kept, spec}: {readonly kept: Kept; readonly spec: Readonly<Record<string, unknown>>}, image: string, snapshotter: string): Container {
+  return {
+    id: runtimeId, labels: searchLabels(kept), image, runtime: {name: 'io.containerd.runc.v2', options: undefined},
+    spec: {typeUrl: 'types.containerd.io/opencontainers/runtime-spec/1/Spec', value: Buffer.from(JSON.stringify(spec))},
+    snapshotter, snapshotKey: runtimeId, createdAt: undefined, extensions: toExtension(kept),
+  };
+}
+
 /** Labels of containerd's: only those that containers are found by. */
-export function searchLabels({labels, name}: Kept): Readonly<Record<string, string>> {
+function searchLabels({labels, name}: Kept): Readonly<Record<string, string>> {
   const kept = [engineLabels.cluster, engineLabels.container, engineLabels.namespace, engineLabels.app].flatMap((key) => (labels[key] === undefined ? [] : [[key, labels[key]]]));
   return {...Object.fromEntries(kept), 'hivemind.name': name};
 }
 
-export function toExtension(kept: Kept): Readonly<Record<string, Any>> {
+function toExtension(kept: Kept): Readonly<Record<string, Any>> {
   return {[EXTENSION]: {typeUrl: 'hivemind/container', value: Buffer.from(JSON.stringify(kept))}};
 }
 

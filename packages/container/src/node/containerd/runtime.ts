@@ -5,28 +5,28 @@
  * refers to what keeps containerd's garbage collection off: the container is made first and names its snapshot, images name
  * their content, content names its snapshots, and pulls hold a lease.
  */
+import {join} from 'node:path';
 import {engineLabels} from '@hivemind/contracts';
 import {runtimeErrors, type Runtime, type RuntimeContainer, type RuntimeInfo, type RuntimeSpec} from '@hivemind/runtime';
 import type {Logger} from 'pino';
-import {ContainerdClient, isStatus} from './api/client.ts';
-import type {Container, Process} from './api/messages.ts';
-import {platformOf} from './core/manifest.ts';
+import {adopt} from './adoption.ts';
+import {ContainerdClient, isStatus, wordsOf} from './api/client.ts';
+import type {Process} from './api/messages.ts';
 import {asking} from './errors.ts';
 import {containerdEvents} from './events.ts';
 import {execute} from './exec.ts';
 import {attach} from './attach.ts';
-import {ImagePuller} from './images/pull.ts';
+import {Images} from './images/images.ts';
 import type {RegistrySettings} from './images/registry.ts';
-import {ImageStore, sha256} from './images/store.ts';
+import {sha256} from './images/store.ts';
 import {LogPump} from './logs/pump.ts';
 import {readLog} from './logs/reader.ts';
 import {Maker, processOf} from './making.ts';
 import {Networks} from './network/networks.ts';
-import {ranOutOfMemory} from './oom.ts';
+import {noteOutOfMemory, ranOutUntold} from './oom.ts';
 import {Place} from './place.ts';
-import {fromExtension, type Kept, runtimeIdOf, searchLabels, toExtension, toRuntimeContainer} from './record.ts';
+import {fromExtension, type Kept, runtimeIdOf, toContainer, toRuntimeContainer} from './record.ts';
 import {orGone, Snapshots} from './snapshots.ts';
-import {startContainer} from './starting.ts';
 import {StatsReader} from './stats.ts';
 import {signalNumber, taskId, Tasks} from './tasks.ts';
 import {Volumes} from './volumes.ts';
@@ -58,14 +58,15 @@ export class ContainerdRuntime implements Runtime {
   readonly #options: ContainerdRuntimeOptions;
   readonly #namespace: string;
   readonly #place: Place;
-  readonly #images: ImageStore;
-  readonly #puller: ImagePuller;
+  readonly #images: Images;
   readonly #volumes: Volumes;
   readonly #maker: Maker;
   readonly #networks: Networks;
   readonly #stats: StatsReader;
   readonly #pump = new LogPump(() => this.#place.reader(this.#options.cluster));
   readonly #closing = new AbortController();
+  /** Being made: containerd may not know of them yet. */
+  readonly #making = new Set<string>();
   /** What is known of this cluster's containers, by containerd's id. */
   readonly #kept = new Map<string, Kept>();
   readonly #snapshots: Snapshots;
@@ -78,11 +79,10 @@ export class ContainerdRuntime implements Runtime {
     this.#namespace = namespace;
     this.#client = new ContainerdClient(socketPath, namespace);
     this.#place = new Place(root);
-    this.#images = new ImageStore(this.#client);
     this.#snapshots = new Snapshots(this.#client);
     this.#tasks = new Tasks(this.#client, this.#pump);
     const snapshotter = (): Promise<string> => this.#snapshots.snapshotter();
-    this.#puller = new ImagePuller({client: this.#client, store: this.#images, snapshotter, registries, platform: platformOf(process.arch), now: options.now});
+    this.#images = new Images({client: this.#client, snapshotter, registries, now: () => options.now()});
     this.#volumes = new Volumes(this.#place, cluster);
     this.#networks = new Networks({cluster, place: this.#place, containers: () => this.#listed(), logger});
     this.#maker = new Maker({client: this.#client, place: this.#place, volumes: this.#volumes, networks: this.#networks, snapshotter, cgroupParent, logger});
@@ -109,44 +109,65 @@ export class ContainerdRuntime implements Runtime {
   }
 
   async create(spec: RuntimeSpec): Promise<string> {
-    const {cluster} = this.#options;
     return this.#asking(`Creating ${spec.record.id}`, async () => {
       await this.#ensureNamespace();
       const runtimeId = runtimeIdOf(spec.name, (text) => sha256(text).slice(7));
-      const image = await this.#images.find(spec.record.template.image);
-      if (!image) throw runtimeErrors['image-not-found'](`Creating ${spec.record.id} failed: No such image: ${spec.record.template.image}.`);
-      const made = await this.#maker.describe(runtimeId, spec, image, cluster).catch(async (error: unknown) => {
-        if (!this.#kept.has(runtimeId)) await this.#networks.release(runtimeId);
-        throw error;
-      });
-      let {kept} = made;
-      const snapshotter = await this.#snapshots.snapshotter();
-      const container: Container = {
-        id: runtimeId, labels: searchLabels(made.kept), image: image.name, runtime: {name: 'io.containerd.runc.v2', options: undefined},
-        spec: {typeUrl: 'types.containerd.io/opencontainers/runtime-spec/1/Spec', value: Buffer.from(JSON.stringify(made.spec))},
-        snapshotter, snapshotKey: runtimeId, createdAt: undefined, extensions: toExtension(made.kept),
-      };
+      this.#making.add(runtimeId);
       try {
-        await this.#client.call('createContainer', {container});
-      } catch (error) {
-        if (!isStatus(error, 'ALREADY_EXISTS')) throw error;
-        const existing = await this.#keptOf(runtimeId);
-        if (existing?.labels[engineLabels.cluster] !== cluster || existing.labels[engineLabels.container] !== spec.record.id) {
-          throw runtimeErrors['runtime-conflict'](`containerd has another container named ${spec.name}. Rename or remove it.`, {cause: error});
-        }
-        kept = existing;
+        await this.#make(runtimeId, spec);
+        return runtimeId;
+      } finally {
+        this.#making.delete(runtimeId);
       }
-      this.#kept.set(runtimeId, kept);
-      await this.#snapshots.prepare(runtimeId, image.chainId);
-      return runtimeId;
     });
   }
 
-  async start(runtimeId: string): Promise<RuntimeContainer | undefined> {
-    return this.#asking('Starting the container', async () => {
-      const fresh = this.#snapshots.takeFresh(runtimeId) ? this.#kept.get(runtimeId) : undefined;
-      const started = {client: this.#client, place: this.#place, pump: this.#pump, tasks: this.#tasks, snapshots: this.#snapshots, networks: this.#networks, now: this.#options.now};
-      return startContainer(started, runtimeId, fresh ?? (await this.#known(runtimeId)), fresh !== undefined);
+  async #make(runtimeId: string, spec: RuntimeSpec): Promise<void> {
+    const {cluster} = this.#options;
+    const image = await this.#images.find(spec.record.template.image);
+    if (!image) throw runtimeErrors['image-not-found'](`Creating ${spec.record.id} failed: No such image: ${spec.record.template.image}.`);
+    const made = await this.#maker.describe(runtimeId, spec, image, cluster).catch(async (error: unknown) => {
+      if ((await this.#keptOf(runtimeId)) === undefined) await Promise.all([this.#networks.release(runtimeId), this.#place.remove(runtimeId)]);
+      throw error;
+    });
+    let {kept} = made;
+    try {
+      await this.#client.call('createContainer', {container: toContainer(runtimeId, made, image.name, await this.#snapshots.snapshotter())});
+    } catch (error) {
+      if (!isStatus(error, 'ALREADY_EXISTS')) throw error;
+      const existing = await this.#keptOf(runtimeId);
+      if (existing?.labels[engineLabels.cluster] !== cluster || existing.labels[engineLabels.container] !== spec.record.id) {
+        throw runtimeErrors['runtime-conflict'](`containerd has another container named ${spec.name}. Rename or remove it.`, {cause: error});
+      }
+      kept = existing;
+    }
+    this.#kept.set(runtimeId, kept);
+    await this.#snapshots.prepare(runtimeId, image.chainId);
+  }
+
+  async start(runtimeId: string): Promise<void> {
+    await this.#asking('Starting the container', async () => {
+      const kept = await this.#known(runtimeId);
+      const stdout = join(this.#place.pipes(runtimeId), 'stdout');
+      const stderr = join(this.#place.pipes(runtimeId), 'stderr');
+      const task = await this.#tasks.get(runtimeId);
+      if (task?.status === 'RUNNING' || task?.status === 'PAUSED' || task?.status === 'PAUSING') return;
+      // What a start left that was cut off between its two calls is begun anew: its pipes may have lost their reader.
+      if (task) await this.#tasks.delete(runtimeId);
+      await this.#place.makePipes(this.#place.pipes(runtimeId), ['stdout', ...(kept.tty ? [] : ['stderr'])]);
+      await this.#pump.open(runtimeId, {log: this.#place.log(runtimeId), stdout, ...(kept.tty ? {} : {stderr})});
+      try {
+        const {pid} = await this.#client.call('createTask', {containerId: runtimeId, rootfs: await this.#snapshots.rootfs(runtimeId), stdout, stderr: kept.tty ? '' : stderr, terminal: kept.tty});
+        // Before it runs: who sees it run sees since when.
+        await Promise.all([this.#networks.attach(runtimeId, pid, kept), this.#place.setRun(runtimeId, {startedAt: new Date(this.#options.now()).toISOString()})]);
+        await this.#client.call('startTask', {containerId: runtimeId});
+      } catch (error) {
+        if (isStatus(error, 'ALREADY_EXISTS')) throw runtimeErrors['runtime-conflict']('Starting the container failed: it is being started.', {cause: error});
+        this.#pump.abandon(runtimeId);
+        await Promise.all([this.#tasks.delete(runtimeId), this.#networks.detach(runtimeId)]).catch(() => undefined);
+        await this.#place.setRun(runtimeId, {error: wordsOf(error)}).catch(() => undefined);
+        throw error;
+      }
     });
   }
 
@@ -183,8 +204,8 @@ export class ContainerdRuntime implements Runtime {
     };
     for await (const event of containerdEvents(source, AbortSignal.any([signal, this.#closing.signal]))) {
       if (event.type === 'disconnected') this.#forget();
-      if (event.type === 'oom') await this.#ranOut(event.runtimeId);
-      if (event.type === 'exited' && (await this.#ranOutUntold(event.runtimeId))) yield {type: 'oom', id: event.id, runtimeId: event.runtimeId};
+      if (event.type === 'oom') await noteOutOfMemory(this.#place, event.runtimeId);
+      if (event.type === 'exited' && (await ranOutUntold(this.#place, event.runtimeId, this.#kept.get(event.runtimeId)))) yield {type: 'oom', id: event.id, runtimeId: event.runtimeId};
       if (event.type === 'exited' || event.type === 'removed') await this.#disconnect(event.runtimeId, event.type === 'removed');
       yield event;
       if (event.type === 'removed') this.#kept.delete(event.runtimeId);
@@ -198,18 +219,6 @@ export class ContainerdRuntime implements Runtime {
     } catch (err) {
       this.#options.logger.warn({err, container: runtimeId}, 'the network of a container that ended is still there');
     }
-  }
-
-  async #ranOut(runtimeId: string): Promise<void> {
-    const run = await this.#place.run(runtimeId);
-    await this.#place.setRun(runtimeId, {...run, oomKilled: true}).catch(() => undefined);
-  }
-
-  async #ranOutUntold(runtimeId: string): Promise<boolean> {
-    const kept = this.#kept.get(runtimeId);
-    if (kept === undefined || (await this.#place.run(runtimeId)).oomKilled === true || !(await ranOutOfMemory(kept.cgroup))) return false;
-    await this.#ranOut(runtimeId);
-    return true;
   }
 
   async *logs(runtimeId: string, options: Parameters<Runtime['logs']>[1], signal: AbortSignal): ReturnType<Runtime['logs']> {
@@ -253,16 +262,38 @@ export class ContainerdRuntime implements Runtime {
     return (await this.#asking(`Looking for the image ${image}`, () => this.#images.find(image))) !== undefined;
   }
 
-  async *pull(image: string, credentials: Parameters<Runtime['pull']>[1], signal: AbortSignal): ReturnType<Runtime['pull']> {
-    await this.#asking(`Pulling ${image}`, () => this.#ensureNamespace());
-    const steps = this.#puller.pull(image, credentials, signal);
+  usedImages(): ReturnType<Runtime['usedImages']> {
+    return this.#asking('Listing the images in use', () => this.#images.used());
+  }
+
+  removeImage(image: string): Promise<void> {
+    return this.#asking(`Removing the image ${image}`, () => this.#images.remove(image));
+  }
+
+  imageDir(): ReturnType<Runtime['imageDir']> {
+    return this.#asking('Asking where images are', () => this.#images.dir());
+  }
+
+  pull(image: string, credentials: Parameters<Runtime['pull']>[1], signal: AbortSignal): ReturnType<Runtime['pull']> {
+    return this.#steps(`Pulling ${image}`, () => this.#images.pull(image, credentials, signal), signal);
+  }
+
+  importImages(archive: AsyncIterable<Uint8Array>, signal: AbortSignal): ReturnType<Runtime['importImages']> {
+    return this.#steps('Importing the archive', () => this.#images.import(archive, signal), signal);
+  }
+
+  exportImage(image: string, signal: AbortSignal): ReturnType<Runtime['exportImage']> {
+    return this.#steps(`Exporting ${image}`, () => this.#images.export(image, signal), signal);
+  }
+
+  /** Errors of what goes on for long, as of what is asked once. */
+  async *#steps<T>(what: string, begin: () => AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+    await this.#asking(what, () => this.#ensureNamespace());
     try {
-      for (let step = await steps.next(); step.done !== true; step = await steps.next()) yield step.value;
+      for await (const step of begin()) yield step;
     } catch (error) {
       signal.throwIfAborted();
-      await this.#asking(`Pulling ${image}`, () => Promise.reject(error instanceof Error ? error : new Error(String(error))));
-    } finally {
-      await steps.return(undefined);
+      await this.#asking(what, () => Promise.reject(error instanceof Error ? error : new Error(String(error))));
     }
   }
 
@@ -346,27 +377,9 @@ export class ContainerdRuntime implements Runtime {
     return this.#namespaceMade;
   }
 
-  /** Containers of an earlier agent: their output is read on, and events tell of them by our ids. */
-  async #adopt(): Promise<void> {
-    const containers = await this.#listed();
-    const {tasks} = await this.#client.call('listTasks', {}, {deadlineMs: LIST_MS});
-    for (const task of tasks) {
-      const {status, stdout, stderr} = task;
-      const runtimeId = taskId(task);
-      if (!containers.has(runtimeId) || status === 'STOPPED' || stdout === '') continue;
-      await this.#pump.open(runtimeId, {log: this.#place.log(runtimeId), stdout, ...(stderr === '' ? {} : {stderr})}).catch((error: unknown) => {
-        this.#options.logger.warn({err: error, container: runtimeId}, 'the output of a container cannot be read');
-      });
-    }
-    await this.#networks.adopt(() => this.#connected()).catch((err: unknown) => this.#options.logger.warn({err}, 'the networks of the containers that run could not be looked after'));
-  }
-
-  async #connected(): ReturnType<Parameters<Networks['adopt']>[0]> {
-    const [containers, {tasks}] = await Promise.all([this.#listed(), this.#client.call('listTasks', {}, {deadlineMs: LIST_MS})]);
-    return new Map(tasks.flatMap((task) => {
-      const kept = containers.get(taskId(task));
-      return kept === undefined || task.status === 'STOPPED' ? [] : [[taskId(task), {...kept, pid: task.pid, started: task.status !== 'CREATED'}]];
-    }));
+  #adopt(): Promise<void> {
+    const {cluster, logger} = this.#options;
+    return adopt({client: this.#client, place: this.#place, pump: this.#pump, networks: this.#networks, cluster, listed: () => this.#listed(), making: this.#making, logger});
   }
 
   /** Another containerd may answer there now. */

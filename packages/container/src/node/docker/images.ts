@@ -42,6 +42,30 @@ export async function hasImage(engine: Engine, image: string): Promise<boolean> 
   });
 }
 
+/** Of containers whose they may be. */
+export async function usedImages(engine: Engine): Promise<ReadonlySet<string>> {
+  const answer = await asking(engine, 'Listing the images in use', () => engine.docker.listContainers({all: true}));
+  return new Set(z.array(z.object({ImageID: z.string()})).parse(answer).map(({ImageID}) => ImageID));
+}
+
+/** @throws `runtime-conflict` where a container is made from it */
+export async function removeImage(engine: Engine, image: string): Promise<void> {
+  await asking(engine, `Removing the image ${image}`, async () => {
+    try {
+      await engine.docker.getImage(image).remove();
+    } catch (error) {
+      if (!isStatus(error, 404)) throw error;
+    }
+  });
+}
+
+/** undefined: the engine is on another machine. */
+export async function imageDir(engine: Engine): Promise<string | undefined> {
+  if (!engine.address.startsWith('/')) return undefined;
+  const {DockerRootDir} = z.object({DockerRootDir: z.string()}).parse(await asking(engine, 'Asking where images are', () => engine.docker.info()));
+  return DockerRootDir;
+}
+
 /** @throws `image-not-found`, `image-unauthorized`, `image-pull-failed`, `runtime-unavailable`; the signal's reason */
 export async function* pullImage(engine: Engine, image: string, credentials: Credentials | undefined, signal: AbortSignal): AsyncGenerator<Progress> {
   try {
@@ -90,7 +114,7 @@ export async function* buildImage(engine: Engine, context: AsyncIterable<Uint8Ar
 }
 
 /** What goes wrong after the engine's 200 is a line of its progress. */
-async function* progress(response: AsyncIterable<Uint8Array>): AsyncGenerator<Progress> {
+export async function* progress(response: AsyncIterable<Uint8Array>): AsyncGenerator<Progress> {
   for await (const line of jsonLines(response)) {
     const parsed = EngineProgress.safeParse(line);
     if (!parsed.success) continue;

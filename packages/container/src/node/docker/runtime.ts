@@ -16,7 +16,8 @@ import {ANSWER_MS, asking, openEngine, type Engine, type EngineAddress} from './
 import {engineWords, isStatus} from './errors.ts';
 import {engineEvents} from './events.ts';
 import {openExec} from './exec.ts';
-import {buildImage, hasImage, listImages, pullImage} from './images.ts';
+import {exportImage, importImages} from './archives.ts';
+import {buildImage, hasImage, imageDir, listImages, pullImage, removeImage, usedImages} from './images.ts';
 import {logLines, logQuery} from './logs.ts';
 import {Networks} from './networks.ts';
 import {StatsReader} from './stats.ts';
@@ -200,6 +201,26 @@ class DockerRuntime implements Runtime {
 
   build(context: AsyncIterable<Uint8Array>, options: Parameters<Runtime['build']>[1], signal: AbortSignal): ReturnType<Runtime['build']> {
     return buildImage(this.#engine, context, options, signal);
+  }
+
+  usedImages(): ReturnType<Runtime['usedImages']> {
+    return usedImages(this.#engine);
+  }
+
+  removeImage(image: string): Promise<void> {
+    return removeImage(this.#engine, image);
+  }
+
+  imageDir(): ReturnType<Runtime['imageDir']> {
+    return imageDir(this.#engine);
+  }
+
+  importImages(archive: AsyncIterable<Uint8Array>, signal: AbortSignal): ReturnType<Runtime['importImages']> {
+    return importImages(this.#engine, archive, signal);
+  }
+
+  exportImage(image: string, signal: AbortSignal): ReturnType<Runtime['exportImage']> {
+    return exportImage(this.#engine, image, signal);
   }
 
   pruneNetworks(): Promise<void> {

@@ -1,4 +1,5 @@
 /** The contract: images, volumes and networks. */
+import {Readable} from 'node:stream';
 import {engineLabels, type RegistryCredentials} from '@hivemind/contracts';
 import type {z} from 'zod';
 import type {Lacks} from '../contract.ts';
@@ -37,6 +38,31 @@ export function imageContract(bench: ContractBench, {builder = false}: Lacks): v
 
     it('that do not exist are said not to', async () => {
       await expect(pull(bench.under.registry.missing)).rejects.toMatchObject({code: 'image-not-found', message: expect.stringContaining(bench.under.registry.missing)});
+    });
+
+    it('go out as an archive and come in again, under the same name', async () => {
+      const {runtime, under, over} = bench;
+      const image = under.registry.open;
+      if (!(await runtime.hasImage(image))) await pull(image);
+      const archive: Uint8Array[] = [];
+      for await (const part of runtime.exportImage(image, over.signal)) archive.push(part);
+      await runtime.removeImage(image);
+      await runtime.removeImage(image);
+      expect(await runtime.hasImage(image)).toBe(false);
+      const steps = [];
+      for await (const step of runtime.importImages(Readable.from(archive), over.signal)) steps.push(step);
+      expect(steps.at(-1)).toMatchObject({done: true});
+      const spec = bench.scripted('exit 3', {template: {image}});
+      await bench.run(spec);
+      expect(await bench.ended(spec)).toMatchObject({exitCode: 3});
+      const {id} = (await runtime.images()).find(({tags}) => tags.includes(image)) ?? {};
+      expect([...(await runtime.usedImages())]).toContain(id);
+    });
+
+    it('say what is not theirs to take or to give', async () => {
+      const {runtime, under, over} = bench;
+      await expect(runtime.importImages(Readable.from([Buffer.from('this is no archive of images '.repeat(100))]), over.signal)[Symbol.asyncIterator]().next()).rejects.toMatchObject({code: 'archive-refused'});
+      await expect(runtime.exportImage(under.registry.missing, over.signal)[Symbol.asyncIterator]().next()).rejects.toMatchObject({code: 'image-not-found', message: expect.stringContaining(under.registry.missing)});
     });
 
     const build = async (tag: string) => {

@@ -76,7 +76,9 @@ export class ContainerdClient {
   /** Bytes into the content store. */
   write(lease?: string): ClientDuplexStream<WriteContentRequest, WriteContentResponse> {
     const {path, request, reply} = writeContent;
-    return this.#client.makeBidiStreamRequest(path, request.encode, reply.decode, this.#metadata(lease));
+    const stream = this.#client.makeBidiStreamRequest(path, request.encode, reply.decode, this.#metadata(lease));
+    // Who reads the answers hears of it; who left before them does not care.
+    return stream.on('error', () => undefined);
   }
 
   /** Resolves once connected. @throws where that takes longer */

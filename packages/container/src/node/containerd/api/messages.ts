@@ -93,6 +93,7 @@ export type Image = Decoded<typeof Image>;
 const OneImage = messageType({image: optional(1, nested(Image))});
 const Namespace = messageType({name: field(1, text), labels: mapOf(2, text)});
 const OneNamespace = messageType({namespace: optional(1, nested(Namespace))});
+const Plugin = messageType({type: field(1, text), id: field(2, text), exports: mapOf(5, text)});
 const Lease = messageType({id: field(1, text), createdAt: optional(2, nested(Timestamp)), labels: mapOf(3, text)});
 
 export const TaskStart = messageType({containerId: field(1, text), pid: field(2, unsigned)});
@@ -145,6 +146,8 @@ export const calls = {
   applyDiff: method('Diff', 'Apply', messageType({diff: optional(1, nested(Descriptor)), mounts: repeated(2, nested(Mount))}), messageType({applied: optional(1, nested(Descriptor))})),
   createLease: method('Leases', 'Create', messageType({id: field(1, text), labels: mapOf(3, text)}), messageType({lease: optional(1, nested(Lease))})),
   deleteLease: method('Leases', 'Delete', messageType({id: field(1, text), sync: field(2, flag)}), Empty),
+  listLeases: method('Leases', 'List', Filters, messageType({leases: repeated(1, nested(Lease))})),
+  plugins: method('Introspection', 'Plugins', Filters, messageType({plugins: repeated(1, nested(Plugin))})),
   createNamespace: method('Namespaces', 'Create', OneNamespace, OneNamespace),
   publish: method('Events', 'Publish', messageType({topic: field(1, text), event: optional(2, nested(Any))}), Empty),
   version: method('Version', 'Version', Empty, messageType({version: field(1, text), revision: field(2, text)})),

@@ -7,6 +7,7 @@ export const Descriptor = z.object({
   digest,
   size: z.number().int().nonnegative(),
   platform: z.object({os: z.string(), architecture: z.string(), variant: z.string().optional()}).optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
 });
 export type Descriptor = z.infer<typeof Descriptor>;
 

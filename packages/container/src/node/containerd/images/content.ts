@@ -1,11 +1,15 @@
 /** containerd's content store: bytes by their digest, which it checks as they are committed. */
+import {createHash, randomUUID} from 'node:crypto';
 import type {Descriptor} from '../core/manifest.ts';
 import {type ContainerdClient, isStatus} from '../api/client.ts';
 import type {WriteContentResponse} from '../api/messages.ts';
 
 /** Of manifests and configs; layers are never read back. */
-const LARGEST_DOCUMENT = 8 * 2 ** 20;
-const CHUNK = 2 ** 20;
+export const LARGEST_DOCUMENT = 8 * 2 ** 20;
+/** Of one message: as little as is worth one, as much as memory is to hold. */
+const PIECE = {least: 256 * 1024, most: 2 ** 20};
+/** Messages sent and not answered yet. */
+const AHEAD = 4;
 
 export interface Blob extends Pick<Descriptor, 'digest' | 'size'> {
   /** What it refers to, for containerd's garbage collection. */
@@ -23,11 +27,16 @@ export async function hasContent(client: ContainerdClient, digest: string): Prom
   }
 }
 
-/** A manifest or config. */
-export async function readDocument(client: ContainerdClient, digest: string): Promise<unknown> {
+/** A manifest or config, as it is. */
+export async function readBytes(client: ContainerdClient, digest: string): Promise<Buffer> {
   const parts: Uint8Array[] = [];
   for await (const {data} of client.stream('readContent', {digest, size: LARGEST_DOCUMENT})) parts.push(data);
-  return JSON.parse(Buffer.concat(parts).toString('utf8'));
+  return Buffer.concat(parts);
+}
+
+/** A manifest or config. */
+export async function readDocument(client: ContainerdClient, digest: string): Promise<unknown> {
+  return JSON.parse((await readBytes(client, digest)).toString('utf8'));
 }
 
 /**
@@ -50,14 +59,16 @@ export async function writeContent(client: ContainerdClient, {digest, size, labe
     let {offset} = await answer();
     if (offset > size) throw new Error(`containerd holds more of ${digest} than there is`);
     if (offset < size) {
-      for await (const chunk of open(offset)) {
-        for (let at = 0; at < chunk.length; at += CHUNK) {
-          const data = chunk.subarray(at, at + CHUNK);
-          stream.write({...blank, action: 'WRITE', offset, data});
-          await answer();
-          offset += data.length;
-        }
+      // What was sent is answered while more is fetched: a wait for each piece would be most of the time.
+      let unanswered = 0;
+      for await (const data of pieces(open(offset))) {
+        stream.write({...blank, action: 'WRITE', offset, data});
+        offset += data.length;
+        if (++unanswered < AHEAD) continue;
+        await answer();
+        unanswered -= 1;
       }
+      for (; unanswered > 0; unanswered--) await answer();
     }
     stream.write({...blank, action: 'COMMIT', offset, labels});
     await answer();
@@ -68,6 +79,52 @@ export async function writeContent(client: ContainerdClient, {digest, size, labe
   } finally {
     stream.cancel();
   }
+}
+
+/** Takes bytes in whose digest nobody told. @param size bytes. @returns their digest */
+export async function storeContent(client: ContainerdClient, {size, lease}: Pick<Blob, 'size' | 'lease'>, bytes: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash('sha256');
+  const stream = client.write(lease);
+  const answers = stream[Symbol.asyncIterator]() as AsyncIterator<WriteContentResponse>;
+  const blank = {ref: `hivemind-${randomUUID()}`, total: size, expected: '', offset: 0, data: new Uint8Array(), labels: {}};
+  try {
+    let offset = 0;
+    for await (const data of pieces(bytes)) {
+      hash.update(data);
+      stream.write({...blank, action: 'WRITE', offset, data});
+      await answers.next();
+      offset += data.length;
+    }
+    const digest = `sha256:${hash.digest('hex')}`;
+    stream.write({...blank, action: 'COMMIT', offset, expected: digest});
+    try {
+      await answers.next();
+    } catch (error) {
+      if (!isStatus(error, 'ALREADY_EXISTS')) throw error;
+    }
+    stream.end();
+    return digest;
+  } finally {
+    stream.cancel();
+  }
+}
+
+/** In pieces of a size that is worth a message each. */
+async function* pieces(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let gathered: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; at += PIECE.most) {
+      const part = chunk.subarray(at, at + PIECE.most);
+      gathered.push(part);
+      length += part.length;
+      if (length < PIECE.least) continue;
+      yield gathered.length === 1 ? part : Buffer.concat(gathered, length);
+      gathered = [];
+      length = 0;
+    }
+  }
+  if (length > 0) yield Buffer.concat(gathered, length);
 }
 
 /** Forgets what was begun. */

@@ -3,7 +3,6 @@
  * there. All of it under a lease, so that containerd's garbage collection takes nothing meanwhile; the lease lapses by itself
  * should this process die.
  */
-import {randomUUID} from 'node:crypto';
 import type {PullProgress, RegistryCredentials} from '@hivemind/contracts';
 import {runtimeErrors} from '@hivemind/runtime';
 import {setTimeout as pause} from 'node:timers/promises';
@@ -11,12 +10,12 @@ import type {z} from 'zod';
 import {type ContainerdClient, isStatus, wordsOf} from '../api/client.ts';
 import {type ImageName, parseImageName} from '../core/image-name.ts';
 import {type Descriptor, forPlatform, ImageConfig, Index, indexTypes, Manifest, type Platform} from '../core/manifest.ts';
-import {toTimestamp} from '../core/time.ts';
 import {Gate} from '../../worker/gate.ts';
 import {abortContent, hasContent, readDocument, writeContent} from './content.ts';
+import {beginLease, endLeftLeases} from './lease.ts';
 import {type RegistrySettings, repositoriesOf, type Repository} from './registry.ts';
+import {referencesOf, settle} from './settle.ts';
 import {type ImageStore, sha256} from './store.ts';
-import {unpack} from './unpack.ts';
 
 type Progress = z.infer<typeof PullProgress>;
 type Credentials = z.infer<typeof RegistryCredentials>;
@@ -33,7 +32,8 @@ export interface PullerOptions {
 
 /** Layers on their way at once, over all pulls. */
 const PARALLEL = 4;
-const LEASE_MS = 24 * 3600_000;
+/** Progress is told as often (bytes). */
+const TELL_BYTES = 2 ** 20;
 /** Another process writes the same blob. */
 const BUSY_MS = 200;
 
@@ -91,8 +91,7 @@ export class ImagePuller {
 
   async #pull(image: ImageName, credentials: Credentials | undefined, tell: Source['tell'], signal: AbortSignal): Promise<void> {
     const {client, registries, now} = this.#options;
-    const lease = `hivemind-pull-${randomUUID()}`;
-    await client.call('createLease', {id: lease, labels: {'containerd.io/gc.expire': new Date(now() + LEASE_MS).toISOString()}});
+    const lease = await beginLease(client, now());
     try {
       let failure: unknown;
       const repositories = repositoriesOf(image, credentials, registries, signal);
@@ -109,6 +108,7 @@ export class ImagePuller {
       throw failure;
     } finally {
       await client.call('deleteLease', {id: lease}).catch(() => undefined);
+      await endLeftLeases(client).catch(() => undefined);
     }
   }
 
@@ -121,17 +121,14 @@ export class ImagePuller {
     const arriving = new Map(manifest.layers.map((layer) => [layer.digest, this.#layer(source, layer, signal)]));
     // Each is waited for in its turn; one that fails early is heard of then.
     for (const layer of arriving.values()) layer.catch(() => undefined);
+    const failed = (why: string, cause?: unknown): Error => runtimeErrors['image-pull-failed'](`The image ${image.full} could not be pulled: ${why}.`, {cause});
     try {
-      const {rootfs} = await config;
-      const name = await snapshotter();
-      const chainId = await unpack({client, snapshotter: name, lease, image: image.full}, manifest.layers, rootfs.diff_ids, async (layer) => {
+      const unpacked = new Set<string>();
+      await settle({client, store, snapshotter, lease, now, failed}, {name: image.full, descriptor, manifest, config: await config}, async (layer) => {
         await arriving.get(layer.digest);
-        tell({status: 'Unpacking', layer: short(layer.digest), current: layer.size, total: layer.size});
+        if (!unpacked.has(layer.digest)) tell({status: 'Unpacking', layer: short(layer.digest), current: layer.size, total: layer.size});
+        unpacked.add(layer.digest);
       });
-      await Promise.all(arriving.values());
-      const label = `containerd.io/gc.ref.snapshot.${name}`;
-      await client.call('updateContent', {info: {digest: manifest.config.digest, size: 0, labels: {[label]: chainId}}, updateMask: {paths: [`labels.${label}`]}}, {lease});
-      await store.put(image.full, descriptor, toTimestamp(now()));
     } finally {
       await Promise.allSettled(arriving.values());
     }
@@ -152,8 +149,7 @@ export class ImagePuller {
     }
     const manifest = parsed(Manifest, bytes, image);
     const descriptor = {mediaType: manifest.mediaType ?? mediaType, digest: sha256(bytes), size: bytes.length};
-    const references = [manifest.config, ...manifest.layers].map(({digest}, at) => [`containerd.io/gc.ref.content.${at}`, digest]);
-    await writeContent(client, {digest: descriptor.digest, size: descriptor.size, lease, labels: Object.fromEntries(references)}, once(bytes));
+    await writeContent(client, {digest: descriptor.digest, size: descriptor.size, lease, labels: referencesOf(manifest)}, once(bytes));
     return {descriptor, manifest};
   }
 
@@ -172,7 +168,12 @@ export class ImagePuller {
   async #layer(source: Source, layer: Descriptor, signal: AbortSignal): Promise<void> {
     const {tell} = source;
     const name = short(layer.digest);
-    const progress = (current: number): void => tell({status: 'Downloading', layer: name, current, total: layer.size});
+    let told = -TELL_BYTES;
+    const progress = (current: number): void => {
+      if (current > told && current - told < TELL_BYTES) return;
+      told = current;
+      tell({status: 'Downloading', layer: name, current, total: layer.size});
+    };
     progress(0);
     await this.#gate.pass(() => this.#blob(source, layer, progress, signal));
     tell({status: 'Downloaded', layer: name, current: layer.size, total: layer.size});

@@ -1,6 +1,5 @@
 /** Layers into snapshots: each is applied to a copy of what is below it, and named by OCI's chain id. */
 import {randomUUID} from 'node:crypto';
-import {runtimeErrors} from '@hivemind/runtime';
 import {type ContainerdClient, isStatus, wordsOf} from '../api/client.ts';
 import {chainIds, type Descriptor} from '../core/manifest.ts';
 import {sha256} from './store.ts';
@@ -9,8 +8,8 @@ export interface Unpacking {
   readonly client: ContainerdClient;
   readonly snapshotter: string;
   readonly lease: string;
-  /** For what is said when it goes wrong. */
-  readonly image: string;
+  /** What is thrown where the image is at fault. @param why begins with it */
+  readonly failed: (why: string, cause?: unknown) => Error;
 }
 
 /** Layers are applied for as long as disks take. */
@@ -19,10 +18,10 @@ const APPLY_MS = 30 * 60_000;
 /**
  * Unpacks what is not unpacked yet. `arrived` resolves when a layer's bytes are in the content store.
  * @returns the snapshot of the whole
- * @throws `image-pull-failed` where layers are not what the config says, or cannot be unpacked
+ * @throws as `failed` says, where layers are not what the config says, or cannot be unpacked
  */
 export async function unpack(how: Unpacking, layers: readonly Descriptor[], diffIds: readonly string[], arrived: (layer: Descriptor) => Promise<void>): Promise<string> {
-  if (layers.length !== diffIds.length || layers.length === 0) throw broken(how, `it names ${layers.length} layers and describes ${diffIds.length}`);
+  if (layers.length !== diffIds.length || layers.length === 0) throw how.failed(`it names ${layers.length} layers and describes ${diffIds.length}`);
   const chain = chainIds(diffIds, sha256);
   let below = '';
   for (const [at, layer] of layers.entries()) {
@@ -48,13 +47,13 @@ async function apply(how: Unpacking, layer: Descriptor, {name, parent, diffId}: 
   const {mounts} = await client.call('prepareSnapshot', {snapshotter, key, parent}, {lease});
   try {
     const {applied} = await client.call('applyDiff', {diff: {...layer, annotations: {}}, mounts}, {lease, deadlineMs: APPLY_MS});
-    if (applied?.digest !== diffId) throw broken(how, `the layer ${layer.digest} holds ${applied?.digest ?? 'nothing'}, and ${diffId} was promised`);
+    if (applied?.digest !== diffId) throw how.failed(`the layer ${layer.digest} holds ${applied?.digest ?? 'nothing'}, and ${diffId} was promised`);
     await client.call('commitSnapshot', {snapshotter, name, key}, {lease});
   } catch (error) {
     await client.call('removeSnapshot', {snapshotter, key}).catch(() => undefined);
     // Another pull of a shared layer was faster.
     if (isStatus(error, 'ALREADY_EXISTS')) return;
-    if (error instanceof Error && 'details' in error) throw broken(how, `the layer ${layer.digest} cannot be unpacked (${wordsOf(error)})`, error);
+    if (error instanceof Error && 'details' in error) throw how.failed(`the layer ${layer.digest} cannot be unpacked (${wordsOf(error)})`, error);
     throw error;
   }
 }
@@ -67,8 +66,4 @@ async function exists({client, snapshotter}: Unpacking, key: string): Promise<bo
     if (isStatus(error, 'NOT_FOUND')) return false;
     throw error;
   }
-}
-
-function broken({image}: Unpacking, why: string, cause?: unknown): Error {
-  return runtimeErrors['image-pull-failed'](`The image ${image} could not be pulled: ${why}.`, {cause});
 }

@@ -1,6 +1,7 @@
 /** Which process reads the output of a cluster's containers: only when it is gone may another do so, or each had half. */
 import {mkdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
+import {startOf} from '../owner.ts';
 
 /** @param pipe that of one of the containers' outputs */
 export function markBeside(pipe: string, cluster: string): string {
@@ -24,11 +25,4 @@ export async function unmarkReader(path: string): Promise<void> {
 export async function readerLives(path: string): Promise<boolean> {
   const [pid = '', start] = (await readFile(path, 'utf8').catch(() => '')).trim().split(' ');
   return pid !== '' && start === (await startOf(Number(pid)));
-}
-
-/** Ticks since the machine started; undefined: there is no such process, or it has ended. */
-async function startOf(pid: number): Promise<string | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
-  const [state, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return state === undefined || state === '' || state === 'Z' || state === 'X' ? undefined : rest[18];
 }

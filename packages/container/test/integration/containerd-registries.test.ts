@@ -1,0 +1,101 @@
+/** Real registries, each reached as its settings say. */
+import {createPrivateKey, randomUUID, sign, X509Certificate} from 'node:crypto';
+import {once} from 'node:events';
+import {createServer} from 'node:http';
+import type {AddressInfo} from 'node:net';
+import type {Runtime} from '@hivemind/runtime';
+import {type Registry, type RegistryOptions, startRegistry} from '@hivemind/testkit';
+import {createAuthority, issueCertificate} from '@hivemind/trust';
+import type {RegistrySettings} from '../../src/node/index.ts';
+import {containerdBench, type ContainerdBench, pulled} from './containerd-harness.ts';
+
+let bench: ContainerdBench;
+const begun: (() => Promise<unknown>)[] = [];
+
+beforeAll(async () => {
+  bench = await containerdBench();
+  // What it has already, it would not ask for.
+  bench.containerd.ctr('images', 'rm', '--sync', bench.image);
+}, 60_000);
+afterAll(() => bench[Symbol.asyncDispose](), 60_000);
+afterEach(async () => {
+  for (const end of begun.splice(0).toReversed()) await end();
+  for (const name of bench.containerd.ctr('images', 'ls', '-q').split('\n').filter(Boolean)) bench.containerd.ctr('images', 'rm', '--sync', name);
+});
+
+async function open(registries: RegistrySettings): Promise<Runtime> {
+  const runtime = await bench.open({registries});
+  begun.push(() => runtime.close());
+  return runtime;
+}
+
+async function another(options: RegistryOptions): Promise<Registry> {
+  const registry = await startRegistry({...options, sharing: bench.registry.dir});
+  begun.push(() => registry.stop());
+  return registry;
+}
+
+it('one with an authority of its own is believed by that, and no other', async () => {
+  const authority = await createAuthority({cluster: 'registry', now: Date.now()});
+  const other = await createAuthority({cluster: 'other', now: Date.now()});
+  const tls = await issueCertificate(authority, {name: 'registry', addresses: ['127.0.0.1'], usages: ['server'], now: Date.now()});
+  const {host} = await another({tls});
+  const image = `${host}/base:1`;
+  await expect(pulled(await open({}), image)).rejects.toMatchObject({code: 'image-pull-failed', message: expect.stringContaining('--registries')});
+  await expect(pulled(await open({[host]: {authority: other.certificate}}), image)).rejects.toMatchObject({code: 'image-pull-failed'});
+  const runtime = await open({[host]: {authority: authority.certificate}});
+  await pulled(runtime, image);
+  expect(await runtime.hasImage(image)).toBe(true);
+});
+
+it('one that sends for a token is shown one, of the name and password that are for it', async () => {
+  const authority = await createAuthority({cluster: 'tokens', now: Date.now()});
+  const signer = await issueCertificate(authority, {name: 'signer', now: Date.now()});
+  const service = 'registry.test';
+  const tokens = createServer((request, response) => {
+    const {searchParams} = new URL(request.url ?? '', 'http://localhost');
+    const allowed = request.headers.authorization === `Basic ${Buffer.from('ann:secret').toString('base64')}`;
+    const [, name] = searchParams.get('scope')?.split(':') ?? [];
+    const word = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const now = Math.floor(Date.now() / 1000);
+    const head = word({typ: 'JWT', alg: 'ES256', x5c: [new X509Certificate(signer.certificate).raw.toString('base64')]});
+    const claims = word({iss: 'test', sub: 'ann', aud: searchParams.get('service'), exp: now + 300, nbf: now - 300, iat: now, jti: randomUUID(), access: allowed ? [{type: 'repository', name, actions: ['pull']}] : []});
+    const signature = sign('sha256', Buffer.from(`${head}.${claims}`), {key: createPrivateKey(signer.key), dsaEncoding: 'ieee-p1363'}).toString('base64url');
+    response.setHeader('content-type', 'application/json').end(JSON.stringify({token: `${head}.${claims}.${signature}`}));
+  });
+  tokens.listen(0, '127.0.0.1');
+  await once(tokens, 'listening');
+  begun.push(async () => {
+    tokens.closeAllConnections();
+    tokens.close();
+    await once(tokens, 'close');
+  });
+  const {host} = await another({token: {realm: `http://127.0.0.1:${(tokens.address() as AddressInfo).port}/token`, service, issuer: 'test', certificate: authority.certificate}});
+  const image = `${host}/base:1`;
+  await expect(pulled(await open({[host]: {plainHttp: true}}), image)).rejects.toMatchObject({code: 'image-unauthorized', message: expect.stringContaining('pull.secret')});
+  const runtime = await open({[host]: {plainHttp: true, credentials: {username: 'ann', password: 'secret'}}});
+  await pulled(runtime, image);
+  expect(await runtime.hasImage(image)).toBe(true);
+});
+
+it('one with mirrors is asked after them, and only for what they have not', async () => {
+  const gone = await another({});
+  await gone.stop();
+  // Nobody is there by this name: all comes from the mirror.
+  const far = 'registry.invalid:5000';
+  const runtime = await open({[far]: {mirrors: [bench.registry.url]}, [gone.host]: {plainHttp: true}, [bench.registry.host]: {plainHttp: true, mirrors: [gone.url]}});
+  await pulled(runtime, `${far}/base:1`);
+  expect((await runtime.images()).flatMap(({tags}) => tags)).toEqual([`${far}/base:1`]);
+  await pulled(runtime, bench.image);
+  expect(await runtime.hasImage(bench.image)).toBe(true);
+});
+
+it('one with a password is shown that of its settings, unless the image brings its own', async () => {
+  const credentials = {username: 'bob', password: 'pa:ss'};
+  const {host} = await another({auth: credentials});
+  const runtime = await open({[host]: {plainHttp: true, credentials}});
+  await expect(async () => {
+    for await (const _step of runtime.pull(`${host}/base:1`, {username: 'bob', password: 'wrong'}, AbortSignal.timeout(10_000)));
+  }).rejects.toMatchObject({code: 'image-unauthorized'});
+  await pulled(runtime, `${host}/base:1`);
+});
