@@ -5,12 +5,11 @@
  * refers to what keeps containerd's garbage collection off: the container is made first and names its snapshot, images name
  * their content, content names its snapshots, and pulls hold a lease.
  */
-import {join} from 'node:path';
 import {engineLabels} from '@hivemind/contracts';
 import {runtimeErrors, type Runtime, type RuntimeContainer, type RuntimeInfo, type RuntimeSpec} from '@hivemind/runtime';
 import type {Logger} from 'pino';
 import {adopt} from './adoption.ts';
-import {ContainerdClient, isStatus, wordsOf} from './api/client.ts';
+import {ContainerdClient, isStatus} from './api/client.ts';
 import type {Process} from './api/messages.ts';
 import {asking} from './errors.ts';
 import {containerdEvents} from './events.ts';
@@ -27,6 +26,7 @@ import {noteOutOfMemory, ranOutUntold} from './oom.ts';
 import {Place} from './place.ts';
 import {fromExtension, type Kept, runtimeIdOf, toContainer, toRuntimeContainer} from './record.ts';
 import {orGone, Snapshots} from './snapshots.ts';
+import {startContainer} from './starting.ts';
 import {StatsReader} from './stats.ts';
 import {signalNumber, taskId, Tasks} from './tasks.ts';
 import {Volumes} from './volumes.ts';
@@ -145,29 +145,11 @@ export class ContainerdRuntime implements Runtime {
     await this.#snapshots.prepare(runtimeId, image.chainId);
   }
 
-  async start(runtimeId: string): Promise<void> {
-    await this.#asking('Starting the container', async () => {
-      const kept = await this.#known(runtimeId);
-      const stdout = join(this.#place.pipes(runtimeId), 'stdout');
-      const stderr = join(this.#place.pipes(runtimeId), 'stderr');
-      const task = await this.#tasks.get(runtimeId);
-      if (task?.status === 'RUNNING' || task?.status === 'PAUSED' || task?.status === 'PAUSING') return;
-      // What a start left that was cut off between its two calls is begun anew: its pipes may have lost their reader.
-      if (task) await this.#tasks.delete(runtimeId);
-      await this.#place.makePipes(this.#place.pipes(runtimeId), ['stdout', ...(kept.tty ? [] : ['stderr'])]);
-      await this.#pump.open(runtimeId, {log: this.#place.log(runtimeId), stdout, ...(kept.tty ? {} : {stderr})});
-      try {
-        const {pid} = await this.#client.call('createTask', {containerId: runtimeId, rootfs: await this.#snapshots.rootfs(runtimeId), stdout, stderr: kept.tty ? '' : stderr, terminal: kept.tty});
-        // Before it runs: who sees it run sees since when.
-        await Promise.all([this.#networks.attach(runtimeId, pid, kept), this.#place.setRun(runtimeId, {startedAt: new Date(this.#options.now()).toISOString()})]);
-        await this.#client.call('startTask', {containerId: runtimeId});
-      } catch (error) {
-        if (isStatus(error, 'ALREADY_EXISTS')) throw runtimeErrors['runtime-conflict']('Starting the container failed: it is being started.', {cause: error});
-        this.#pump.abandon(runtimeId);
-        await Promise.all([this.#tasks.delete(runtimeId), this.#networks.detach(runtimeId)]).catch(() => undefined);
-        await this.#place.setRun(runtimeId, {error: wordsOf(error)}).catch(() => undefined);
-        throw error;
-      }
+  async start(runtimeId: string): Promise<RuntimeContainer | undefined> {
+    return this.#asking('Starting the container', async () => {
+      const fresh = this.#snapshots.takeFresh(runtimeId) ? this.#kept.get(runtimeId) : undefined;
+      const started = {client: this.#client, place: this.#place, pump: this.#pump, tasks: this.#tasks, snapshots: this.#snapshots, networks: this.#networks, now: this.#options.now};
+      return startContainer(started, runtimeId, fresh ?? (await this.#known(runtimeId)), fresh !== undefined);
     });
   }
 
