@@ -2,7 +2,7 @@
  * Whether this machine can have the cluster's network, and whose it is. Two clusters on one machine would undo each other's work: the
  * bridge carries the name of the one that came first, until that takes it down.
  */
-import {access, readFile, realpath} from 'node:fs/promises';
+import {access, readFile, stat} from 'node:fs/promises';
 import {connect, createServer, type Server} from 'node:net';
 import {delimiter, join} from 'node:path';
 import {setTimeout as pause} from 'node:timers/promises';
@@ -89,14 +89,15 @@ async function isBeside(engine: string): Promise<boolean> {
   if (engine.startsWith('containerd://')) return true;
   const path = engine.replace(/^unix:\/\//, '');
   if (!path.startsWith('/') || path.includes('/.docker/desktop/')) return false;
-  const real = (each: string): Promise<string> => realpath(each).catch(() => each);
-  const wanted = await real(path);
+  // By what it is, not by its name: /run may be mounted elsewhere, too.
+  const same = (each: string): Promise<string | undefined> => stat(each).then(({dev, ino}) => `${dev} ${ino}`, () => undefined);
+  const wanted = await same(path);
   const lines = (await readFile('/proc/net/unix', 'utf8').catch(() => '')).split('\n').map((line) => line.trim().split(/\s+/));
   const listening = lines.flatMap(([, , , flags, , , , bound]) => (flags === LISTENS && bound?.startsWith('/') === true ? [bound] : []));
-  if (listening.includes(wanted)) return true;
-  for (const each of listening) if (each.endsWith('.sock') && (await real(each)) === wanted) return true;
+  if (listening.includes(path)) return true;
+  if (wanted !== undefined) for (const each of listening) if (each.endsWith('.sock') && (await same(each)) === wanted) return true;
   // It may not have started yet: what it is then is not known, and as a rule it is this machine's.
-  return !(await answers(wanted));
+  return !(await answers(path));
 }
 
 function answers(path: string): Promise<boolean> {
