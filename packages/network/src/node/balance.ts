@@ -31,8 +31,13 @@ export interface Balancing {
 export function startBalance({machine, clock, logger, onWorked}: BalanceOptions): Balancing {
   const balancer = new Balancer(machine);
   let isBridgeShown = true;
-  const prepare = async (): Promise<void> => void (isBridgeShown = await settings(machine));
-  const table = new KeptTable({table: TABLE, nft: createNft(), wanted: () => balancer.ruleset(), clock, logger, beside: prepare, ...(onWorked ? {onWorked} : {})});
+  const reflected = new Set<string>();
+  const prepare = async (): Promise<void> => void (isBridgeShown = await settings(machine, reflected));
+  const prepareAll = (): Promise<void> => {
+    reflected.clear();
+    return prepare();
+  };
+  const table = new KeptTable({table: TABLE, nft: createNft(), wanted: () => balancer.ruleset(), clock, logger, beside: prepareAll, ...(onWorked ? {onWorked} : {})});
   return {
     async apply(change) {
       const todo = balancer.apply(change);
@@ -77,10 +82,10 @@ export async function removeBalance(nft: Nft = createNft()): Promise<boolean> {
  * addresses.
  * @returns whether the bridge shows them
  */
-async function settings({bridge, overlay}: Pick<BalanceMachine, 'bridge' | 'overlay'>): Promise<boolean> {
+async function settings({bridge, overlay}: Pick<BalanceMachine, 'bridge' | 'overlay'>, reflected: Set<string>): Promise<boolean> {
   const [isShown] = await Promise.all([
     showBridge(bridge),
-    reflect(bridge),
+    reflect(bridge, reflected),
     ...[bridge, overlay].map((device) => set(`/proc/sys/net/ipv4/conf/${device}/route_localnet`)),
   ]);
   if (isShown) return true;

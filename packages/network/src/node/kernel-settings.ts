@@ -15,21 +15,21 @@ export async function showBridge(bridge: string): Promise<boolean> {
   return exists(BRIDGED);
 }
 
-/** A member of the bridge may be sent what came from it. */
-export async function reflect(bridge: string): Promise<void> {
-  const members = await readdir(`/sys/class/net/${bridge}/brif`).catch(() => undefined);
-  if (members) return void (await Promise.all(members.map((member) => set(`/sys/class/net/${bridge}/brif/${member}/hairpin_mode`))));
+/** A member of the bridge may be sent what came from it. @param known members of which that is known; it takes those that are new */
+export async function reflect(bridge: string, known: Set<string>): Promise<void> {
+  const members = (await readdir(`/sys/class/net/${bridge}/brif`).catch(() => undefined))?.filter((member) => !known.has(member));
+  if (members && (await Promise.all(members.map((member) => set(`/sys/class/net/${bridge}/brif/${member}/hairpin_mode`)))).every((done) => done)) return members.forEach((member) => known.add(member));
   const {status, stdout} = await run('ip', ['-json', 'link', 'show', 'master', bridge]);
   if (status !== 0) return;
   const names = Links.parse(JSON.parse(stdout.trim() === '' ? '[]' : stdout)).flatMap(({ifname}) => ifname ?? []);
   if (names.length > 0) await run('bridge', ['-force', '-batch', '-'], names.map((name) => `link set dev ${name} hairpin on\n`).join(''));
 }
 
-/** To 1. @returns whether there is such a file */
+/** To 1. @returns whether there is such a file, and it could be written: within a container it may not */
 export async function set(path: string): Promise<boolean> {
   if (!(await exists(path))) return false;
-  if ((await readFile(path, 'utf8')).trim() !== '1') await writeFile(path, '1');
-  return true;
+  if ((await readFile(path, 'utf8')).trim() === '1') return true;
+  return writeFile(path, '1').then(() => true, () => false);
 }
 
 function exists(path: string): Promise<boolean> {

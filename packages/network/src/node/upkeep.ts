@@ -66,7 +66,7 @@ class Keeper implements Upkeep {
     this.#cluster = cluster;
     this.#clock = clock;
     this.#logger = logger;
-    this.#stopMonitor = monitor(() => this.#soon());
+    this.#stopMonitor = monitor({onChange: () => this.#soon(), onMember: (name) => this.#members.add(name)});
   }
 
   get problems(): readonly string[] {
@@ -75,7 +75,10 @@ class Keeper implements Upkeep {
 
   want(wanted: Wanted): void {
     this.#wanted = wanted;
+    // Who waits already waits for this, too: else nobody would ever tell.
+    const {resolve} = this.#ready;
     this.#ready = Promise.withResolvers();
+    void this.#ready.promise.then(resolve);
     this.#look();
   }
 

@@ -151,7 +151,7 @@ describe('containers on two machines', () => {
         await ours.tell('auto', nodes);
         return (await ours.overlay()).backend === 'auto';
       }, {what: 'the machine to be theirs no more'});
-      expect((await ours.prepare('new')).network?.address).toMatch(/^10\.244\.2\./);
+      expect(await ours.prepare('new')).toMatchObject({network: {address: expect.stringMatching(/^10\.244\.2\./)}});
       await ours.removed('new');
       await ours.told('none', nodes);
     } finally {
