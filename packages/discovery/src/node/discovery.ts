@@ -197,7 +197,7 @@ class MachineNames implements Discovery {
 
   /** Names would give a virtual IP that they did not give before. */
   #isNewVirtualIp({kind, key, value}: NameItem): boolean {
-    if (kind !== 'service' || value === null || value.headless || value.virtualIp === undefined) return false;
+    if (kind !== 'service' || value === undefined || value.headless || value.virtualIp === undefined) return false;
     const before = this.#registry.view(key);
     return before === undefined || before.headless || before.virtualIp !== value.virtualIp;
   }
