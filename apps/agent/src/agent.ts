@@ -6,7 +6,7 @@ import {randomUUID} from 'node:crypto';
 import {mkdir, readFile, writeFile} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import type {Bus} from '@hivemind/bus';
-import {createConfiguration, createWorker, openSecrets, serveContainerNode} from '@hivemind/container/node';
+import {createConfiguration, createWorker, defaultRetention, openSecrets, type Retention, serveContainerNode} from '@hivemind/container/node';
 import {type Clock, systemClock} from '@hivemind/controller';
 import {createDiscovery, MachineIngresses} from '@hivemind/discovery/node';
 import {createHealthHook} from '@hivemind/health/node';
@@ -36,6 +36,8 @@ export interface AgentOptions extends Omit<EngineOptions, 'runtime'> {
   readonly ring?: RingOptions;
   /** The cluster's id where it is known; else the last one known, else what the control plane says. */
   readonly cluster?: string;
+  /** Which images it lets go of; `defaultRetention` when absent. */
+  readonly retention?: Retention | undefined;
   readonly clock?: Clock;
   readonly logger: Logger;
 }
@@ -129,10 +131,11 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
       if (!available) return registration.reportNow();
       void runtime.info().then((info) => (engine.info = {name: info.name, version: info.version}), () => undefined).finally(() => registration.reportNow());
     },
+    retention: options.retention ?? defaultRetention,
     clock,
     logger,
   });
-  const served = await serveContainerNode({bus, node: name, runtime, logger, restart: (id) => worker.restart(id)});
+  const served = await serveContainerNode({bus, node: name, runtime, logger, restart: (id) => worker.restart(id), onPulled: (image) => worker.pulled(image)});
   begun.push(() => served.stop(), () => network.stop(), () => storage.stop(), () => worker.stop());
   await network.start();
   // After that: a sidecar that answers is never told to answer nowhere, only because its agent does not know yet where containers ask.

@@ -4,4 +4,4 @@ export {earlierLives, type EngineOptions, likelyEngines, openRuntime} from './en
 export {networklessBecause} from './first-network.ts';
 export {endSidecar} from './sidecar/end.ts';
 export type {RingOptions} from './sidecar/index.ts';
-export {readRegistries, type RegistrySettings} from '@hivemind/container/node';
+export {readRegistries, type RegistrySettings, type Retention} from '@hivemind/container/node';

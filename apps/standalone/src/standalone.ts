@@ -28,6 +28,8 @@ export interface StandaloneOptions {
   readonly containerdSocket?: string | undefined;
   /** As the agent's. */
   readonly registries?: EngineOptions['registries'];
+  /** As the agent's. */
+  readonly retention?: AgentModule.Retention | undefined;
   /** Run no containers on this machine. */
   readonly noAgent?: boolean;
   /** The node's name; the machine's host name when absent. */
@@ -134,12 +136,12 @@ async function earlierLives({noAgent, runtime = 'auto', dockerHost, containerdSo
  * to stop it.
  */
 async function agentBesides(module: Promise<typeof AgentModule>, options: StandaloneOptions, context: ManagerContext): Promise<() => Promise<void>> {
-  const {runtime = 'auto', dockerHost, containerdSocket, registries, nodeName, dataDir, advertise = '127.0.0.1'} = options;
+  const {runtime = 'auto', dockerHost, containerdSocket, registries, retention, nodeName, dataDir, advertise = '127.0.0.1'} = options;
   const {bus, cluster, logger} = context;
   const [{startAgent}, ring] = await Promise.all([module, ringOf(options, context)]);
   const starting = startAgent({
     bus, cluster, dataDir, logger,
-    runtime, dockerHost, containerdSocket, registries,
+    runtime, dockerHost, containerdSocket, registries, retention,
     address: advertise,
     ...(ring === undefined ? {} : {ring}),
     ...(nodeName === undefined ? {} : {name: nodeName}),

@@ -200,6 +200,11 @@ export const PullProgress = z.object({status: z.string(), layer: z.string().opti
 export const pullImage = defineStream({subject: 'container.{node}.pull', params: z.object({image: z.string(), credentials: RegistryCredentials.optional()}), controlOut: None, controlIn: None});
 /** Build an image from a tar sent as bytes in; bytes out are NDJSON of {@link PullProgress}. */
 export const buildImage = defineStream({subject: 'container.{node}.build', params: z.object({tag: z.string(), dockerfile: z.string().default('Dockerfile'), args: z.record(z.string(), z.string()).default({}), target: z.string().optional(), labels: z.record(z.string(), z.string()).default({}), noCache: z.boolean().default(false), extraHosts: z.array(z.string()).default([])}), controlOut: None, controlIn: None});
+/** Images of an archive sent as bytes in; bytes out are NDJSON of {@link PullProgress}. */
+export const importImages = defineStream({subject: 'container.{node}.import', params: Empty, controlOut: None, controlIn: None});
+/** Bytes out are an archive. */
+export const exportImage = defineStream({subject: 'container.{node}.export', params: z.object({image: z.string()}), controlOut: None, controlIn: None});
+export const removeImage = defineRequest({subject: 'container.{node}.remove-image', request: z.object({image: z.string()}), reply: Empty, timeoutMs: 60_000});
 
 // --- storage ----------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,12 @@
 /** `hivemind image …`. */
+import {createReadStream, createWriteStream} from 'node:fs';
+import {rename, rm} from 'node:fs/promises';
 import {resolve} from 'node:path';
+import {Readable} from 'node:stream';
+import {pipeline} from 'node:stream/promises';
 import type {Command} from 'commander';
 import {z} from 'zod';
+import {path} from '../api/client.ts';
 import {jsonLines} from '../api/streams.ts';
 import {ImageView as Image, ProgressView} from '../api/views.ts';
 import {send} from '../apply/build.ts';
@@ -27,6 +32,7 @@ export function register(parent: Command, host: Host): void {
     },
   });
   registerPull(image, host);
+  registerArchives(image, host);
   leaf(image, host, {
     use: 'build <directory>', summary: 'Build an image with the engines of the cluster', example: 'image build . --tag shop/web:2 --build-arg VERSION=2',
     flags: [
@@ -59,6 +65,45 @@ function registerPull(image: Command, host: Host): void {
         if (live && status !== '') session.output.note(`  ${layer === undefined ? '' : `${layer}: `}${status}${total === undefined || total === 0 ? '' : ` ${bytes(current ?? 0)} of ${bytes(total)}`}`);
       }
       session.output.say(`image ${name} pulled`);
+    },
+  });
+}
+
+function registerArchives(image: Command, host: Host): void {
+  leaf(image, host, {
+    use: 'import <file>', summary: 'Import images from an archive of docker save or OCI, plain or compressed; - reads standard input', example: ['image import web.tar', 'docker save web:1 | hivemind image import -'],
+    flags: [['--node <node>', 'only to this node']], args: oneArg, options: z.object({node: z.string().optional()}),
+    async run(session, [file], {node}) {
+      const stream = file === '-' ? session.terminal.in : createReadStream(resolve(session.terminal.cwd, file));
+      const response = await session.api.open('POST', '/images/import', {query: {node}, upload: {stream: Readable.from(stream, {objectMode: false}), type: 'application/x-tar'}});
+      for await (const {status, error} of jsonLines(response, ProgressView)) {
+        if (error !== undefined) throw cliErrors.failed(`${file} could not be imported: ${error}`);
+        if (session.terminal.err.isTTY === true && status !== '') session.output.note(`  ${status}`);
+      }
+      session.output.say(`${file} imported`);
+    },
+  });
+  leaf(image, host, {
+    use: 'export <image>', summary: 'Write an image to an archive that docker load, ctr and image import take', example: 'image export shop/web:2 -o web.tar',
+    flags: [['-o, --output <file>', 'where to'], ['--node <node>', 'from this node (default: the first that has it)']],
+    args: oneArg, options: z.object({output: z.string('is needed'), node: z.string().optional()}),
+    async run(session, [name], {output, node}) {
+      const target = resolve(session.terminal.cwd, output);
+      const response = await session.api.open('GET', '/images/export', {query: {image: name, node}});
+      // Whole, or not there.
+      await pipeline(response, createWriteStream(`${target}.part`)).then(() => rename(`${target}.part`, target), async (error: unknown) => {
+        await rm(`${target}.part`, {force: true});
+        throw error;
+      });
+      session.output.say(`image ${name} exported to ${output}`);
+    },
+  });
+  leaf(image, host, {
+    use: 'rm <image>', summary: 'Remove an image from the machines; one that a container is made from is kept', example: 'image rm nginx:1.28',
+    flags: [['--node <node>', 'only from this node']], args: oneArg, options: z.object({node: z.string().optional()}),
+    async run(session, [name], {node}) {
+      (await session.api.open('DELETE', path`/images/${name}`, {query: {node}})).resume();
+      session.output.say(`image ${name} removed`);
     },
   });
 }

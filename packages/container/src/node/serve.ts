@@ -18,6 +18,8 @@ export interface ContainerNodeOptions {
   readonly resolve?: (id: string) => Promise<string | undefined> | string | undefined;
   /** Stop and start it now, whatever its back-off. Not served when absent. */
   readonly restart?: (id: string) => Promise<void>;
+  /** An image was fetched. */
+  readonly onPulled?: (image: string) => void;
 }
 
 export interface ContainerNode {
@@ -45,9 +47,20 @@ export async function serveContainerNode(options: ContainerNodeOptions): Promise
     }),
     serveStream(bus, subjects.pullImage, to, async (stream, {image, credentials}) => {
       await pipe(jsonPieces(runtime.pull(image, credentials, signalOf(stream))), stream);
+      options.onPulled?.(image);
     }),
     serveStream(bus, subjects.buildImage, to, async (stream, wanted) => {
       await pipe(jsonPieces(runtime.build(stream.readable, wanted, signalOf(stream))), stream);
+    }),
+    serveStream(bus, subjects.importImages, to, async (stream) => {
+      await pipe(jsonPieces(runtime.importImages(stream.readable, signalOf(stream))), stream);
+    }),
+    serveStream(bus, subjects.exportImage, to, async (stream, {image}) => {
+      await pipe(runtime.exportImage(image, signalOf(stream)), stream);
+    }),
+    serve(bus, subjects.removeImage, to, async ({image}) => {
+      await runtime.removeImage(image);
+      return {};
     }),
     serve(bus, subjects.getStats, to, async ({ids}) => ({stats: [...(await runtime.stats(ids))]})),
     serve(bus, subjects.listImages, to, async () => ({images: (await runtime.images()).map((image) => ({...image, node}))})),

@@ -196,7 +196,8 @@ class InMemoryRuntime implements FakeRuntime {
     return Promise.resolve(new Set([...this.engine.containers.values()].flatMap(({spec}) => this.engine.images.get(spec.record.template.image)?.id ?? [])));
   }
 
-  async removeImage(image: string): Promise<void> {
+  async removeImage(written: string): Promise<void> {
+    const image = written.replace(/^docker\.io\/(library\/)?/, '');
     const found = this.engine.images.get(image);
     if (!found) return;
     if ((await this.usedImages()).has(found.id)) throw runtimeErrors['runtime-conflict'](`Removing the image ${image} failed: a container is made from it.`);

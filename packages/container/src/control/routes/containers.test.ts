@@ -133,6 +133,24 @@ describe('images', () => {
     expect((await bench.post('/images/pull', {image: 'x y'})).status).toBe(422);
   });
 
+  it('go out as an archive, come in again and are removed', async () => {
+    bench.runtime.engine.addImage('archived:1');
+    const exported = await bench.get('/images/export?image=archived:1');
+    expect([exported.status, exported.headers.get('content-type')]).toEqual([200, 'application/x-tar']);
+    const archive = Buffer.from(await exported.arrayBuffer());
+    expect((await fetch(`${bench.url}/api/v1/images/${encodeURIComponent('archived:1')}`, {method: 'DELETE'})).status).toBe(204);
+    expect(await bench.runtime.hasImage('archived:1')).toBe(false);
+    const missing = await bench.get('/images/export?image=archived:1');
+    expect([missing.status, await missing.json()]).toMatchObject([422, {code: 'image-not-found', detail: expect.stringContaining('archived:1')}]);
+    const put = async (body: Buffer): Promise<unknown[]> => lines(await (await fetch(`${bench.url}/api/v1/images/import`, {method: 'POST', headers: {'content-type': 'application/x-tar'}, body: new Uint8Array(body)})).text());
+    expect((await put(archive)).at(-1)).toMatchObject({node: 'n1', done: true});
+    expect(await bench.runtime.hasImage('archived:1')).toBe(true);
+    expect(await put(Buffer.from('nonsense'))).toMatchObject([{node: 'n1', status: 'failed', code: 'archive-refused'}]);
+    await bench.run('sleep 1000', {id: 'user-1', template: {image: 'archived:1'}});
+    expect((await fetch(`${bench.url}/api/v1/images/${encodeURIComponent('archived:1')}`, {method: 'DELETE'})).status).toBe(409);
+    expect((await bench.post('/images/import', {})).status).toBe(400);
+  });
+
   it('are built from a tar larger than a body may be', async () => {
     const tar = Buffer.alloc(3 * 1024 * 1024, 1);
     const answer = await fetch(`${bench.url}/api/v1/images/build?tag=built:1&args=A=b=c`, {method: 'POST', headers: {'content-type': 'application/x-tar'}, body: tar});

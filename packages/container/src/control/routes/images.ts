@@ -1,7 +1,7 @@
-/** Images on the machines: list, pull, build. Progress is lines of JSON; the last says `done` or what failed. */
+/** Images on the machines: list, pull, build, import, export, remove. Progress is lines of JSON; the last says `done` or what failed. */
 import {PassThrough, Readable} from 'node:stream';
 import {call, open, type ByteStream} from '@hivemind/bus';
-import {commonErrors, ImageInfo, RegistryCredentials, subjects} from '@hivemind/contracts';
+import {commonErrors, ImageInfo, isError, RegistryCredentials, subjects} from '@hivemind/contracts';
 import {listQuery, listReply, queryFlag} from '@hivemind/service';
 import type {FastifyReply} from 'fastify';
 import type {ZodTypeProvider} from 'fastify-type-provider-zod';
@@ -32,6 +32,11 @@ const BuildQuery = z.strictObject({
   /** Repeated: host:address. */
   extraHosts: several,
   /** All machines when absent, since any of them may run it. */
+  node: z.string().optional(),
+});
+const Name = z.string().min(1).max(1024).regex(/^\S+$/, 'has white space in it');
+const OneOrAll = z.strictObject({
+  /** All machines when absent. */
   node: z.string().optional(),
 });
 /** A tar, as it is or compressed; not held in memory. */
@@ -67,6 +72,33 @@ export async function imageRoutes(routes: RouteContext): Promise<void> {
     return relayProgress(reply, streams);
   });
 
+  app.delete('/images/:image', {schema: {summary: 'Remove an image from one machine or all, by its name (URL-encoded); one that a container is made from is kept, 409', tags, params: z.object({image: Name}), querystring: OneOrAll}}, async ({params: {image}, query: {node: asked}}, reply) => {
+    const nodes = targets(routes, asked);
+    const answers = await Promise.allSettled(nodes.map((node) => asking(node, () => call(bus, subjects.removeImage, {node}, {image}))));
+    const first = answers.find((answer) => answer.status === 'rejected');
+    if (first) throw first.reason;
+    return reply.status(204).send();
+  });
+
+  app.get('/images/export', {schema: {summary: 'An image as an archive, from the machine that is named or the first that has it', tags, querystring: z.strictObject({image: Name, node: z.string().optional()})}}, async ({query: {image, node: asked}}, reply) => {
+    let failure: unknown;
+    for (const node of targets(routes, asked)) {
+      const stream = await asking(node, () => open(bus, subjects.exportImage, {node}, {image}));
+      const parts = stream.readable[Symbol.asyncIterator]();
+      try {
+        // What cannot be is said before the first byte.
+        const first = await parts.next();
+        reply.raw.once('close', () => stream.destroy());
+        return await reply.type('application/x-tar').send(Readable.from(resumed(first, parts), {objectMode: false}));
+      } catch (error) {
+        stream.destroy();
+        failure = error;
+        if (!isError(error, 'image-not-found')) throw error;
+      }
+    }
+    throw failure;
+  });
+
   await app.register(async (scope) => {
     scope.addContentTypeParser(TAR_TYPES, (_request: unknown, payload: NodeJS.ReadableStream, done: (error: null, body: unknown) => void) => done(null, payload));
     scope.withTypeProvider<ZodTypeProvider>().post('/images/build', {schema: {summary: 'Build an image from a tar on one machine or all; progress as lines of JSON', tags, querystring: BuildQuery, body: z.unknown()}}, async (request, reply) => {
@@ -77,7 +109,20 @@ export async function imageRoutes(routes: RouteContext): Promise<void> {
       void feed(tar, streams.map(({stream}) => stream));
       return relayProgress(reply, streams);
     });
+    scope.withTypeProvider<ZodTypeProvider>().post('/images/import', {schema: {summary: 'Import images from an archive (docker save, OCI) to one machine or all; progress as lines of JSON', tags, querystring: OneOrAll, body: z.unknown()}}, async (request, reply) => {
+      const tar = request.body;
+      if (!(tar instanceof Readable)) throw commonErrors.malformed('The archive is missing: send a tar with Content-Type application/x-tar.');
+      const streams = await openAll(targets(routes, request.query.node), (node) => open(bus, subjects.importImages, {node}, {}));
+      void feed(tar, streams.map(({stream}) => stream));
+      return relayProgress(reply, streams);
+    });
   });
+}
+
+async function* resumed({value, done}: IteratorResult<Uint8Array>, parts: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  if (done === true) return;
+  yield value;
+  yield* {[Symbol.asyncIterator]: () => parts};
 }
 
 /** On every machine, or on none. @throws `node-not-connected` */

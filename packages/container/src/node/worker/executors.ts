@@ -28,6 +28,7 @@ export interface ExecutorOptions {
   /** For people. */
   readonly onEvent: (entry: Entry, cause: Cause) => void;
   readonly onForgotten: (entry: Entry) => void;
+  readonly onPulled: (image: string) => void;
 }
 
 /** Creates and starts at once; stops and pulls may take long and never wait in line. */
@@ -54,6 +55,7 @@ export function createExecutors(options: ExecutorOptions): Executors<Entry> {
         options.onProgress(entry);
       };
       await puller.pull(image, await options.credentials(record, signal), watch, signal);
+      options.onPulled(image);
       entry.memory = {...entry.memory, pulled: true, imageMissing: false};
     },
 

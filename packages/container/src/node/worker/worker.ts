@@ -9,6 +9,8 @@ import {type Clock, systemClock} from '@hivemind/controller';
 import type {NodeHook, Runtime} from '@hivemind/runtime';
 import type {Logger} from 'pino';
 import type {z} from 'zod';
+import type {Retention} from '../images/core/retention.ts';
+import {ImageKeeper} from '../images/keeper.ts';
 import {connectionsTo} from './connections.ts';
 import {Containers} from './containers.ts';
 import type {Rotation} from './drain.ts';
@@ -36,6 +38,8 @@ export interface WorkerOptions {
   readonly connections?: (pid: number) => Promise<number>;
   /** Called when the engine is lost, and when it is back. */
   readonly onEngine?: (available: boolean) => void;
+  /** Which images it lets go of; none when absent. */
+  readonly retention?: Retention;
   readonly clock?: Clock;
   readonly logger: Logger;
 }
@@ -49,6 +53,8 @@ export interface Worker {
   restart(id: string): Promise<void>;
   /** Whether something runs here, or may, that is stopped when the control plane is not heard for long. */
   hasGuarded(): boolean;
+  /** Somebody else fetched an image from a registry: it can come again. */
+  pulled(image: string): void;
 }
 
 export function createWorker(options: WorkerOptions): Worker {
@@ -69,6 +75,7 @@ export function createWorker(options: WorkerOptions): Worker {
     onProgress: (entry) => containers.publish(entry),
     onEvent: (entry, cause) => containers.tell(entry, cause),
     onForgotten: (entry) => containers.forget(entry),
+    onPulled: (image) => images?.pulled(image),
   });
   const containers: Containers = new Containers({node, session, runtime, hooks, executors, reporter, ledger, clock, logger});
   const keeper = new AssignmentKeeper({
@@ -79,6 +86,13 @@ export function createWorker(options: WorkerOptions): Worker {
       containers.assign(assignment, held);
       if (!held) ledger.retain(assignment.listed);
     },
+  });
+  const images = options.retention && new ImageKeeper({
+    ...{node, runtime, clock, logger},
+    path: join(directory, 'images.json'),
+    retention: options.retention,
+    wanted: () => keeper.current && [...keeper.current.records.values()].map(({template}) => template.image),
+    tell: (event) => reporter.event(event),
   });
   let available: boolean | undefined;
   const setAvailable = (now: boolean): void => {
@@ -106,16 +120,18 @@ export function createWorker(options: WorkerOptions): Worker {
     async start() {
       await ledger.load();
       watch.start();
+      images?.start();
       await keeper.start();
     },
     async stop() {
-      await Promise.all([keeper.stop(), watch.stop()]);
+      await Promise.all([keeper.stop(), watch.stop(), images?.stop()]);
       await containers.stop();
       await reporter.stop();
       await ledger.stop();
     },
     restart: (id) => containers.restart(id),
     hasGuarded: () => containers.hasGuarded(),
+    pulled: (image) => images?.pulled(image),
   };
 }
 
