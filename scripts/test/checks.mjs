@@ -29,6 +29,8 @@ export async function runChecks({full, unit, paths}) {
       runJest('integration tests', [...integration, ...ignored, ...besideTheEngine], {scratch, full, deadlineMs}),
       runJest('tests of machines and servers', ['--runInBand', '--testPathPatterns', besideTheEngine.join('|')], {scratch, full, deadlineMs}),
     ])),
+    // What clusters of machines do with the Docker Engine, once more with containerd.
+    whole && full && (() => runJest('machines with containerd', ['--runInBand', '--testPathPatterns', '/apps/agent/test/integration/(machines|.*\\.full)\\.test'], {scratch, full, deadlineMs, env: {HIVEMIND_TEST_RUNTIME: 'containerd'}})),
     !whole && !unit && (() => runJest('integration tests', integration, {scratch, full, deadlineMs})),
     whole && (() => check('bundles', ['nx', 'run-many', '--target', 'build'])),
     whole && (() => timed('tarball', () => tryTarball(scratch))),

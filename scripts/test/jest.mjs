@@ -7,12 +7,12 @@ import {toolCommand, toolEnvironment} from '../run.mjs';
 /** After its results are written, jest ends at once unless a test left a server or a timer behind. */
 const exitGraceMs = 20_000;
 
-/** Runs jest with `args` on this terminal; answers how many tests passed, failed and were skipped. */
-export async function runJest(name, args, {scratch, full, deadlineMs}) {
+/** Runs jest with `args` on this terminal, `env` beside its own; answers how many tests passed, failed and were skipped. */
+export async function runJest(name, args, {scratch, full, deadlineMs, env: more = {}}) {
   process.stdout.write(`\n${name}\n`);
   const file = join(scratch, `${name.replaceAll(' ', '-')}.json`);
   const command = toolCommand('jest', [...args, '--passWithNoTests', '--json', '--outputFile', file]);
-  const env = {...toolEnvironment(), ...(full && {HIVEMIND_TEST_FULL: '1'})};
+  const env = {...toolEnvironment(), ...(full && {HIVEMIND_TEST_FULL: '1'}), ...more};
   // Its JSON also goes to standard output, where nobody reads it; people read standard error.
   const child = spawn(localNode(), command, {cwd: root, env, stdio: ['ignore', 'ignore', 'inherit']});
   const problem = await end(child, file, deadlineMs);

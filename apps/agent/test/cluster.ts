@@ -2,17 +2,20 @@
  * A whole cluster for tests: machines with an engine and an agent each, and the control side on real Redis and NATS. All of
  * it can be killed, cut off, and brought back.
  */
-import {App, Container, Node, type AppSpecInput} from '@hivemind/contracts';
+import {App, Container, Node, Overlay, type AppSpecInput} from '@hivemind/contracts';
 import {machines, waitFor, type EngineOptions, type Machines} from '@hivemind/testkit';
 import {z} from 'zod';
 import type {Api} from './api.ts';
 import {startControlPlane, type ControlPlane, type ControlPlaneOptions} from './control-plane.ts';
-import {type EngineContainer, Member, type MemberOptions} from './member.ts';
+import type {EngineContainer, RuntimeName} from './engines.ts';
+import {Member, type MemberOptions} from './member.ts';
 
 export interface ClusterOptions extends Pick<ControlPlaneOptions, 'services' | 'hivemind' | 'supervised'> {
   /** Default 3. */
   readonly machines?: number;
   readonly engines?: EngineOptions;
+  /** Default: HIVEMIND_TEST_RUNTIME, else docker. */
+  readonly runtime?: RuntimeName;
   /** Size of each agent's data dir, where that is to be filled; default: all of the disk. */
   readonly diskMb?: number;
   /** Run whenever a machine has booted, before its agent starts. */
@@ -21,8 +24,9 @@ export interface ClusterOptions extends Pick<ControlPlaneOptions, 'services' | '
 
 const Items = <S extends z.ZodType>(item: S) => z.object({items: z.array(item)});
 const Token = z.object({token: z.string()});
+const Runtime = z.enum(['docker', 'containerd']).default('docker');
 
-export async function startCluster({machines: count = 3, services = 'together', engines = {}, ...shared}: ClusterOptions = {}): Promise<TestCluster> {
+export async function startCluster({machines: count = 3, services = 'together', engines = {}, runtime = Runtime.parse(process.env.HIVEMIND_TEST_RUNTIME), ...shared}: ClusterOptions = {}): Promise<TestCluster> {
   const lan = await machines(count, {engines});
   let control: ControlPlane | undefined;
   try {
@@ -31,8 +35,8 @@ export async function startCluster({machines: count = 3, services = 'together', 
     control = await startControlPlane({...shared, address: lan.address, services});
     const {token} = Token.parse(await control.api.ask('POST', '/nodes/join-tokens', {uses: count}));
     const image = await loaded;
-    const cluster = new TestCluster(lan, control, {image, token, ...shared});
-    await Promise.all(cluster.members.map((member) => member.begin()));
+    const cluster = new TestCluster(lan, control, {image, token, runtime, ...shared});
+    await Promise.all(cluster.members.map((member) => member.begin(image)));
     await cluster.untilReady(cluster.members);
     return cluster;
   } catch (error) {
@@ -47,12 +51,14 @@ export class TestCluster implements AsyncDisposable {
   readonly members: readonly Member[];
   /** `hivemind-test/busybox:1`, on each engine. */
   readonly image: string;
+  readonly runtime: RuntimeName;
   readonly #machines: Machines;
 
-  constructor(lan: Machines, control: ControlPlane, {image, ...options}: {readonly image: string} & Pick<MemberOptions, 'token' | 'diskMb' | 'onBoot' | 'hivemind' | 'supervised'>) {
+  constructor(lan: Machines, control: ControlPlane, {image, ...options}: {readonly image: string; readonly runtime: RuntimeName} & Pick<MemberOptions, 'token' | 'diskMb' | 'onBoot' | 'hivemind' | 'supervised'>) {
     this.#machines = lan;
     this.control = control;
     this.image = image;
+    this.runtime = options.runtime;
     this.members = lan.hosts.map((machine) => new Member({machine, control, ...options}));
   }
 
@@ -105,6 +111,28 @@ export class TestCluster implements AsyncDisposable {
 
   async running(app?: string): Promise<readonly EngineContainer[]> {
     return (await this.containers(app)).filter(({running}) => running);
+  }
+
+  /** What a command says within a container, by our id. */
+  async within(id: string, command: string): Promise<string> {
+    const found = (await this.running()).find((container) => container.id === id);
+    if (!found) throw new Error(`${id} does not run`);
+    return this.member(found.node).within(found, command);
+  }
+
+  /** What its container reads from port 80 of an address or name: the last word of `/name`; empty where nobody answers. */
+  async reads(id: string, host: string): Promise<string> {
+    return (await this.within(id, `printf 'GET /name HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${host} 80`)).split(/\s+/).at(-1) ?? '';
+  }
+
+  /** Gives it a network across machines, and waits until every machine has it. */
+  async connect(backend: 'vxlan' | 'auto' = 'vxlan'): Promise<void> {
+    await this.api.ask('PATCH', '/networks/cluster', {spec: {backend}});
+    await waitFor(async () => {
+      const overlay = Overlay.parse(await this.api.ask('GET', '/networks/overlay'));
+      if (overlay.items.filter(({backend: given}) => given !== 'none').length === this.members.length) return true;
+      throw new Error(JSON.stringify(overlay));
+    }, {what: 'every machine to have a network', deadlineMs: 60_000});
   }
 
   /** As many ready replicas, as the control plane says. */

@@ -15,7 +15,8 @@ const agent = await startJoinedAgent({
   gateway, token, name, address, dataDir, logger: pino({level: process.env.LOG ?? 'info'}),
   runtime: 'containerd',
   containerdSocket: '/run/docker/containerd/containerd.sock',
-  containerd: {root: join(dataDir, 'containerd'), cgroupParent: `${dirname(group)}/containers`},
+  // Beside its data dir, which may be a disk that is filled.
+  containerd: {root: join(dirname(dataDir), 'containerd'), cgroupParent: `${dirname(group)}/containers`},
 });
 process.stdout.write(`This machine is node ${agent.name}\n`);
 process.once('SIGTERM', () => void agent.stop().then(() => process.exit(0)));

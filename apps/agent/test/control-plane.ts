@@ -45,6 +45,8 @@ export interface ControlPlane {
   /** By the service's name; `all` where they are together. */
   readonly programs: ReadonlyMap<string, Program>;
   readonly api: Api;
+  /** With what `hivemind` needs to be its admin. */
+  readonly dataDir: string;
   /** The cluster's id. */
   readonly cluster: string;
   /** All programs that do not run, ready to serve. */
@@ -92,7 +94,7 @@ export async function startControlPlane({address, services: layout = 'together',
     await start();
     const log = join(redis.dir, 'appendonlydir');
     return {
-      address, redis, nats, programs, api, cluster, start, kill, stop,
+      address, redis, nats, programs, api, dataDir, cluster, start, kill, stop,
       dumpStore() {
         const copy = join(dir, `dump-${Date.now()}`);
         cpSync(log, copy, {recursive: true});

@@ -38,13 +38,15 @@ const server = `
 
 /** Of an app that answers `GET /` with `ok` at once, `GET /slow` after 0.3 s, and that is gone the moment it is told to stop. */
 export function servingOk(): Pick<AppSpecInput, 'command' | 'volumes'> {
+  // Busybox's server lets no more than 9 wait.
+  return {command: ['/node/node', '-e', server], volumes: nodeFolders().map(({from, to}) => ({host: from, mount: to, readOnly: true}))};
+}
+
+/** Where this computer's own Node is, with what it is linked to, and where in a container that runs `/node/node`. */
+export function nodeFolders(): readonly {readonly from: string; readonly to: string}[] {
   const report = z.object({sharedObjects: z.array(z.string())}).parse(process.report.getReport());
-  // This computer's own Node, with what it is linked to: busybox's server lets no more than 9 wait.
   const libraries = new Set(report.sharedObjects.filter((path) => path.startsWith('/')).map(dirname));
-  return {
-    command: ['/node/node', '-e', server],
-    volumes: [{host: dirname(process.execPath), mount: '/node', readOnly: true}, ...[...libraries].map((path) => ({host: path, mount: path, readOnly: true}))],
-  };
+  return [{from: dirname(process.execPath), to: '/node'}, ...[...libraries].map((path) => ({from: path, to: path}))];
 }
 
 const clients = `

@@ -1,35 +1,22 @@
 /** A machine of a cluster under test: a computer with an engine and an agent, and what may befall it. */
-import {execFileSync} from 'node:child_process';
+import {execFile, execFileSync} from 'node:child_process';
 import {mkdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {engineLabels} from '@hivemind/contracts';
+import {fileURLToPath} from 'node:url';
 import type {CutOff, Machine} from '@hivemind/testkit';
 import {hivemind, type ControlPlane, type ControlPlaneOptions} from './control-plane.ts';
+import {type EngineContainer, importImage, listContainers, type RuntimeName} from './engines.ts';
 import {Program, programEnv} from './program.ts';
 
 /** What a machine can be cut off from: the bus alone, the control side (gateways too), or everything, other machines included. */
 export type CutOffFrom = 'bus' | 'control' | 'everything';
 
-/** A container as an engine has it. */
-export interface EngineContainer {
-  /** Ours. */
-  readonly id: string;
-  readonly app: string;
-  readonly node: string;
-  readonly runtimeId: string;
-  readonly state: string;
-  readonly running: boolean;
-  /** 0 where it does not run. */
-  readonly pid: number;
-  readonly startedAt: string;
-  /** `NAME=value`. */
-  readonly env: readonly string[];
-}
-
 export interface MemberOptions {
   readonly machine: Machine;
   readonly control: Pick<ControlPlane, 'address' | 'nats' | 'cluster' | 'api'>;
   readonly token: string;
+  /** Default: docker. */
+  readonly runtime?: RuntimeName;
   /** Size of its agent's data dir; default: all of the disk. */
   readonly diskMb?: number;
   /** Run whenever the machine has booted, before its agent starts. */
@@ -38,6 +25,9 @@ export interface MemberOptions {
   readonly supervised?: ControlPlaneOptions['supervised'];
 }
 
+/** For Node: what runs as its agent. */
+const agentPrograms: Readonly<Record<RuntimeName, readonly string[]>> = {docker: hivemind, containerd: [fileURLToPath(new URL('./containerd-agent.ts', import.meta.url))]};
+
 export class Member {
   readonly name: string;
   readonly machine: Machine;
@@ -45,13 +35,15 @@ export class Member {
   /** Of the agent; it outlives a power-off. */
   readonly dataDir: string;
   readonly #control: MemberOptions['control'];
+  readonly #runtime: RuntimeName;
   readonly #diskMb: number | undefined;
   readonly #onBoot: (member: Member) => void;
 
-  constructor({machine, control, token, diskMb, onBoot = () => undefined, hivemind: source = () => hivemind, supervised = false}: MemberOptions) {
+  constructor({machine, control, token, runtime = 'docker', diskMb, onBoot = () => undefined, hivemind: source = () => agentPrograms[runtime], supervised = false}: MemberOptions) {
     this.name = machine.name;
     this.machine = machine;
     this.#control = control;
+    this.#runtime = runtime;
     this.#onBoot = onBoot;
     this.dataDir = join(machine.dir, 'hivemind');
     this.#diskMb = diskMb;
@@ -65,8 +57,9 @@ export class Member {
     });
   }
 
-  /** For the first time. */
-  async begin(): Promise<void> {
+  /** For the first time. @param image that its engine has */
+  async begin(image: string): Promise<void> {
+    if (this.#runtime === 'containerd') await importImage(this.machine, image);
     if (this.#diskMb === undefined) return this.#booted();
     // A machine sees the disks that are there when it boots.
     mountDisk(this.dataDir, this.#diskMb);
@@ -114,15 +107,19 @@ export class Member {
   }
 
   /** Those of the cluster, whatever their state. */
-  async containers(app?: string): Promise<readonly EngineContainer[]> {
-    const {docker} = this.machine.engine;
-    const label = [`${engineLabels.cluster}=${this.#control.cluster}`, ...(app === undefined ? [] : [`${engineLabels.app}=${app}`])];
-    const listed = await docker.listContainers({all: true, filters: {label}});
-    const inspected = await Promise.all(listed.map(({Id}) => docker.getContainer(Id).inspect().catch(missing)));
-    return inspected.flatMap((found) => (found === undefined ? [] : [found])).map(({Id, State, Config: {Labels, Env}}) => ({
-      id: Labels[engineLabels.container] ?? '', app: Labels[engineLabels.app] ?? '', node: this.name,
-      runtimeId: Id, state: State.Status, running: State.Running, pid: State.Pid, startedAt: State.StartedAt, env: Env,
-    }));
+  containers(app?: string): Promise<readonly EngineContainer[]> {
+    return listContainers[this.#runtime](this.machine, this.#control.cluster, app);
+  }
+
+  /** What a command says within a container that runs, standard error too, as any program in it would see the world. */
+  within({pid, id}: EngineContainer, command: string): Promise<string> {
+    if (pid === 0) throw new Error(`${id} does not run`);
+    return new Promise((resolve, reject) => {
+      execFile('nsenter', ['--target', String(pid), '--mount', '--uts', '--ipc', '--net', '--pid', '--root', '--wd', '/bin/sh', '-c', command], {env: {PATH: '/bin'}}, (error, out, err) => {
+        if (error && typeof error.code !== 'number') reject(error);
+        else resolve(`${out}${err}`.trim());
+      });
+    });
   }
 }
 
@@ -130,12 +127,6 @@ export class Member {
 function mountDisk(dir: string, megabytes: number): void {
   mkdirSync(dir, {recursive: true});
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=700`, 'tmpfs', dir]);
-}
-
-/** It went between the list and the look. */
-function missing(error: Error & {readonly statusCode?: number}): undefined {
-  if (error.statusCode === 404) return undefined;
-  throw error;
 }
 
 function commandLine(pid: number): readonly string[] {

@@ -6,6 +6,7 @@ import {App, Container, Node} from '@hivemind/contracts';
 import {waitFor} from '@hivemind/testkit';
 import {z} from 'zod';
 import {startCluster, type TestCluster} from '../cluster.ts';
+import type {RuntimeName} from '../engines.ts';
 import type {Member} from '../member.ts';
 import type {Program} from '../program.ts';
 import {Client} from './client.ts';
@@ -22,6 +23,8 @@ export interface CampaignOptions {
   /** How long things go wrong, ms. */
   readonly durationMs: number;
   readonly services: 'together' | 'apart';
+  /** Default: docker. */
+  readonly runtime?: RuntimeName;
   /** Told what is done as it is done. */
   readonly tell?: (line: string) => void;
   /** A directory for what everybody said and wrote, whatever comes out; default: it goes with the machines. */
@@ -45,8 +48,8 @@ const CONVERGE_MS = 180_000;
 const LATE_MS = 180_000;
 const DISK_MB = 16;
 
-export async function runCampaign({seed, durationMs, services, tell = () => undefined, evidence}: CampaignOptions): Promise<Outcome> {
-  await using cluster = await startCluster({services, supervised: true, diskMb: DISK_MB, onBoot: giveLog});
+export async function runCampaign({seed, durationMs, services, runtime = 'docker', tell = () => undefined, evidence}: CampaignOptions): Promise<Outcome> {
+  await using cluster = await startCluster({services, runtime, supervised: true, diskMb: DISK_MB, onBoot: giveLog});
   const [first, ...rest] = cluster.members.map(({name}) => name);
   const [service, ...others] = cluster.control.programs.keys();
   if (first === undefined || service === undefined) throw new TypeError('a cluster has machines and services');

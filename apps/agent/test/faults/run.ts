@@ -1,5 +1,5 @@
 /**
- * `npm run test:faults -- --seed N --minutes M`: a cluster of three machines, things going wrong as the seed says, and a look
+ * `npm run test:faults -- --seed N --minutes M [--runtime containerd]`: a cluster of three machines, things going wrong as the seed says, and a look
  * at whether every promise was kept. The exit status is 0 only then.
  */
 import {parseArgs} from 'node:util';
@@ -11,6 +11,7 @@ const {values} = parseArgs({
   options: {
     seed: {type: 'string'},
     minutes: {type: 'string', default: '10'},
+    runtime: {type: 'string', default: 'docker'},
     /** The control side as one process, which is killed as one; else each service is. */
     together: {type: 'boolean', default: false},
     regressions: {type: 'boolean', default: false},
@@ -22,8 +23,9 @@ const {values} = parseArgs({
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const seed = values.seed === undefined ? Math.floor(Math.random() * 1_000_000) : Number(values.seed);
 const minutes = Number(values.minutes);
-if (!Number.isInteger(seed) || !(minutes > 0)) {
-  process.stderr.write('--seed takes a whole number, --minutes a number above 0\n');
+const runtime = values.runtime === 'docker' || values.runtime === 'containerd' ? values.runtime : undefined;
+if (!Number.isInteger(seed) || !(minutes > 0) || runtime === undefined) {
+  process.stderr.write('--seed takes a whole number, --minutes a number above 0, --runtime docker or containerd\n');
   process.exit(2);
 }
 const runs: readonly Regression[] = values.regressions ? regressions : [{seed, minutes, services: values.together ? 'together' : 'apart', found: ''}];
@@ -38,8 +40,8 @@ for (const run of runs) {
 process.exitCode = failed === 0 ? 0 : 1;
 
 async function passes({seed, minutes, services, found}: Regression): Promise<boolean> {
-  say(`seed ${seed}, ${minutes} minutes, services ${services}${found === '' ? '' : `; once found: ${found}`}`);
-  const {violations, faults, changes, convergedMs} = await runCampaign({seed, durationMs: minutes * 60_000, services, ...(values.quiet ? {} : {tell: say}), ...(values.evidence === undefined ? {} : {evidence: values.evidence})});
+  say(`seed ${seed}, ${minutes} minutes, services ${services}, ${runtime}${found === '' ? '' : `; once found: ${found}`}`);
+  const {violations, faults, changes, convergedMs} = await runCampaign({seed, durationMs: minutes * 60_000, services, ...(runtime === undefined ? {} : {runtime}), ...(values.quiet ? {} : {tell: say}), ...(values.evidence === undefined ? {} : {evidence: values.evidence})});
   if (violations.length === 0) {
     say(`passed: ${faults.length} faults, ${changes} changes, converged ${(convergedMs / 1000).toFixed(1)} s after the last`);
     return true;

@@ -1,5 +1,5 @@
 /** Whether what there is, is what was asked for. Pure. */
-import type {EngineContainer} from '../member.ts';
+import type {EngineContainer} from '../engines.ts';
 import type {WantedApp} from './model.ts';
 
 /** An app as the API answers it. */

@@ -11,7 +11,6 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => cluster?.stop());
 
-const Overlay = z.object({items: z.array(z.object({backend: z.string()}))});
 const Service = z.object({status: z.object({virtualIp: z.string()})});
 
 /** Of 0.3 s each, from each machine: a container that stops always has some. */
@@ -19,8 +18,7 @@ const PER_SECOND = 40;
 
 describe('nothing is dropped', () => {
   it('while an app is scaled and rolled that is gone at once when it is told to stop', async () => {
-    await cluster.api.ask('PATCH', '/networks/cluster', {spec: {backend: 'vxlan'}});
-    await waitFor(async () => Overlay.parse(await cluster.api.ask('GET', '/networks/overlay')).items.filter(({backend}) => backend === 'vxlan').length === 2, {what: 'both machines to have a network'});
+    await cluster.connect();
     await cluster.deploy('client', cluster.sleeper({mode: 'global'}));
     await cluster.deploy('web', cluster.sleeper({replicas: 4, ...servingOk(), ports: [{container: 80}], stop: {signal: 'SIGTERM', grace: '5s'}, update: {healthyFor: '0s'}, health: {readiness: {tcp: {port: 80}, interval: '200ms'}}}));
     await cluster.untilRunning('client', 2);

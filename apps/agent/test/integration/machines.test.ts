@@ -1,7 +1,7 @@
 /** Three machines with an engine each, on real Redis and NATS: they die and come back, are emptied, and go on alone. */
 import {waitFor} from '@hivemind/testkit';
 import {startCluster, type TestCluster} from '../cluster.ts';
-import type {EngineContainer} from '../member.ts';
+import type {EngineContainer} from '../engines.ts';
 
 let cluster: TestCluster;
 
@@ -63,10 +63,7 @@ describe('a machine whose power goes', () => {
     expect(perNode(await untilOne('web', 6))).toEqual([3, 3, 0]);
     const [db] = await untilOne('db', 1);
     expect(db?.node).toBe('m3');
-    const {docker} = cluster.member('m3').machine.engine;
-    const exec = await docker.getContainer(db!.runtimeId).exec({Cmd: ['cat', '/data/starts'], AttachStdout: true, Tty: true});
-    const said = await (await exec.start({Tty: true})).toArray();
-    expect(said.join('').trim().split(/\s+/)).toEqual(['here', 'here']);
+    expect((await cluster.within(db!.id, 'cat /data/starts')).split(/\s+/)).toEqual(['here', 'here']);
   }, 90_000);
 });
 

@@ -1,7 +1,7 @@
 /** Names within containers of a cluster whose machines carry packets to each other: asked through the engine, as any program in them asks. */
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {type Container, Overlay, Service} from '@hivemind/contracts';
+import {type Container, Service} from '@hivemind/contracts';
 import {waitFor} from '@hivemind/testkit';
 import {z} from 'zod';
 import {startCluster, type TestCluster} from '../cluster.ts';
@@ -10,22 +10,14 @@ let cluster: TestCluster;
 
 beforeAll(async () => {
   cluster = await startCluster({machines: 2});
-  await cluster.api.ask('PATCH', '/networks/cluster', {spec: {backend: 'vxlan'}});
-  await waitFor(async () => Overlay.parse(await cluster.api.ask('GET', '/networks/overlay')).items.filter(({backend}) => backend === 'vxlan').length === 2, {what: 'both machines to have a network', deadlineMs: 30_000});
+  await cluster.connect();
 }, 150_000);
 afterAll(() => cluster?.stop());
 
 const serving = (name: string) => ['sh', '-c', `mkdir -p /www; echo ${name} > /www/name; exec httpd -f -p 80 -h /www`];
 
-/** What a command in a container prints. */
-async function within(id: string, command: string): Promise<string> {
-  const found = (await cluster.running()).find((container) => container.id === id);
-  if (!found) throw new Error(`${id} does not run`);
-  const exec = await cluster.member(found.node).machine.engine.docker.getContainer(found.runtimeId).exec({Cmd: ['sh', '-c', command], AttachStdout: true, AttachStderr: true, Tty: true});
-  return Buffer.concat(await (await exec.start({Tty: true})).toArray()).toString().trim();
-}
 /** What the container's own resolver gives, by its search list. */
-const looksUp = async (id: string, name: string): Promise<readonly string[]> => [...new Set([...(await within(id, `nslookup -type=a ${name}`)).matchAll(/^Name:.*\r?\nAddress(?: \d+)?: ([\d.]+)/gm)].map(([, address = '']) => address))].toSorted();
+const looksUp = async (id: string, name: string): Promise<readonly string[]> => [...new Set([...(await cluster.within(id, `nslookup -type=a ${name}`)).matchAll(/^Name:.*\r?\nAddress(?: \d+)?: ([\d.]+)/gm)].map(([, address = '']) => address))].toSorted();
 const untilFinds = (id: string, name: string, expected: readonly string[]): Promise<unknown> => waitFor(async () => {
   const found = await looksUp(id, name);
   if (JSON.stringify(found) !== JSON.stringify(expected)) throw new Error(`${id} finds ${found.join() || 'nothing'} as ${name}, and not ${expected.join()}`);
@@ -45,9 +37,9 @@ describe('names within containers', () => {
     for (const {name: id} of asking) for (const name of ['db', 'db.default', 'db.default.svc.hive']) await untilFinds(id, name, db);
     for (const name of ['web', 'web.default', 'web.default.svc.hive']) await untilFinds(asking[0]!.name, name, [web]);
     // What was found is reached: those on the other machine too, and ports that no app declares.
-    expect(await within(asking[0]!.name, `ping -c 2 -W 2 ${web}`)).toMatch(/\b0% packet loss/);
-    for (const address of [web, web, web, web]) expect(await within(asking[0]!.name, `printf 'GET /name HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${address} 80`)).toMatch(/web$/);
-    for (const address of db) expect(await within(asking[0]!.name, `printf 'GET /name HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${address} 80`)).toMatch(/db$/);
+    expect(await cluster.within(asking[0]!.name, `ping -c 2 -W 2 ${web}`)).toMatch(/\b0% packet loss/);
+    for (const address of [web, web, web, web]) expect(await cluster.within(asking[0]!.name, `printf 'GET /name HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${address} 80`)).toMatch(/web$/);
+    for (const address of db) expect(await cluster.within(asking[0]!.name, `printf 'GET /name HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${address} 80`)).toMatch(/db$/);
   }, 120_000);
 
   it('lead on while the agent is away, also those that were not asked before, and after the sidecar was killed', async () => {

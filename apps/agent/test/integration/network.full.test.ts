@@ -1,5 +1,5 @@
 /** A whole cluster whose machines carry containers' packets to each other: addresses last for a container's life. */
-import {type Container, Ipam, Overlay} from '@hivemind/contracts';
+import {type Container, Ipam} from '@hivemind/contracts';
 import {waitFor} from '@hivemind/testkit';
 import {startCluster, type TestCluster} from '../cluster.ts';
 
@@ -12,15 +12,6 @@ afterAll(() => cluster?.stop());
 
 const serving = (id: string) => ['sh', '-c', `mkdir -p /www; echo ${id} > /www/name; exec httpd -f -p 80 -h /www`];
 const addresses = async (app: string): Promise<Map<string, string>> => new Map((await cluster.records(app)).map(({name, status}: Container) => [name, status.ip ?? '']));
-const overlay = async () => Overlay.parse(await cluster.api.ask('GET', '/networks/overlay'));
-
-/** What a container reads from port 80 of an address. */
-async function reads(id: string, address: string): Promise<string> {
-  const found = (await cluster.running()).find((container) => container.id === id);
-  if (!found) throw new Error(`${id} does not run`);
-  const exec = await cluster.member(found.node).machine.engine.docker.getContainer(found.runtimeId).exec({Cmd: ['sh', '-c', `printf 'GET /name HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${address} 80`], AttachStdout: true, Tty: true});
-  return Buffer.concat(await (await exec.start({Tty: true})).toArray()).toString().trim().split(/\s+/).at(-1) ?? '';
-}
 
 const untilAddresses = (app: string, expected: ReadonlyMap<string, string>): Promise<unknown> => waitFor(async () => {
   expect(await addresses(app)).toEqual(expected);
@@ -31,19 +22,20 @@ const untilAddresses = (app: string, expected: ReadonlyMap<string, string>): Pro
 async function untilAllReach(app: string): Promise<void> {
   const where = await addresses(app);
   await waitFor(async () => {
-    for (const from of where.keys()) for (const to of where.values()) if ((await reads(from, to)) !== app) throw new Error(`${from} does not read from ${to}`);
+    for (const from of where.keys()) for (const to of where.values()) if ((await cluster.reads(from, to)) !== app) throw new Error(`${from} does not read from ${to}`);
     return true;
   }, {what: `every container of ${app} to reach every one`, deadlineMs: 20_000});
 }
 
 describe('a cluster with a network of its own', () => {
   it('gives each container an address of its machine\'s part, and all reach all', async () => {
-    await cluster.api.ask('PATCH', '/networks/cluster', {spec: {backend: 'vxlan'}});
-    await waitFor(async () => (await overlay()).items.filter(({backend}) => backend === 'vxlan').length === 2, {what: 'both machines to have a network'});
+    await cluster.connect();
     await cluster.deploy('web', cluster.sleeper({replicas: 4, command: serving('web')}));
     await cluster.untilRunning('web', 4);
     const {items} = Ipam.parse(await cluster.api.ask('GET', '/networks/ipam'));
     expect(items.map(({node}) => node)).toEqual(['m1', 'm2']);
+    // That it runs is told at once, its address with the next word.
+    await waitFor(async () => [...(await addresses('web')).values()].every((address) => address !== ''), {what: 'every container to have an address'});
     const records = await cluster.records('web');
     expect(new Set(records.map(({status}) => status.ip)).size).toBe(4);
     for (const {spec, status} of records) expect(status.ip?.replace(/\d+$/, '0/24')).toBe(items.find(({node}) => node === spec.node)?.subnet);
@@ -53,7 +45,7 @@ describe('a cluster with a network of its own', () => {
   it('keeps an address when its process ends and is started again, and frees it with the container', async () => {
     const before = await addresses('web');
     const [victim] = await cluster.running('web');
-    await cluster.member(victim!.node).machine.engine.docker.getContainer(victim!.runtimeId).kill({signal: 'SIGKILL'});
+    process.kill(victim!.pid, 'SIGKILL');
     await waitFor(async () => (await cluster.running('web')).some(({id, startedAt}) => id === victim!.id && startedAt !== victim!.startedAt), {what: 'it to be started again'});
     await cluster.untilRunning('web', 4);
     await untilAddresses('web', before);
@@ -61,8 +53,7 @@ describe('a cluster with a network of its own', () => {
     await cluster.untilContainers('web', 2);
     await cluster.scale('web', 4);
     await cluster.untilRunning('web', 4);
-    const after = [...(await addresses('web')).values()];
-    expect(new Set(after).size).toBe(4);
+    await waitFor(async () => new Set([...(await addresses('web')).values()].filter((address) => address !== '')).size === 4, {what: 'four addresses'});
     await untilAllReach('web');
   }, 60_000);
 
@@ -78,7 +69,7 @@ describe('a cluster with a network of its own', () => {
     await cluster.member('m2').powerOn();
     await waitFor(async () => (await cluster.running('web')).length === 4, {what: 'all to run again', deadlineMs: 30_000});
     const [here, there] = [(await cluster.running('web')).find(({node}) => node === 'm1'), (await cluster.running('web')).find(({node}) => node === 'm2')];
-    await waitFor(async () => (await reads(here!.id, before.get(there!.id)!)) === 'web' && (await reads(there!.id, before.get(here!.id)!)) === 'web', {what: 'them to reach each other', deadlineMs: 20_000});
+    await waitFor(async () => (await cluster.reads(here!.id, before.get(there!.id)!)) === 'web' && (await cluster.reads(there!.id, before.get(here!.id)!)) === 'web', {what: 'them to reach each other', deadlineMs: 20_000});
     await cluster.regainControl();
     await cluster.untilRunning('web', 4, 60_000);
     await untilAddresses('web', before);

@@ -12,12 +12,7 @@ afterAll(() => cluster?.stop());
 
 const command = ['sh', '-c', 'mkdir -p /www; echo here > /www/name; exec httpd -f -p 80 -h /www'];
 
-async function reads(id: string, address: string): Promise<boolean> {
-  const found = (await cluster.running()).find((container) => container.id === id);
-  if (!found) throw new Error(`${id} does not run`);
-  const exec = await cluster.member(found.node).machine.engine.docker.getContainer(found.runtimeId).exec({Cmd: ['sh', '-c', `printf 'GET /name HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${address} 80`], AttachStdout: true, Tty: true});
-  return Buffer.concat(await (await exec.start({Tty: true})).toArray()).toString().includes('here');
-}
+const reads = async (id: string, address: string): Promise<boolean> => (await cluster.reads(id, address)) === 'here';
 
 /** Of every container of the one app to every one of the other, also where they are on two machines. */
 async function untilReached(from: string, to: string, expected: boolean): Promise<void> {
@@ -30,8 +25,7 @@ async function untilReached(from: string, to: string, expected: boolean): Promis
 
 describe('policies of a cluster', () => {
   it('hold between containers of a machine and of two, for new containers from the first, and no more when they are gone', async () => {
-    await cluster.api.ask('PATCH', '/networks/cluster', {spec: {backend: 'vxlan'}});
-    await waitFor(async () => ((await cluster.api.ask('GET', '/networks/overlay')) as {items: {backend: string}[]}).items.filter(({backend}) => backend === 'vxlan').length === 2, {what: 'both machines to have a network'});
+    await cluster.connect();
     for (const app of ['web', 'api', 'db']) await cluster.deploy(app, cluster.sleeper({replicas: 2, command}));
     for (const app of ['web', 'api', 'db']) await cluster.untilRunning(app, 2);
     const homes = new Set((await cluster.records('db')).map(({spec}: Container) => spec.node));

@@ -9,7 +9,7 @@ import {Deployment} from '@hivemind/deployment/model';
 import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import {z} from 'zod';
 import {startCluster, type TestCluster} from '../cluster.ts';
-import type {EngineContainer} from '../member.ts';
+import type {EngineContainer} from '../engines.ts';
 import {programEnv} from '../program.ts';
 import {previousOne, thisOne, type Checkout} from '../versions/checkout.ts';
 

@@ -11,22 +11,17 @@ beforeAll(async () => {
 afterAll(() => cluster?.stop());
 
 const command = ['sh', '-c', 'mkdir -p /www; hostname > /www/name; exec httpd -f -p 80 -h /www'];
-const Overlay = z.object({items: z.array(z.object({backend: z.string()}))});
 const Service = z.object({status: z.object({virtualIp: z.string()})});
 
 /** Who answers a container, connection by connection. */
 async function answers(id: string, address: string, times: number): Promise<readonly string[]> {
-  const found = (await cluster.running()).find((container) => container.id === id);
-  if (!found) throw new Error(`${id} does not run`);
   const once = `printf 'GET /name HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${address} 80 | tail -n 1`;
-  const exec = await cluster.member(found.node).machine.engine.docker.getContainer(found.runtimeId).exec({Cmd: ['sh', '-c', `for i in $(seq ${times}); do ${once}; done`], AttachStdout: true, Tty: true});
-  return Buffer.concat(await (await exec.start({Tty: true})).toArray()).toString().trim().split(/\s+/).filter((word) => word !== '');
+  return (await cluster.within(id, `for i in $(seq ${times}); do ${once}; done`)).split(/\s+/).filter((word) => word !== '');
 }
 
 describe('a virtual IP', () => {
   it('leads each container, also one behind it, to all of them in turn, and to those that came or stayed', async () => {
-    await cluster.api.ask('PATCH', '/networks/cluster', {spec: {backend: 'vxlan'}});
-    await waitFor(async () => Overlay.parse(await cluster.api.ask('GET', '/networks/overlay')).items.filter(({backend}) => backend === 'vxlan').length === 2, {what: 'both machines to have a network'});
+    await cluster.connect();
     await cluster.deploy('web', cluster.sleeper({replicas: 2, command, ports: [{container: 80}]}));
     await cluster.untilRunning('web', 2);
     const {status: {virtualIp}} = Service.parse(await waitFor(() => cluster.api.ask('GET', '/services/web'), {what: 'the service'}));
