@@ -16,10 +16,9 @@ export interface LogRecord {
 /** Of the time, which has always this many characters. */
 const TIME = 30;
 
-/** Up to the text. @param nanoseconds since the epoch */
-export function recordHead(nanoseconds: bigint, stream: StreamName, whole: boolean): string {
-  const seconds = new Date(Number(nanoseconds / 1_000_000_000n) * 1000).toISOString().slice(0, 19);
-  return `${seconds}.${String(nanoseconds % 1_000_000_000n).padStart(9, '0')}Z ${stream} ${whole ? 'F' : 'P'} `;
+/** Of a record's time, all but its last six digits and the Z. @param ms since the epoch */
+export function timeHead(ms: number): string {
+  return new Date(ms).toISOString().slice(0, -1);
 }
 
 /** One line of the file, without its newline. undefined: a piece of a record, which a crash may leave. */

@@ -40,19 +40,14 @@ export class LogPump {
       for (const path of stderr === undefined ? [stdout] : [stdout, stderr]) sockets.push(await openPipe(path));
       const ended = sockets.map((socket, at) => {
         const name = at === 0 ? 'stdout' : 'stderr';
-        socket.on('data', (chunk: Buffer) => {
-          const room = writer.write(name, chunk);
-          if (room === undefined) return;
-          socket.pause();
-          void room.then(() => socket.resume());
-        });
+        socket.on('data', (chunk: Buffer) => writer.write(name, chunk));
         return new Promise<void>((resolve) => {
           socket.once('close', resolve);
           socket.on('error', () => socket.destroy());
         });
       });
-      void Promise.all(ended).then(async () => {
-        await writer.close(!this.#released);
+      void Promise.all(ended).then(() => {
+        writer.close(!this.#released);
         this.#open.delete(id);
         drained.resolve();
       });

@@ -8,9 +8,10 @@ import {ContainerdClient} from '../api/client.ts';
 import {LogPump} from './pump.ts';
 import {markBeside, readerLives} from './reader-mark.ts';
 
-/** An agent that lives speaks each second: so long after the last word it is looked whether it is gone (ms), and as often again. */
+/** It is looked so often (ms) whether the agent is gone: a container that says much waits from then on, and not for a second. */
+const LOOK_EVERY_MS = 300;
+/** The same, as long as no container of it is known: containerd is asked. */
 const SILENT_MS = 1_500;
-const LOOK_EVERY_MS = 500;
 const ANSWER_MS = 5_000;
 
 /** Whose containers, in which containerd. */
@@ -30,11 +31,14 @@ export class LogStandby {
   #watched: Watched | undefined;
   #pump: LogPump | undefined;
   #client: ContainerdClient | undefined;
+  /** Where the agent says that it reads, once known, and of which cluster. */
+  #mark: {readonly cluster: string; readonly path: string} | undefined;
   #looking: Promise<void> = Promise.resolve();
   /** Of the agent's words: what was begun before the newest is over. */
   #word = 0;
   #failing = false;
-  #cancel: () => void = () => undefined;
+  /** Of the next look; undefined: none is to come. */
+  #cancel: (() => void) | undefined;
 
   constructor(options: LogStandbyOptions) {
     this.#options = options;
@@ -44,8 +48,9 @@ export class LogStandby {
   async heard(watched: Watched | undefined): Promise<void> {
     this.#word += 1;
     this.#watched = watched;
-    this.#cancel();
-    if (watched) this.#schedule(SILENT_MS);
+    if (this.#mark?.cluster !== watched?.cluster) this.#mark = undefined;
+    if (watched) this.#cancel ??= this.#nextLook();
+    else this.#cancel = void this.#cancel?.();
     // At rest this is all there is to do.
     if (this.#pump) await this.#release();
   }
@@ -55,16 +60,16 @@ export class LogStandby {
     this.#client?.close();
   }
 
-  #schedule(ms: number): void {
-    const word = this.#word;
-    this.#cancel = this.#options.setTimer(() => {
-      this.#looking = this.#look(word).catch((err: unknown) => {
-        if (!this.#failing) this.#options.logger.warn({err}, 'the agent is gone, and the output of its containers cannot be read; it is tried again and again');
+  #nextLook(): () => void {
+    const cancel = this.#options.setTimer(() => {
+      this.#looking = this.#look(this.#word).catch((err: unknown) => {
+        if (!this.#failing) this.#options.logger.warn({err}, 'it cannot be seen whether the output of containers is read; it is tried again and again');
         this.#failing = true;
       }).finally(() => {
-        if (word === this.#word) this.#schedule(LOOK_EVERY_MS);
+        if (this.#cancel === cancel) this.#cancel = this.#watched && this.#nextLook();
       });
-    }, ms);
+    }, this.#mark ? LOOK_EVERY_MS : SILENT_MS);
+    return cancel;
   }
 
   async #look(word: number): Promise<void> {
@@ -75,9 +80,13 @@ export class LogStandby {
     }
     // Found once, they are known: without an agent nothing is started.
     if (this.#pump) return;
+    if (this.#mark && (await readerLives(this.#mark.path))) return;
     const pipes = await outputs(this.#client, cluster);
     const [first] = pipes;
-    if (first === undefined || (await readerLives(markBeside(first.stdout, cluster)))) return;
+    if (first === undefined) return;
+    const path = markBeside(first.stdout, cluster);
+    this.#mark = {cluster, path};
+    if (await readerLives(path)) return;
     // It spoke meanwhile.
     if (word !== this.#word) return;
     const pump = (this.#pump = new LogPump());

@@ -1,20 +1,23 @@
-/** One container's log: what comes out of it, by line, stamped and in files that are turned over when full. */
-import {type FileHandle, mkdir, open, rename} from 'node:fs/promises';
+/**
+ * One container's log: what comes out of it, by line, stamped and in files that are turned over when full. Each piece that is read
+ * is in the file before the next is read, and nothing is kept in memory between the two: who is killed loses at most the piece that
+ * it had in its hands. So it is written synchronously, into the kernel's memory; who reads on finds in the file where a line stopped.
+ */
+import {closeSync, openSync, renameSync, writeSync} from 'node:fs';
+import {mkdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
-import {recordHead, type StreamName} from '../core/log-record.ts';
+import {type StreamName, timeHead} from '../core/log-record.ts';
 
 /** A file is turned over past this size (bytes), and so many older ones are kept. */
 const FULL = 10 * 2 ** 20;
 export const OLDER_FILES = 2;
 /** A longer line is written in pieces. */
 const LONGEST_RECORD = 16 * 1024;
-/** What has no newline yet, as a prompt, is written after so long. */
-const PARTIAL_MS = 100;
-/** More than this (bytes) not on the disk yet: whoever writes waits. */
-const BEHIND = 2 ** 20;
+/** Room for what comes before a record's text, and its newline (bytes). */
+const AROUND = 48;
+/** In a millisecond; there are no more lines in one. */
+const NANOSECONDS = 1_000_000;
 const NEWLINE = 0x0a;
-const EMPTY = Buffer.alloc(0);
-const END = Buffer.from('\n');
 
 export function logFile(dir: string, older = 0): string {
   return join(dir, older === 0 ? 'log' : `log.${older}`);
@@ -22,16 +25,15 @@ export function logFile(dir: string, older = 0): string {
 
 export class LogWriter {
   readonly #dir: string;
-  #file: FileHandle;
+  #file: number;
   #size: number;
-  #waiting: Buffer[] = [];
-  #behind = 0;
-  #writing: Promise<void> | undefined;
-  #partial: Record<StreamName, Buffer> = {stdout: EMPTY, stderr: EMPTY};
-  #timer: NodeJS.Timeout | undefined;
-  #last = 0n;
+  /** Whether the stream's last record is a line that goes on. */
+  readonly #open: Record<StreamName, boolean> = {stdout: false, stderr: false};
+  #ms = 0;
+  #withinMs = 0;
+  #time = '';
 
-  private constructor(dir: string, file: FileHandle, size: number) {
+  private constructor(dir: string, file: number, size: number) {
     this.#dir = dir;
     this.#file = file;
     this.#size = size;
@@ -39,82 +41,83 @@ export class LogWriter {
 
   static async open(dir: string): Promise<LogWriter> {
     await mkdir(dir, {recursive: true});
-    const file = await open(logFile(dir), 'a', 0o640);
-    return new LogWriter(dir, file, (await file.stat()).size);
+    const {size} = await stat(logFile(dir)).catch(() => ({size: 0}));
+    return new LogWriter(dir, openLog(dir), size);
   }
 
-  /** A promise where the disk is behind: it resolves when there is room again. */
-  write(stream: StreamName, chunk: Buffer): Promise<void> | undefined {
-    let rest = this.#partial[stream].length > 0 ? Buffer.concat([this.#partial[stream], chunk]) : chunk;
-    for (let end = rest.indexOf(NEWLINE); end >= 0; end = rest.indexOf(NEWLINE)) {
-      this.#line(stream, rest.subarray(0, end), true);
-      rest = rest.subarray(end + 1);
+  write(stream: StreamName, chunk: Buffer): void {
+    const out = Buffer.allocUnsafe(chunk.length + (newlines(chunk) + 1 + Math.ceil(chunk.length / LONGEST_RECORD)) * AROUND);
+    let length = 0;
+    for (let at = 0; at < chunk.length;) {
+      const newline = chunk.indexOf(NEWLINE, at);
+      const lineEnd = newline < 0 ? chunk.length : newline;
+      const end = Math.min(lineEnd, at + LONGEST_RECORD);
+      const whole = end === newline;
+      length += out.write(`${this.#stamp()}${stream} ${whole ? 'F' : 'P'} `, length, 'latin1');
+      length += chunk.copy(out, length, at, end);
+      out[length++] = NEWLINE;
+      this.#open[stream] = !whole;
+      at = whole ? end + 1 : end;
     }
-    for (; rest.length > LONGEST_RECORD; rest = rest.subarray(LONGEST_RECORD)) this.#record(stream, rest.subarray(0, LONGEST_RECORD), false);
-    // A copy: the chunk that it is a view of would stay in memory with it.
-    this.#partial[stream] = rest.length > 0 ? Buffer.from(rest) : EMPTY;
-    if (rest.length > 0) this.#timer ??= setTimeout(() => this.#flushPartial(), PARTIAL_MS).unref();
-    this.#writing ??= this.#writeAll();
-    return this.#behind > BEHIND ? this.#writing : undefined;
+    this.#append(out.subarray(0, length));
   }
 
   /** @param ended There is no more to come; else the rest of a line may follow in another process */
-  async close(ended = true): Promise<void> {
-    clearTimeout(this.#timer);
-    for (const stream of ['stdout', 'stderr'] as const) if (this.#partial[stream].length > 0) this.#line(stream, this.#partial[stream], ended);
-    await (this.#writing ?? this.#writeAll());
-    await this.#file.close();
-  }
-
-  #flushPartial(): void {
-    this.#timer = undefined;
-    for (const stream of ['stdout', 'stderr'] as const) {
-      if (this.#partial[stream].length > 0) this.#record(stream, this.#partial[stream], false);
-      this.#partial[stream] = EMPTY;
-    }
-    this.#writing ??= this.#writeAll();
-  }
-
-  #line(stream: StreamName, text: Buffer, whole: boolean): void {
-    let rest = text;
-    for (; rest.length > LONGEST_RECORD; rest = rest.subarray(LONGEST_RECORD)) this.#record(stream, rest.subarray(0, LONGEST_RECORD), false);
-    this.#record(stream, rest, whole);
-  }
-
-  #record(stream: StreamName, text: Buffer, whole: boolean): void {
-    const head = Buffer.from(recordHead(this.#now(), stream, whole), 'latin1');
-    this.#waiting.push(head, text, END);
-    this.#behind += head.length + text.length + 1;
+  close(ended = true): void {
+    for (const stream of ['stdout', 'stderr'] as const) if (ended && this.#open[stream]) this.#append(Buffer.from(`${this.#stamp()}${stream} F \n`, 'latin1'));
+    closeSync(this.#file);
   }
 
   /** No two records have the same: people ask for what lies between two times. */
-  #now(): bigint {
-    const now = BigInt(Date.now()) * 1_000_000n;
-    this.#last = now > this.#last ? now : this.#last + 1n;
-    return this.#last;
+  #stamp(): string {
+    const now = Date.now();
+    if (now > this.#ms) {
+      [this.#ms, this.#withinMs] = [now, 0];
+      this.#time = timeHead(now);
+    } else if (++this.#withinMs === NANOSECONDS) {
+      [this.#ms, this.#withinMs] = [this.#ms + 1, 0];
+      this.#time = timeHead(this.#ms);
+    }
+    return `${this.#time}${String(this.#withinMs).padStart(6, '0')}Z `;
   }
 
-  async #writeAll(): Promise<void> {
-    // First what is read in this turn of the loop is collected.
-    await Promise.resolve();
+  #append(bytes: Buffer): void {
     try {
-      while (this.#waiting.length > 0) {
-        const bytes = Buffer.concat(this.#waiting.splice(0));
-        this.#behind = 0;
-        await this.#file.appendFile(bytes).catch(() => undefined); // A full disk costs lines, not the container.
-        this.#size += bytes.length;
-        if (this.#size > FULL) await this.#turnOver();
-      }
-    } finally {
-      this.#writing = undefined;
+      for (let at = 0; at < bytes.length;) at += writeSync(this.#file, bytes, at);
+    } catch {
+      return; // A full disk costs lines, not the container.
+    }
+    this.#size += bytes.length;
+    if (this.#size > FULL) this.#turnOver();
+  }
+
+  #turnOver(): void {
+    try {
+      for (let older = OLDER_FILES - 1; older >= 0; older--) rename(logFile(this.#dir, older), logFile(this.#dir, older + 1));
+      const full = this.#file;
+      this.#file = openLog(this.#dir);
+      this.#size = 0;
+      closeSync(full);
+    } catch {
+      // It goes on in the file that is full, and is tried again with the next piece.
     }
   }
+}
 
-  async #turnOver(): Promise<void> {
-    for (let older = OLDER_FILES - 1; older >= 0; older--) await rename(logFile(this.#dir, older), logFile(this.#dir, older + 1)).catch(() => undefined);
-    const full = this.#file;
-    this.#file = await open(logFile(this.#dir), 'a', 0o640);
-    this.#size = 0;
-    await full.close();
+function openLog(dir: string): number {
+  return openSync(logFile(dir), 'a', 0o640);
+}
+
+function rename(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch {
+    // There is none yet.
   }
+}
+
+function newlines(chunk: Buffer): number {
+  let count = 0;
+  for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, at + 1)) count += 1;
+  return count;
 }
