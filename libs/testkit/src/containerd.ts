@@ -1,5 +1,5 @@
-import {spawnSync} from 'node:child_process';
-import {mkdirSync, writeFileSync} from 'node:fs';
+import {execFileSync, spawnSync} from 'node:child_process';
+import {mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {basename, join} from 'node:path';
 import {containerdState} from './containerd-remains.ts';
 import {extend} from './extend.ts';
@@ -16,7 +16,7 @@ export interface Containerd extends TestServer {
 }
 
 /** Starts a containerd of its own: root, state and socket in its directory. Shims and containers outlive a `kill`. */
-export async function startContainerd(): Promise<Containerd> {
+export async function startContainerd({disk}: {/** Bytes of a disk of its own that its root is on: it can be filled. */ readonly disk?: number} = {}): Promise<Containerd> {
   const socketOf = (dir: string): string => join(dir, 'containerd.sock');
   const server = await startServer({
     name: 'containerd',
@@ -33,6 +33,8 @@ export async function startContainerd(): Promise<Containerd> {
         `[ttrpc]\n  address = "${socketOf(dir)}.ttrpc"`,
       ];
       mkdirSync(join(dir, containerdState), {recursive: true});
+      mkdirSync(join(dir, 'root'), {recursive: true});
+      if (disk !== undefined && !mountsOf(dir).includes(join(dir, 'root'))) execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${disk}`, 'tmpfs', join(dir, 'root')]);
       writeFileSync(join(dir, 'config.toml'), `${lines.join('\n')}\n`);
       return ['--config', join(dir, 'config.toml')];
     },
@@ -50,6 +52,11 @@ export async function startContainerd(): Promise<Containerd> {
       return stdout;
     },
   });
+}
+
+/** Places below a directory where something is mounted. */
+function mountsOf(dir: string): readonly string[] {
+  return readFileSync('/proc/self/mounts', 'utf8').split('\n').map((line) => line.split(' ')[1] ?? '').filter((place) => place.startsWith(`${dir}/`));
 }
 
 function ctr(socketPath: string, args: readonly string[]): {status: number | null; stdout: string; stderr: string} {

@@ -1,9 +1,9 @@
-import {existsSync, readdirSync, readFileSync} from 'node:fs';
-import {join} from 'node:path';
+import {readdirSync} from 'node:fs';
 import type {Runtime, RuntimeEvent, RuntimeSpec} from '@hivemind/runtime';
 import {waitFor} from '@hivemind/testkit';
 import {containerSpec, type ContainerOverrides} from '../../src/testing/index.ts';
 import {containerdBench, type ContainerdBench, pulled} from './containerd-harness.ts';
+import {nothing, remains} from './containerd-killed.ts';
 import {faultyRegistry, type FaultyRegistry} from './faulty-registry.ts';
 
 let bench: ContainerdBench;
@@ -149,21 +149,22 @@ describe('what goes and comes', () => {
   });
 
   it('containers: they leave nothing', async () => {
-    const {containerd, root, cluster} = bench;
-    const left = () => ({
-      tasks: containerd.ctr('tasks', 'ls', '-q'), containers: containerd.ctr('containers', 'ls', '-q'), leases: containerd.ctr('leases', 'ls', '-q'),
-      snapshots: containerd.ctr('snapshots', 'ls').split('\n').filter((line) => line.includes('Active')).length,
-      files: ['containers', 'logs'].flatMap((dir) => (existsSync(join(root, dir)) ? readdirSync(join(root, dir)) : [])), pipes: readdirSync(join(root, 'pipes')).filter((name) => name !== '.spare'),
-      mounts: readFileSync('/proc/self/mounts', 'utf8').split('\n').filter((line) => line.includes(containerd.dir)).length,
-    });
-    const cycle = async (): Promise<void> => runtime.remove(await run(scripted('echo hi; sleep 1000', {id: `cycle${++count}-${cluster}`})));
+    const {cluster} = bench;
+    const ids: string[] = [];
+    const cycle = async (): Promise<void> => {
+      const id = `cycle${++count}-${cluster}`;
+      ids.push(id);
+      await runtime.remove(await run(scripted('echo hi; sleep 1000', {id}, {networks: [{name: `cycle-${cluster}`, aliases: []}]})));
+    };
     await cycle();
     const descriptors = (): number => readdirSync('/proc/self/fd').length;
-    const [before, held] = [left(), descriptors()];
+    const held = descriptors();
     // 200 of them in the whole matrix.
     const rounds = process.env['HIVEMIND_TEST_FULL'] ? 50 : 3;
     for (let round = 0; round < rounds; round++) await Promise.all(Array.from({length: 4}, cycle));
-    expect(left()).toEqual(before);
+    await waitFor(() => remains(bench, ids)['shims'] === 0, {what: 'shims to end'});
+    expect(remains(bench, ids)).toEqual(nothing);
+    await runtime.pruneNetworks();
     await waitFor(() => descriptors() <= held, {what: 'as few open files as before'});
   }, 180_000);
 });
@@ -233,6 +234,16 @@ describe('a registry', () => {
       return true;
     };
     await expect(pulled(pulling, image())).rejects.toMatchObject({code: 'image-pull-failed', message: expect.stringMatching(/broke off at \d+ of \d+/)});
+  });
+
+  it('that has the image for other machines alone is said to', async () => {
+    registry.harm = ({url}, _body, response) => {
+      if (!url.includes('/manifests/')) return false;
+      const other = {mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: `sha256:${'0'.repeat(64)}`, size: 500, platform: {os: 'linux', architecture: 's390x'}};
+      response.writeHead(200, {'content-type': 'application/vnd.oci.image.index.v1+json'}).end(JSON.stringify({schemaVersion: 2, manifests: [other]}));
+      return true;
+    };
+    await expect(pulled(pulling, image())).rejects.toMatchObject({code: 'image-not-found', message: expect.stringMatching(/does not exist for linux\/\w+/)});
   });
 
   it('is not spoken to in the clear unless it is named so', async () => {

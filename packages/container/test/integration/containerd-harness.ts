@@ -18,9 +18,10 @@ export interface ContainerdBench extends AsyncDisposable {
   open(options?: {readonly cluster?: string; readonly plainHttp?: readonly string[]; readonly registries?: RegistrySettings}): Promise<Runtime>;
 }
 
-export async function containerdBench(): Promise<ContainerdBench> {
+/** @param disk bytes of a disk that containerd has to itself */
+export async function containerdBench(disk?: number): Promise<ContainerdBench> {
   const docker = await dockerEngine();
-  const [containerd, registry] = await Promise.all([startContainerd(), startRegistry()]);
+  const [containerd, registry] = await Promise.all([startContainerd(disk === undefined ? {} : {disk}), startRegistry()]);
   // What is left in the kernel after a crash is found by it.
   const cluster = basename(containerd.dir);
   const root = join(containerd.dir, 'hivemind');

@@ -4,6 +4,8 @@ import {createHash} from 'node:crypto';
 import {once} from 'node:events';
 import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {isError} from '@hivemind/contracts';
 import type {Runtime} from '@hivemind/runtime';
 import {waitFor} from '@hivemind/testkit';
 import {containerSpec} from '../../src/testing/index.ts';
@@ -11,19 +13,20 @@ import {callByCall, type Moment} from './call-by-call.ts';
 import type {ContainerdBench} from './containerd-harness.ts';
 
 export interface Kill {
-  readonly at: number;
+  /** The call by its number, or its name as in `Tasks/Create`. */
+  readonly at: number | string;
   readonly moment: Moment;
 }
 
 /** Starts a container by a process of its own and kills that. @returns the calls that it made; undefined: it was done before */
 export async function killed({containerd, root, cluster, image}: ContainerdBench, id: string, kill: Kill | undefined): Promise<{readonly calls: readonly string[]; readonly done: boolean}> {
   let end: () => void = () => undefined;
-  await using proxy = await callByCall(containerd.socketPath, (at, _call, moment) => {
-    if (kill === undefined || at !== kill.at || moment !== kill.moment) return false;
+  await using proxy = await callByCall(containerd.socketPath, (at, call, moment) => {
+    if (kill === undefined || (at !== kill.at && call !== kill.at) || moment !== kill.moment) return false;
     end();
     return true;
   });
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'starting-agent.ts'), proxy.socketPath, root, containerd.cgroupParent, cluster, image, id], {env: {...process.env, NODE_OPTIONS: ''}, stdio: ['ignore', 'pipe', 'inherit']});
+  const child = spawn(process.execPath, [fileURLToPath(new URL('./starting-agent.ts', import.meta.url)), proxy.socketPath, root, containerd.cgroupParent, cluster, image, id], {env: {...process.env, NODE_OPTIONS: ''}, stdio: ['ignore', 'pipe', 'inherit']});
   end = () => child.kill('SIGKILL');
   const exited = once(child, 'exit');
   const done = await Promise.race([once(child.stdout, 'data').then(() => true), exited.then(() => false)]);
@@ -66,7 +69,7 @@ export function remains({containerd, root}: ContainerdBench, ids: readonly strin
     shims: processes.filter(([program = '', ...words]) => program.includes('containerd-shim') && words.some((word) => word.includes(socketPath))).length,
     pairs: links.filter((name) => existsSync(`/sys/class/net/${name}`)),
     runc: names('/run/containerd/runc/hivemind').filter((name) => ids.includes(name)),
-    files: ['containers', 'logs', 'pipes'].flatMap((kind) => names(join(root, kind)).filter((name) => !name.startsWith('.')).map((name) => `${kind}/${name}`)),
+    files: ['containers', 'logs', 'pipes'].flatMap((kind) => names(join(root, kind)).filter((name) => !/^\.(spare|reader)-/.test(name)).map((name) => `${kind}/${name}`)),
     spare: names(join(root, 'pipes')).filter((name) => name.startsWith('.spare') && !name.startsWith(`.spare-${process.pid}-`)),
     mounts: readFileSync('/proc/self/mounts', 'utf8').split('\n').filter((line) => line.includes(dir)),
   };
@@ -84,8 +87,11 @@ export async function killAndRecover(bench: ContainerdBench, id: string, kill: K
     if (wanted) {
       const spec = containerSpec({id, ports: [{container: 80, protocol: 'tcp', host: 0}], template: {image: bench.image, args: ['sleep', '1000']}}, {networks: [{name: `net-${bench.cluster}`, aliases: [id]}]});
       // As the worker: what is there is not made again.
-      const runtimeId = (await runtime.inspect(id))?.runtimeId ?? (await runtime.create(spec));
-      await runtime.start(runtimeId);
+      await runtime.start((await runtime.inspect(id))?.runtimeId ?? (await runtime.create(spec))).catch(async (error: unknown) => {
+        // What was half made is taken away when it is to start, and made again.
+        if (!isError(error, 'container-not-found')) throw error;
+        await runtime.start(await runtime.create(spec));
+      });
       expect(await runtime.inspect(id)).toMatchObject({state: 'running', ip: expect.any(String)});
     }
     for (const {runtimeId} of await runtime.list()) await runtime.remove(runtimeId);

@@ -5,6 +5,7 @@ import {mkdir, readdir, readFile, rename, rm, rmdir, writeFile} from 'node:fs/pr
 import {join} from 'node:path';
 import {promisify} from 'node:util';
 import {z} from 'zod';
+import {errnoOf} from './errno.ts';
 import {markIn} from './logs/reader-mark.ts';
 import {ownerLives, ownMark} from './owner.ts';
 
@@ -19,6 +20,7 @@ export const RunRecord = z.object({
 export type RunRecord = z.infer<typeof RunRecord>;
 
 const SPARE = '.spare';
+const DRAFT = '.new-';
 /** In a container's directory: whose it is. */
 const CLUSTER = 'cluster';
 /** Pipes made at once: a program is started for it. */
@@ -89,8 +91,14 @@ export class Place {
 
   /** Begins a container's directory. Until containerd knows of the container, this alone says that there is something. */
   async begin(id: string, cluster: string): Promise<void> {
-    await mkdir(this.files(id), {recursive: true});
-    await writeFile(join(this.files(id), CLUSTER), cluster);
+    // It is there with its mark, or not at all.
+    const draft = join(this.root, 'containers', `${DRAFT}${await ownMark()}-${randomUUID()}`);
+    await mkdir(draft, {recursive: true});
+    await writeFile(join(draft, CLUSTER), cluster);
+    await rename(draft, this.files(id)).catch(async (error: unknown) => {
+      await rm(draft, {recursive: true, force: true});
+      if (!['ENOTEMPTY', 'EEXIST'].includes(errnoOf(error) ?? '')) throw error;
+    });
   }
 
   /**
@@ -105,6 +113,8 @@ export class Place {
       if (name === SPARE || (name.startsWith(`${SPARE}-`) && !(await ownerLives(name.slice(SPARE.length + 1))))) await rm(join(pipes, name), {recursive: true, force: true});
     }
     for (const id of await namesIn(join(this.root, 'containers'))) {
+      const drafter = /^\.new-(\d+-\d+)-/.exec(id)?.[1];
+      if (drafter !== undefined && !(await ownerLives(drafter))) await rm(this.files(id), {recursive: true, force: true});
       if (known.has(id) || making.has(id) || (await readFile(join(this.files(id), CLUSTER), 'utf8').catch(() => '')) !== cluster) continue;
       await this.remove(id);
     }

@@ -149,7 +149,14 @@ export class ContainerdRuntime implements Runtime {
     return this.#asking('Starting the container', async () => {
       const fresh = this.#snapshots.takeFresh(runtimeId) ? this.#kept.get(runtimeId) : undefined;
       const started = {client: this.#client, place: this.#place, pump: this.#pump, tasks: this.#tasks, snapshots: this.#snapshots, networks: this.#networks, now: this.#options.now};
-      return startContainer(started, runtimeId, fresh ?? (await this.#known(runtimeId)), fresh !== undefined);
+      try {
+        return await startContainer(started, runtimeId, fresh ?? (await this.#known(runtimeId)), fresh !== undefined);
+      } catch (error) {
+        if (!isStatus(error, 'NOT_FOUND') || (await this.#snapshots.exists(runtimeId))) throw error;
+        // Its agent was killed before it had given it anything to stand on: it is made again.
+        await this.remove(runtimeId);
+        throw runtimeErrors['container-not-found']('Starting the container failed: it was only half made, and is made again.', {cause: error});
+      }
     });
   }
 

@@ -46,6 +46,16 @@ export class Snapshots {
     return this.#fresh.delete(key);
   }
 
+  async exists(key: string): Promise<boolean> {
+    try {
+      await this.#client.call('statSnapshot', {snapshotter: await this.snapshotter(), key});
+      return true;
+    } catch (error) {
+      if (isStatus(error, 'NOT_FOUND')) return false;
+      throw error;
+    }
+  }
+
   /** How it is mounted. */
   async rootfs(key: string): Promise<readonly Mount[]> {
     const known = this.#mounts.get(key);
