@@ -62,7 +62,7 @@ describe('writing apps', () => {
     const meta = {uid: 'u', generation: 1, createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z'};
     const stored = await network.put('cluster', {name: 'cluster', labels: {}, annotations: {}, spec: NetworkSpec.parse({backend: 'vxlan'}), meta});
     await waitFor(async () => (await post(web({service: {strategy: 'ip-hash', affinity: 'client'}}))).statusCode === 201, {what: 'it to be taken'});
-    await network.put('cluster', {...stored.value, spec: NetworkSpec.parse({})}, {expect: stored});
+    await network.put('cluster', {...stored.value, spec: NetworkSpec.parse({backend: 'none'})}, {expect: stored});
     const patch = async (service: object) => (await cluster.request('PATCH', '/apps/web', {spec: {replicas: 0, service}})).statusCode;
     await waitFor(async () => (await patch({strategy: 'random'})) === 422, {what: 'another strategy to be refused'});
     expect([await patch({}), await patch({strategy: null})]).toEqual([200, 200]);

@@ -6,7 +6,7 @@ const self = {node: 'm1', address: '10.0.0.1', subnet: '10.244.1.0/24'};
 const peers = [{node: 'm2', address: '10.0.0.2', subnet: '10.244.2.0/24'}];
 const virtualIps = '10.96.0.0/16';
 const view: NetworkView = {spec, self, peers, virtualIps};
-const none: NetworkView = {spec: NetworkSpec.parse({}), self: null, peers: [], virtualIps};
+const none: NetworkView = {spec: NetworkSpec.parse({backend: 'none'}), self: null, peers: [], virtualIps};
 const inForce = {view: {spec, peers, virtualIps}, self};
 
 describe('what is in force on a machine', () => {
