@@ -17,7 +17,8 @@ import type {Runtime} from '@hivemind/runtime';
 import {createStorage} from '@hivemind/storage/node';
 import type {Logger} from 'pino';
 import {chooseEngine, type Engine, engineBefore, type EngineOptions, openRuntime} from './engine.ts';
-import {endSidecar} from './sidecar/end.ts';
+import {keepIngress} from './own-ingress.ts';
+import {endSidecarAlone} from './sidecar/end.ts';
 import type {Beside, RingOptions} from './sidecar/index.ts';
 import {version} from '@hivemind/contracts/version';
 
@@ -93,6 +94,8 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
   if (chosen) engine.info.name = chosen.name;
   const beside = await sidecarBeside({...options, dataDir}, {name, cluster, clock, logger, registration, engine: chosen});
   if (beside) begun.push(() => beside.stop());
+  const ownIngress = options.ring === undefined ? keepIngress({dataDir, clock, logger}) : undefined;
+  if (ownIngress) begun.push(() => ownIngress.stop());
   const listen = options.ring?.dnsListen ?? [];
   const discovery = createDiscovery({
     bus, node: name, dataDir, clock, logger, listen,
@@ -101,7 +104,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
   });
   begun.push(() => discovery.stop());
   const ingress = new MachineIngresses({
-    bus, node: name, dataDir, cluster, services: discovery, session: registration, sidecar: beside, clock, logger,
+    bus, node: name, dataDir, cluster, services: discovery, session: registration, sidecar: beside ?? ownIngress, clock, logger,
     openSecrets: (namespace, names) => openSecrets(bus, name, registration.current(), namespace, names, AbortSignal.timeout(SECRETS_MS)),
   });
   begun.push(() => ingress.stop());
@@ -154,6 +157,7 @@ async function begin(options: AgentOptions, begun: (() => Promise<void>)[]): Pro
       await ingress.stop();
       await discovery.stop();
       await beside?.stop();
+      await ownIngress?.stop();
       await registration.stop();
       if (owned) await runtime.close();
     },
@@ -169,7 +173,7 @@ const DNS_PORT = 53;
 /** Loaded only where there is a ring. A machine that is in none any more keeps no sidecar of one. */
 async function sidecarBeside({bus, dataDir, ring, address}: AgentOptions, {name, cluster, clock, logger, registration, engine}: {readonly name: string; readonly cluster: string; readonly clock: Clock; readonly logger: Logger; readonly registration: Registration; readonly engine: Engine | undefined}): Promise<Beside | undefined> {
   if (ring === undefined) {
-    await endSidecar(dataDir);
+    await endSidecarAlone(dataDir);
     return undefined;
   }
   try {

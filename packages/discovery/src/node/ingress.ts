@@ -45,7 +45,7 @@ const RETRY_MS = 1_000;
 const GATHER_MS = 5;
 /** How it fares is asked so often, where something is kept. */
 const LOOK_EVERY_MS = 5_000;
-const NO_SIDECAR = 'this machine has no sidecar, which would keep HAProxy: start its agent with hivemind agent --join, or hivemind up --advertise';
+const NO_SIDECAR = 'this machine has no sidecar, which would keep HAProxy: the log of its agent says why';
 
 export class MachineIngresses {
   readonly #options: IngressOptions;
