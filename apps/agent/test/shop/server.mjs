@@ -9,12 +9,11 @@ const MOMENT_MS = 100;
 const PATIENCE_MS = 5000;
 process.on('SIGTERM', () => process.exit());
 if (next === undefined) appendFileSync('/data/starts', 'started\n');
-const answer = async () => {
-  if (next !== undefined) return ask(next, 80, PATIENCE_MS);
-  await new Promise((resolve) => setTimeout(resolve, MOMENT_MS));
-  return {ok: readFileSync('/data/starts', 'utf8') === 'started\n'};
+const answer = (tell) => {
+  if (next === undefined) setTimeout(() => tell({ok: readFileSync('/data/starts', 'utf8') === 'started\n'}), MOMENT_MS);
+  else ask(next, 80, PATIENCE_MS).then(tell);
 };
 net.createServer((socket) => {
   socket.on('error', () => undefined).write(`${hostname()}\n`);
-  socket.once('data', async () => socket.end(`${JSON.stringify(await answer())}\n`));
+  socket.once('data', () => answer((said) => socket.end(`${JSON.stringify(said)}\n`)));
 }).listen(80);
