@@ -137,6 +137,7 @@ describe('the keeper of the fence', () => {
 
   it('on a full disk, the lease that is outdated makes room for the newer one', async () => {
     heard();
+    await waitFor(() => existsSync(join(dir, 'fence.json')), {what: 'the lease to be written'});
     await pass(1_000);
     symlinkSync('/dev/full', join(dir, 'fence.json.new'));
     heard();

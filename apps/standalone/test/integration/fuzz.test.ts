@@ -100,7 +100,7 @@ function rightBody({method, path}: Route): unknown {
 }
 
 /** Queries that a route cannot do without. */
-const rightQuery: Readonly<Record<string, readonly (readonly [string, string])[]>> = {'DELETE /api/v1/nodes/{name}/taints': [['key', 'k']], 'POST /api/v1/images/build': [['tag', 'web']], 'GET /api/v1/containers/{id}/exec': [['command', 'sh']]};
+const rightQuery: Readonly<Record<string, readonly (readonly [string, string])[]>> = {'DELETE /api/v1/nodes/{name}/taints': [['key', 'k']], 'POST /api/v1/images/build': [['tag', 'web']], 'GET /api/v1/images/export': [['image', 'busybox']], 'GET /api/v1/containers/{id}/exec': [['command', 'sh']]};
 
 /** A right body with one thing in it replaced, added or removed. */
 const mutated = (body: unknown): fc.Arbitrary<unknown> =>
@@ -134,7 +134,8 @@ const bodyText = (route: Route): fc.Arbitrary<string> => fc.oneof(
   {weight: 1, arbitrary: fc.constantFrom('', 'null', '[]', '{}', '{"name":', '"x"', '[{}]', '{"name":"web","name":"web"}', 'a: [b', '&a [*a]', '{"spec":null}', '{"__proto__":{}}')},
   {weight: 1, arbitrary: fc.array(fc.record({method: fc.constantFrom('GET', 'POST', 'DELETE'), path: fc.oneof(fc.constantFrom('/api/v1/apps', '/api/v1/batch'), hostileText), body: hostileValue}), {maxLength: 2}).map((body) => JSON.stringify(body))},
 );
-const contentType = ({path}: Route): fc.Arbitrary<string> => fc.oneof({weight: 15, arbitrary: fc.constant(path.endsWith('/build') ? 'application/x-tar' : 'application/json')}, {weight: 2, arbitrary: fc.constantFrom('application/yaml', 'application/merge-patch+json', 'application/x-tar', 'text/plain', 'multipart/form-data; boundary=x', 'nonsense')});
+const takesTar = ({path}: Route): boolean => /\/(build|import)$/.test(path);
+const contentType = (route: Route): fc.Arbitrary<string> => fc.oneof({weight: 15, arbitrary: fc.constant(takesTar(route) ? 'application/x-tar' : 'application/json')}, {weight: 2, arbitrary: fc.constantFrom('application/yaml', 'application/merge-patch+json', 'application/x-tar', 'text/plain', 'multipart/form-data; boundary=x', 'nonsense')});
 const visible = (text: string): boolean => /^[\x21-\x7e]{1,100}$/.test(text);
 const extraHeaders = fc.dictionary(fc.constantFrom('if-match', 'idempotency-key', 'last-event-id', 'traceparent'), hostileText.filter(visible), {maxKeys: 1});
 
@@ -155,7 +156,7 @@ function rightRequest(route: Route): Sent {
   return {
     path: Object.fromEntries([...route.path.matchAll(/\{([^}]+)\}/g)].map(([, name = '']) => [name, nameFor(route.path)])),
     query: rightQuery[`${route.method} ${route.path}`] ?? [],
-    headers: hasBody ? {'content-type': route.path.endsWith('/build') ? 'application/x-tar' : 'application/json'} : {},
+    headers: hasBody ? {'content-type': takesTar(route) ? 'application/x-tar' : 'application/json'} : {},
     body: hasBody ? JSON.stringify(rightBody(route)) : undefined,
   };
 }
