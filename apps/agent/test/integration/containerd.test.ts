@@ -2,7 +2,7 @@
 import {type ChildProcess, execFile, spawn} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
 import {once} from 'node:events';
-import {createWriteStream} from 'node:fs';
+import {createWriteStream, readdirSync, readFileSync} from 'node:fs';
 import {basename, join, resolve} from 'node:path';
 import {pipeline} from 'node:stream/promises';
 import {promisify} from 'node:util';
@@ -17,6 +17,8 @@ import {pino} from 'pino';
 const logger = pino({level: process.env.LOG ?? 'silent'});
 const source = resolve(import.meta.dirname, '../../src/index.ts');
 const deadlineMs = 30_000;
+// It takes as long as containerd is away.
+const inFull = process.env.HIVEMIND_TEST_FULL ? it : it.skip;
 const stops: (() => Promise<unknown>)[] = [];
 let containerd: Containerd;
 let runtime: Runtime;
@@ -117,6 +119,14 @@ const beaten = (count: number) => {
   const until = beats + count;
   return waitFor(() => beats >= until, {what: `${count} heartbeats`, deadlineMs});
 };
+/** Of the processes that there are. */
+const commandLines = (wanted: (pid: string) => boolean = () => true): readonly (readonly string[])[] => readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
+  try {
+    return wanted(pid) ? [readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')] : [];
+  } catch {
+    return []; // It has ended.
+  }
+});
 const ask = async (id: string, command: string): Promise<string> => {
   const session = await runtime.exec((await runtime.inspect(id))!.runtimeId, {command: ['sh', '-c', command], tty: false, stdin: false});
   let text = '';
@@ -175,10 +185,42 @@ it('with the agent dead, the sidecar reads what containers say, and leaves that 
   await killAgent();
 }, 60_000);
 
+inFull('containerd gone for 10 s amid a deploy: what runs is not touched, what was being started comes up, once, and nothing else is left of it', async () => {
+  const many = Array.from({length: 30}, (_, at) => record(`many-${at.toString(36).padStart(5, 'a')}`, ['sleep', '1d']));
+  assigned = [...assigned, ...many];
+  const all = assigned.map(({id}) => id).toSorted();
+  launch();
+  const before = await waitFor(async () => {
+    const found = (await runtime.list()).filter(({state}) => state === 'running');
+    return found.length >= 10 ? found : undefined;
+  }, {what: 'some to run', deadlineMs, intervalMs: 10});
+  await containerd.kill();
+  expect(before.length).toBeLessThan(all.length);
+  const gone = performance.now();
+  await waitFor(() => report?.runtime.available === false && performance.now() - gone >= 10_000, {what: 'ten seconds, and the loss to be reported', deadlineMs});
+  await containerd.start();
+  const after = await waitFor(async () => {
+    const found = await runtime.list();
+    if (found.filter(({state}) => state === 'running').length === all.length) return found;
+    throw new Error(JSON.stringify(found.filter(({state}) => state !== 'running').map(({id, state, error}) => ({id, state, error}))));
+  }, {what: 'all to run', deadlineMs: 60_000});
+  expect(after.map(({id}) => id).toSorted()).toEqual(all);
+  for (const {id, pid} of before) expect(after.find((container) => container.id === id)).toMatchObject({pid});
+  // One shim and one program each, and no other.
+  await waitFor(() => commandLines().filter(([program = '', ...given]) => program.includes('containerd-shim') && given.includes(containerd.socketPath)).length === all.length, {what: 'as many shims as containers', deadlineMs});
+  const sleepers = commandLines((pid) => readFileSync(`/proc/${pid}/cgroup`, 'latin1').includes(`${containerd.cgroupParent}/`)).filter(([program, time]) => program === 'sleep' && time === '1d');
+  expect(sleepers).toHaveLength(many.length + 1);
+  const lines = (text: string): readonly string[] => text.trim().split('\n');
+  expect(lines(containerd.ctr('tasks', 'ls', '-q'))).toHaveLength(all.length);
+  expect(lines(containerd.ctr('containers', 'ls', '-q'))).toHaveLength(all.length);
+  expect(lines(containerd.ctr('snapshots', 'ls')).filter((line) => /\b(Active|View)\s*$/.test(line))).toHaveLength(all.length);
+  await killAgent();
+}, 150_000);
+
 it('what is left is removed without a control plane, and without the data dir\'s own memory of its cluster', async () => {
   const cli = resolve(import.meta.dirname, '../../../cli/src/main.ts');
   const {stdout} = await promisify(execFile)(process.execPath, [cli, 'down', '--data-dir', dataDir, '--server', 'http://127.0.0.1:9', '--containerd-socket', containerd.socketPath], {env: {...process.env, NODE_OPTIONS: ''}});
-  expect(stdout).toContain('Removed 3 containers');
+  expect(stdout).toContain(`Removed ${assigned.length} containers`);
   expect(await runtime.list()).toEqual([]);
   expect(await described()).toBeUndefined();
 }, 60_000);
