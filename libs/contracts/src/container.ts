@@ -91,6 +91,8 @@ export const AllocationRecord = z.object({
     ports: z.array(z.object({host: z.number(), protocol: z.enum(['tcp', 'udp']), address: z.string().optional()})),
     namespace: z.string(),
     app: z.string(),
+    /** Of the app; absent: promised by an earlier release. */
+    revision: z.number().int().optional(),
   })),
 });
 export type AllocationRecord = z.infer<typeof AllocationRecord>;

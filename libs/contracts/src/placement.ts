@@ -10,6 +10,8 @@ export interface PlacementSubject {
   readonly namespace: string;
   readonly app: string;
   readonly template: ContainerTemplate;
+  /** Of the app; absent: it has none yet. */
+  readonly revision?: number;
   /** Machine of each named volume that has data; absent: none yet. */
   readonly volumeNode: (volume: string) => string | undefined;
   /** Of an app in mode `global`: never two on one machine. */
@@ -17,7 +19,7 @@ export interface PlacementSubject {
 }
 
 /** What one container asks of a machine. */
-export function placementRequest({id, namespace, app, template, volumeNode, perNode}: PlacementSubject): z.infer<typeof PlacementRequest> {
+export function placementRequest({id, namespace, app, template, revision, volumeNode, perNode}: PlacementSubject): z.infer<typeof PlacementRequest> {
   return {
     id,
     namespace,
@@ -30,6 +32,7 @@ export function placementRequest({id, namespace, app, template, volumeNode, perN
       const node = name === undefined ? undefined : volumeNode(name);
       return name === undefined || node === undefined ? [] : [{volume: name, node}];
     }),
+    ...(revision === undefined ? {} : {revision}),
     ...preferences(template.placement, perNode === true ? app : undefined),
   };
 }

@@ -51,6 +51,8 @@ export const PlacementRequest = z.object({
   /** Local volumes that pin it: the machines their data is on. */
   pinnedTo: z.array(z.object({volume: z.string(), node: z.string()})),
   /** The fields below are absent from a request of an earlier release. */
+  /** Of the app: among its own kind it is spread first. */
+  revision: z.number().int().optional(),
   tolerations: z.array(Toleration).optional(),
   affinity: z.array(PlacementAffinity).optional(),
   antiAffinity: z.array(PlacementAffinity).optional(),
@@ -76,6 +78,8 @@ export const place = defineRequest({
   reply: z.object({
     placements: z.array(z.object({id: z.string(), node: z.string(), ports: z.array(PortBinding)})),
     refusals: z.array(z.object({id: z.string(), nodes: z.array(NodeRefusal)})),
+    /** Machines with fewer of the app that some were put beside others in spite of, and why; absent: none, or an earlier release answers. */
+    passedOver: z.array(NodeRefusal).optional(),
     /** Version of the allocation record of each node placed on, as seen (0: none yet); the commit compares them. */
     allocationVersions: z.record(z.string(), z.number()),
   }),

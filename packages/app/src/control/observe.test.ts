@@ -74,6 +74,15 @@ describe('looking at an app', () => {
     expect((await cluster.request('GET', '/apps/web/events?limit=1')).json().items).toMatchObject([{reason: 'CrashLoop'}]);
   });
 
+  it('why containers were put together, its event says', async () => {
+    cluster.passedOver = [{node: 'n2', reason: 'is not ready: its agent was last heard at noon'}];
+    await cluster.request('POST', '/apps', {name: 'api', spec: {image: 'api:1', replicas: 2}});
+    await cluster.until('running', 'api');
+    await flushEvents(cluster.store);
+    const {items} = (await cluster.request('GET', '/apps/api/events')).json();
+    expect(items.find(({reason}: {reason: string}) => reason === 'Placed')?.message).toMatch(/^2 placed: .* on n1, .* on n1\. Together, since others were passed over: n2: is not ready: its agent was last heard at noon$/);
+  });
+
   it('of each namespace the newest events are kept', async () => {
     await waitFor(async () => (await events.in(cluster.store).list()).items.length > 0, {deadlineMs: 5000, what: 'the first events'});
     const event = {time: '2026-01-01T00:00:00Z', kind: 'App', name: 'web', type: 'normal' as const, reason: 'Test', message: ''};

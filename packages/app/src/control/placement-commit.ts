@@ -10,12 +10,13 @@ import type {ClusterView} from './view.ts';
 export type Allocated = AllocationRecord['containers'][string];
 
 /** What a container takes of its node for as long as its record is there. */
-export function allocatedBy({template, ports, namespace, app}: Pick<ContainerRecord, 'template' | 'ports' | 'namespace' | 'app'>): Allocated {
+export function allocatedBy({template, ports, namespace, app, revision}: Pick<ContainerRecord, 'template' | 'ports' | 'namespace' | 'app' | 'revision'>): Allocated {
   return {
     ...requestedAmounts(template),
     ports: ports.flatMap(({host, protocol, address}) => (host === undefined || host === 0 ? [] : [{host, protocol, ...(address === undefined ? {} : {address})}])),
     namespace,
     app,
+    revision,
   };
 }
 

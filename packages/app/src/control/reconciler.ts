@@ -25,7 +25,7 @@ const BATCH = 500;
 const BATCH_BYTES = 4_000_000;
 /** The next app waits for as long as one of these is not answered. */
 const ASK_TIMEOUT_MS = 2000;
-/** Containers that one event names. */
+/** Containers, and machines, that one event names. */
 const TOLD_PLACES = 5;
 /** That machines are not ready yet, or still hold another one of the app, may pass: only what lasts so long (ms) is told. */
 const PASSING_MS = 3_000;
@@ -39,7 +39,7 @@ export interface Pass {
 }
 
 /** What the scheduler answered, as far as it did. */
-interface Placing extends Pick<PlaceReply, 'refusals' | 'allocationVersions'> {
+interface Placing extends Pick<PlaceReply, 'refusals' | 'allocationVersions' | 'passedOver'> {
   readonly records: readonly ContainerRecord[];
   readonly failure?: Error;
 }
@@ -142,12 +142,12 @@ export class Reconciler {
     if (app === undefined || wanted.length === 0) return nothingPlaced;
     const {namespace, name} = app;
     try {
-      const {placements, refusals, allocationVersions} = await call(
+      const {placements, refusals, allocationVersions, passedOver} = await call(
         this.#context.bus,
         subjects.place,
         {},
         {
-          requests: wanted.map(({id, template}) => placementRequest({id, namespace, app: name, template, perNode: app.spec.mode === 'global', volumeNode: (volume) => this.#view.volumeNode(namespace, volume)})),
+          requests: wanted.map(({id, template, revision}) => placementRequest({id, namespace, app: name, template, revision, perNode: app.spec.mode === 'global', volumeNode: (volume) => this.#view.volumeNode(namespace, volume)})),
           ignore: steps.forget.slice(0, BATCH),
           atLeast: this.#view.revision().n,
         },
@@ -155,7 +155,7 @@ export class Reconciler {
       );
       const records = this.#records(app, wanted, placements);
       await this.#claimVolumes(records, signal);
-      return {records, refusals, allocationVersions};
+      return {records, refusals, allocationVersions, passedOver};
     } catch (error) {
       return {...nothingPlaced, failure: error instanceof Error ? error : new Error(String(error))};
     }
@@ -213,10 +213,11 @@ export class Reconciler {
   }
 
   /** @returns when there will be more to tell, ms since the epoch */
-  #tell(key: string, {records, refusals, failure}: Placing, now: number): number | undefined {
+  #tell(key: string, {records, refusals, passedOver = [], failure}: Placing, now: number): number | undefined {
     if (records.length > 0) {
       const places = records.slice(0, TOLD_PLACES).map(({id, node}) => `${id} on ${node}`).join(', ');
-      this.#event(key, 'normal', 'Placed', `${records.length} placed: ${places}${records.length > TOLD_PLACES ? ' …' : ''}`);
+      const elsewhere = passedOver.slice(0, TOLD_PLACES).map(({node, reason}) => `${node}: ${reason}`).join('; ');
+      this.#event(key, 'normal', 'Placed', `${records.length} placed: ${places}${records.length > TOLD_PLACES ? ' …' : ''}${elsewhere === '' ? '' : `. Together, since others were passed over: ${elsewhere}${passedOver.length > TOLD_PLACES ? ' …' : ''}`}`);
     }
     const [refusal] = refusals;
     if (refusal === undefined) {

@@ -39,6 +39,8 @@ export class TestCluster {
   behave: Behaviour = () => ({});
   /** Called when volumes are claimed, before they are. */
   onClaim: (claims: readonly {readonly namespace: string; readonly name: string; readonly node: string}[]) => Promise<void> = async () => undefined;
+  /** What the scheduler says of machines where it puts several at once. */
+  passedOver: readonly {readonly node: string; readonly reason: string}[] = [];
   readonly #ended = new AbortController();
   #instances = 0;
   #uids = 0;
@@ -157,7 +159,7 @@ export class TestCluster {
         refusals.push({id, nodes: rooms.map(({node, free}) => (memory > free ? {node, reason: `asks ${memory} of memory, ${free} free`, filter: 'memory'} : {node, reason: 'host port is taken', filter: 'ports'}))});
       }
     }
-    return {placements, refusals, allocationVersions: Object.fromEntries(rooms.map(({node, version}) => [node, version]))};
+    return {placements, refusals, allocationVersions: Object.fromEntries(rooms.map(({node, version}) => [node, version])), ...(placements.length > 1 ? {passedOver: [...this.passedOver]} : {})};
   }
 
   /** Counts the newest revision alone, at once. */

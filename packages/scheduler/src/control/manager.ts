@@ -24,11 +24,12 @@ export const createSchedulerManager: CreateManager = (context) => {
         {},
         async ({requests, ignore, onEmpty, atLeast}, {signal}) => {
           await cluster().waitFor(atLeast, signal);
-          const {placements, refusals} = place(requests, cluster().nodes(), {ignore, onEmpty, random: () => context.random(), sharedPorts: cluster().sharedPorts()});
+          const {placements, refusals, passedOver} = place(requests, cluster().nodes(), {ignore, onEmpty, random: () => context.random(), sharedPorts: cluster().sharedPorts()});
           const nodes = new Set(placements.map(({node}) => node));
           return {
             placements: placements.map(({ports, ...placed}) => ({...placed, ports: [...ports]})),
             refusals: refusals.map(({id, nodes: refused}) => ({id, nodes: [...refused]})),
+            ...(passedOver.length > 0 ? {passedOver: [...passedOver]} : {}),
             allocationVersions: Object.fromEntries([...nodes].map((node) => [node, cluster().allocationVersion(node)])),
           };
         },

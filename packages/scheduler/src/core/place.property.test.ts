@@ -9,13 +9,14 @@ type Port = PlacementRequest['ports'][number];
 const address = fc.option(fc.constantFrom('10.0.0.1', '10.0.0.2', '0.0.0.0'), {nil: undefined, freq: 3});
 const protocol = fc.constantFrom<'tcp' | 'udp'>('tcp', 'udp');
 const takenPort = fc.record({host: fc.integer({min: 1, max: 6}), protocol, address});
+const revision = fc.constantFrom(undefined, 1, 2);
 const nodes = fc
   .array(
     fc.record({
       closed: fc.option(fc.constant('is cordoned'), {nil: undefined, freq: 5}),
       capacity: fc.record({cpu: fc.integer({min: 0, max: 8}), memory: fc.integer({min: 0, max: 8}), pods: fc.integer({min: 1, max: 5})}),
       labels: fc.record({zone: fc.constantFrom('a', 'b')}),
-      held: fc.array(fc.record({cpu: fc.integer({min: 0, max: 3}), memory: fc.integer({min: 0, max: 3}), app: fc.constantFrom('web', 'db'), ports: fc.array(takenPort, {maxLength: 1})}), {maxLength: 2}),
+      held: fc.array(fc.record({cpu: fc.integer({min: 0, max: 3}), memory: fc.integer({min: 0, max: 3}), app: fc.constantFrom('web', 'db'), revision, ports: fc.array(takenPort, {maxLength: 1})}), {maxLength: 2}),
     }),
     {maxLength: 5},
   )
@@ -26,6 +27,7 @@ const requests = fc
   .array(
     fc.record({
       app: fc.constantFrom('web', 'db'),
+      revision,
       cpu: fc.integer({min: 0, max: 4}),
       memory: fc.integer({min: 0, max: 4}),
       ports: fc.array(port, {maxLength: 2}),
@@ -41,14 +43,15 @@ interface Held {
   readonly cpu: number;
   readonly memory: number;
   readonly app: string;
+  readonly revision?: number;
   readonly ports: readonly {readonly host?: number; readonly protocol: 'tcp' | 'udp'; readonly address?: string}[];
 }
 
 /** All that is on a node after the placements, from scratch. */
 function onNode(node: NodeView, asked: readonly PlacementRequest[], placements: PlaceResult['placements']): Held[] {
   const placed = placements.filter((each) => each.node === node.name).map(({id, ports}) => {
-    const {cpu = 0, memory = 0, app = ''} = asked.find((request) => request.id === id) ?? {};
-    return {cpu, memory, app, ports};
+    const {cpu = 0, memory = 0, app = '', revision: of} = asked.find((request) => request.id === id) ?? {};
+    return {cpu, memory, app, ports, ...(of === undefined ? {} : {revision: of})};
   });
   return [...Object.values(node.containers), ...placed];
 }
@@ -77,11 +80,12 @@ function naive(asked: readonly PlacementRequest[], all: readonly NodeView[]): re
       const ports = allowed ? everyChoice(request.ports).find((choice) => !clash([...before, {cpu: 0, memory: 0, app: '', ports: choice}])) : undefined;
       if (ports === undefined) return [];
       const same = before.filter(({app}) => app === request.app).length;
+      const like = before.filter(({app, revision: of}) => app === request.app && (request.revision === undefined || of === undefined || of === request.revision)).length;
       const share = (used: number, of: number): number => (of === 0 ? 1 : used / of);
       const full = Math.max(share(sum(before, ({cpu}) => cpu) + request.cpu, node.capacity.cpu), share(sum(before, ({memory}) => memory) + request.memory, node.capacity.memory));
-      return [{node: node.name, ports, same, full}];
+      return [{node: node.name, ports, like, same, full}];
     });
-    const best = candidates.toSorted((a, b) => a.same - b.same || (Math.abs(a.full - b.full) < 1e-9 ? 0 : b.full - a.full) || (a.node < b.node ? -1 : 1))[0];
+    const best = candidates.toSorted((a, b) => a.like - b.like || a.same - b.same || (Math.abs(a.full - b.full) < 1e-9 ? 0 : b.full - a.full) || (a.node < b.node ? -1 : 1))[0];
     if (best) placements.push({id: request.id, node: best.node, ports: best.ports});
     return best?.node;
   });
@@ -99,6 +103,17 @@ function everyChoice(ports: readonly Port[]): {container: number; protocol: 'tcp
 }
 
 describe('any batch on any cluster', () => {
+  it('names who was passed over exactly where a copy was put beside another though a machine has fewer', () => {
+    fc.assert(
+      fc.property(fc.integer({min: 1, max: 6}), fc.array(fc.boolean(), {minLength: 1, maxLength: 5}), (count, open) => {
+        const all = open.map((is, index) => aNode(`n${index}`, is ? {} : {closed: 'is not ready'}));
+        const {placements, passedOver} = place(Array.from({length: count}, () => aRequest({revision: 1})), all);
+        const together = placements.length > new Set(placements.map(({node}) => node)).size;
+        expect(passedOver.map(({node}) => node)).toEqual(together ? all.filter(({closed}) => closed !== undefined).map(({name}) => name) : []);
+      }),
+    );
+  });
+
   it('answers each request exactly once, and each refusal names every node with a reason', () => {
     fc.assert(
       fc.property(requests, nodes, (asked, all) => {

@@ -10,6 +10,28 @@ describe('where a container goes', () => {
     expect(nodesOf(result).toSorted()).toEqual(['a', 'b', 'c']);
   });
 
+  it('spreads a new revision by its own copies: where those are that go says nothing for long', () => {
+    // All were put on one machine once. They go one by one, and keep their place until they have ended.
+    const old = Object.fromEntries([1, 2, 3].map((index) => [`old-${index}`, held({app: 'web', revision: 1})]));
+    const fresh = new Map<string, string>();
+    for (const id of ['x', 'y', 'z']) {
+      const nodes = ['a', 'b', 'c'].map((name) => aNode(name, {containers: {...(name === 'a' ? old : {}), ...Object.fromEntries([...fresh].filter(([, node]) => node === name).map(([key]) => [key, held({app: 'web', revision: 2})]))}}));
+      const [node = ''] = nodesOf(place([aRequest({id, revision: 2})], nodes));
+      fresh.set(id, node);
+    }
+    expect([...fresh.values()].toSorted()).toEqual(['a', 'b', 'c']);
+  });
+
+  it('says which machines it passed over where it puts copies together', () => {
+    const nodes = [aNode('a'), aNode('away', {closed: 'is not ready: its agent was last heard at noon'}), aNode('full', {containers: {x: held({memory: 8 * GiB})}}), aNode('other', {labels: {disk: 'hdd'}})];
+    const asked = (): ReturnType<typeof aRequest> => aRequest({memory: GiB, revision: 1, constraints: [{label: 'disk', missing: true}]});
+    expect(place([asked()], nodes).passedOver).toEqual([]);
+    expect(place([asked(), asked()], nodes)).toMatchObject({placements: [{node: 'a'}, {node: 'a'}], passedOver: [
+      {node: 'away', filter: 'ready', reason: 'is not ready: its agent was last heard at noon'},
+      {node: 'full', filter: 'memory', reason: 'asks 1Gi of memory, 0 of 8Gi free'},
+    ]});
+  });
+
   it('among equals takes the fullest node that it still fits', () => {
     const nodes = [aNode('empty'), aNode('half', {containers: {x: held({memory: 4 * GiB})}}), aNode('full', {containers: {y: held({memory: 8 * GiB})}})];
     expect(nodesOf(place([aRequest({memory: GiB})], nodes))).toEqual(['half']);

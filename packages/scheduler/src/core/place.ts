@@ -1,14 +1,14 @@
 /**
  * Where containers go. Each node is put before a pipeline of filters; the first that objects is that node's reason. Of the
  * nodes that remain the best is taken. What the app prefers counts most (taints it would rather not meet, then affinities);
- * then the node with fewest containers of the same app (soft spread: a preference, never a refusal), then what the strategy
- * says, then the name. A batch sees its own earlier placements, in the order given.
+ * then the node with fewest copies, of the same revision and then of the same app (soft spread: a preference, never a refusal),
+ * then what the strategy says, then the name. A batch sees its own earlier placements, in the order given.
  */
 import type {PlacementRequest, PlacementStrategy, PortBinding} from '@hivemind/contracts';
 import {type FilterName, filterNames, isOpen, objectionOf, unwelcome} from './filters.ts';
 import type {NodeView} from './nodes.ts';
 import {choosePorts} from './ports.ts';
-import {fullness, occupy, type Room, roomOf, sameApp} from './rooms.ts';
+import {copies, fullness, occupy, type Room, roomOf, sameApp} from './rooms.ts';
 import {isAnywhere, liking, type Surroundings, surroundingsOf} from './topology.ts';
 
 export {filterNames};
@@ -42,6 +42,8 @@ export interface PlaceOptions {
 export interface PlaceResult {
   readonly placements: readonly Placed[];
   readonly refusals: readonly Unplaced[];
+  /** Machines with fewer copies than where one was put beside another, and what of the moment kept it from them; by name. */
+  readonly passedOver: readonly Refusal[];
 }
 
 /** Place each request on a node, or say for every node why not. Every request is answered exactly once. */
@@ -52,6 +54,7 @@ export function place(requests: readonly PlacementRequest[], nodes: readonly Nod
   const rooms = nodes.map((node) => roomOf(node, ignore, {empty: onEmpty, sharedPorts}));
   const placements: Placed[] = [];
   const refusals: Unplaced[] = [];
+  const passedOver = new Map<string, Refusal>();
   let lane: Lane | undefined;
   for (const request of requests) {
     // What runs elsewhere says nothing about what could ever fit.
@@ -63,11 +66,15 @@ export function place(requests: readonly PlacementRequest[], nodes: readonly Nod
       refusals.push({id: request.id, nodes: commonestFirst(lane.refused)});
       continue;
     }
+    if (!lane.crowded && copies(best, request) > 0) {
+      for (const refusal of emptier(rooms, lane.refused, best, request)) passedOver.set(refusal.node, refusal);
+      lane.crowded = true;
+    }
     occupy(best, request, choice.ports);
     placements.push({id: request.id, node: best.node.name, ports: choice.ports});
     lane = settle(lane, best, asked);
   }
-  return {placements, refusals};
+  return {placements, refusals, passedOver: [...passedOver.values()].toSorted((a, b) => (a.node < b.node ? -1 : 1))};
 }
 
 /**
@@ -79,6 +86,16 @@ interface Lane {
   readonly ranked: Room[];
   readonly refused: Refusal[];
   readonly surroundings: Surroundings;
+  /** One was put beside a copy: who was passed over is known. */
+  crowded: boolean;
+}
+
+/** What may be otherwise in a moment. The rest was asked for. */
+const passing: ReadonlySet<FilterName> = new Set(['ready', 'memory', 'cpu', 'containers', 'ports']);
+
+function emptier(rooms: readonly Room[], refused: readonly Refusal[], best: Room, request: PlacementRequest): readonly Refusal[] {
+  const fewer = new Set(rooms.filter((room) => copies(room, request) < copies(best, request)).map(({node}) => node.name));
+  return refused.filter(({node, filter}) => passing.has(filter) && fewer.has(node));
 }
 
 function kindOf({id: _, ...request}: PlacementRequest): string {
@@ -87,7 +104,7 @@ function kindOf({id: _, ...request}: PlacementRequest): string {
 
 function openLane(rooms: readonly Room[], request: PlacementRequest): Lane {
   const {fitting, refused, surroundings} = sift(rooms, request);
-  return {kind: kindOf(request), ranked: fitting.toSorted((a, b) => rank(a, b, request, surroundings)), refused: [...refused], surroundings};
+  return {kind: kindOf(request), ranked: fitting.toSorted((a, b) => rank(a, b, request, surroundings)), refused: [...refused], surroundings, crowded: false};
 }
 
 function chosen({ranked, surroundings}: Lane, request: PlacementRequest, random: () => number): Room | undefined {
@@ -165,9 +182,13 @@ function preference(a: Room, b: Room, request: PlacementRequest, surroundings: S
   return unwelcome(a, request) - unwelcome(b, request) || liking(b, surroundings) - liking(a, surroundings);
 }
 
+function spread(a: Room, b: Room, request: PlacementRequest): number {
+  return copies(a, request) - copies(b, request) || sameApp(a, request) - sameApp(b, request);
+}
+
 const strategies: Readonly<Record<PlacementStrategy, (a: Room, b: Room, request: PlacementRequest) => number>> = {
-  'best-fit': (a, b, request) => sameApp(a, request) - sameApp(b, request) || fullness(b, request) - fullness(a, request),
-  'worst-fit': (a, b, request) => sameApp(a, request) - sameApp(b, request) || fullness(a, request) - fullness(b, request),
+  'best-fit': (a, b, request) => spread(a, b, request) || fullness(b, request) - fullness(a, request),
+  'worst-fit': (a, b, request) => spread(a, b, request) || fullness(a, request) - fullness(b, request),
   'first-fit': () => 0,
   random: () => 0,
 };
