@@ -1,7 +1,7 @@
 /**
  * Queries a second for names of the cluster, on one core, beside dnsmasq and unbound on the same core.
  *
- *   node bench/dns/run.ts [--names 10000] [--seconds 5] [--rounds 5] [--server-core 0] [--client-core 1]
+ *   node bench/dns/run.ts [--names 10000] [--seconds 5] [--rounds 5] [--server-core 0] [--client-core 1] [--write]
  *   node bench/dns/run.ts change [--names 10000]      one endpoint of one service changes: how long the names take to know
  *
  * Needs the Debian packages dnsperf, dnsmasq-base and unbound, which nothing else of the repository needs. Servers run one after the
@@ -17,13 +17,14 @@ import type {NameItem} from '@hivemind/contracts';
 import {Zone} from '@hivemind/discovery/names';
 import {SNAPSHOT_FILE, writeSnapshot} from '@hivemind/discovery/names/kept';
 import {freePort, waitFor} from '@hivemind/testkit';
-import {formatValue, median, meets, nowMs, type Row} from '../measure.ts';
+import {median, meets, nowMs, type Row} from '../measure.ts';
+import {printRows, writeReport} from '../report.ts';
 
 const {values, positionals} = parseArgs({
   allowPositionals: true,
   options: {
     names: {type: 'string', default: '10000'}, seconds: {type: 'string', default: '5'}, rounds: {type: 'string', default: '5'},
-    'server-core': {type: 'string', default: '0'}, 'client-core': {type: 'string', default: '1'},
+    'server-core': {type: 'string', default: '0'}, 'client-core': {type: 'string', default: '1'}, write: {type: 'boolean', default: false},
   },
 });
 const count = Number(values.names);
@@ -79,8 +80,8 @@ async function throughput(dir: string): Promise<void> {
     {what: 'the same, as a share of dnsmasq\'s', value: ratio(({queries}) => queries), unit: 'x', better: 'higher', must: MUST_SHARE, goal: GOAL_SHARE, detail: 'median of the rounds\' ratios'},
     {what: 'by processor time a query', value: ratio(({cpu}) => 1 / cpu), unit: 'x', better: 'higher', must: MUST_SHARE, goal: GOAL_SHARE, detail: all.map(({name}) => `${name} ${middle(name, ({cpu}) => cpu).toFixed(1)} µs`).join(', ')},
   ];
-  console.log('| what | value | must | goal | medians |\n|---|---|---|---|---|');
-  for (const {what, value, unit, must, goal, detail} of rows) console.log(`| ${what} | ${formatValue(value, unit)} | ${must === undefined ? '' : formatValue(must, unit)} | ${goal === undefined ? '' : formatValue(goal, unit)} | ${detail} |`);
+  printRows(rows);
+  if (values.write) writeReport(join(root, 'docs/benchmarks.md'), 'Names', rows, {engine: 'not used', subject: 'the sidecar bundled', commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], {cwd: root, encoding: 'utf8'}).trim()});
   if (rows.some((row) => row.must !== undefined && !meets(row, row.must))) process.exitCode = 1;
 }
 

@@ -2,13 +2,14 @@
  * How long a machine takes to apply the change of one endpoint among many services: our node half and nft, in a network
  * namespace of its own. Needs root and nftables.
  *
- *   node bench/network/apply.ts [--json] [--services 10000] [--changes 100]
+ *   node bench/network/apply.ts [--services 10000] [--changes 100] [--write]
  *
  * Timed is all that happens on a machine, from the change as it is told to nft's end, process included. Beside it: the same
  * transaction with a chain of its own rules for each service, as others have it, at a tenth of the services and as many
  * changes, since loading it takes the kernel time that grows with the square.
  */
-import {execFileSync} from 'node:child_process';
+import {execFileSync, spawnSync} from 'node:child_process';
+import {join} from 'node:path';
 import {parseArgs} from 'node:util';
 import {systemClock} from '@hivemind/controller';
 import {pino} from 'pino';
@@ -16,8 +17,10 @@ import {Balancer} from '../../packages/network/src/core/balance/balancer.ts';
 import {type BalancedService, TABLE} from '../../packages/network/src/core/balance/compile.ts';
 import {createNft} from '../../packages/network/src/node/nft/command.ts';
 import {KeptTable} from '../../packages/network/src/node/nft/kept-table.ts';
+import {meets, type Row} from '../measure.ts';
+import {printRows, writeReport} from '../report.ts';
 
-const {values: options} = parseArgs({options: {json: {type: 'boolean', default: false}, services: {type: 'string', default: '10000'}, changes: {type: 'string', default: '100'}}});
+const {values: options} = parseArgs({options: {write: {type: 'boolean', default: false}, services: {type: 'string', default: '10000'}, changes: {type: 'string', default: '100'}}});
 const count = Number(options.services);
 const changes = Number(options.changes);
 /** Set in the process that is in the namespace. */
@@ -86,11 +89,15 @@ async function inside(): Promise<void> {
   const own = await ours();
   execFileSync('nft', ['flush', 'ruleset']);
   const tenth = Math.max(1, Math.floor(count / 10));
-  const result = {services: count, changes: changes * 2, ours: own, chainEach: {services: tenth, ...(await chainEach(tenth))}, must: 30, goal: 5};
-  if (options.json) return console.log(JSON.stringify(result));
-  console.log(`${count} services, loaded in ${Math.round(own.load)} ms; ${Math.round(own.memory / 1024 / 1024)} MiB of heap`);
-  console.log(`one endpoint's change (ms): p50 ${own.apply.p50}, p99 ${own.apply.p99}, least ${own.apply.least} (must 30, goal 5)`);
-  console.log(`a chain each, ${tenth} services, loaded in ${Math.round(result.chainEach.load)} ms: p50 ${result.chainEach.apply.p50}, p99 ${result.chainEach.apply.p99}, least ${result.chainEach.apply.least}`);
+  const chains = await chainEach(tenth);
+  const rows: readonly Row[] = [
+    {what: `one endpoint's change among ${count} services on a machine, p99`, value: own.apply.p99, unit: 'ms', better: 'lower', must: 30, goal: 5, detail: `median ${own.apply.p50} ms, least ${own.apply.least} ms, n=${changes * 2}; all of them loaded in ${Math.round(own.load)} ms, ${Math.round(own.memory / 1024 / 1024)} MiB of heap`},
+    {what: `the same with a chain for each of ${tenth} services, p99`, value: chains.apply.p99, unit: 'ms', better: 'lower', detail: `median ${chains.apply.p50} ms, least ${chains.apply.least} ms; all of them loaded in ${Math.round(chains.load)} ms`},
+  ];
+  printRows(rows);
+  const root = join(import.meta.dirname, '../..');
+  if (options.write) writeReport(join(root, 'docs/benchmarks.md'), 'Rules of virtual IPs', rows, {engine: 'not used', subject: 'from source', commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], {cwd: root, encoding: 'utf8'}).trim()});
+  process.exitCode = rows.every((row) => row.must === undefined || meets(row, row.must)) ? 0 : 1;
 }
 
 if (isInside) await inside();
@@ -98,7 +105,8 @@ else {
   const space = `hvapply${process.pid}`;
   execFileSync('ip', ['netns', 'add', space]);
   try {
-    execFileSync('ip', ['netns', 'exec', space, process.execPath, '--expose-gc', import.meta.filename, ...process.argv.slice(2)], {stdio: 'inherit', env: {...process.env, HIVEMIND_BENCH_INSIDE: '1'}});
+    const {status} = spawnSync('ip', ['netns', 'exec', space, process.execPath, '--expose-gc', import.meta.filename, ...process.argv.slice(2)], {stdio: 'inherit', env: {...process.env, HIVEMIND_BENCH_INSIDE: '1'}});
+    process.exitCode = status ?? 1;
   } finally {
     execFileSync('ip', ['netns', 'delete', space]);
   }
