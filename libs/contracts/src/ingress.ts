@@ -1,5 +1,6 @@
 /** Ingress: requests from outside, by host and path to the containers of apps, through HAProxy on the machines that take it. */
 import {z} from 'zod';
+import type {AppSpec} from './app-spec.ts';
 import {Condition, resource, resourceBody, StoredMeta} from './meta.ts';
 import {Annotations, DnsLabel, DnsName, Labels} from './names.ts';
 import {Duration, durationMs} from './quantity.ts';
@@ -124,6 +125,26 @@ export type IngressPlan = z.infer<typeof IngressPlan>;
 /** Whether a machine takes an ingress. `labels`: those it has. */
 export function takesIngress({nodes: {names, labels = {}}}: Pick<IngressSpec, 'nodes'>, node: {readonly name: string; readonly labels: Readonly<Record<string, string>>}): boolean {
   return (names?.includes(node.name) ?? true) && Object.entries(labels).every(([key, value]) => node.labels[key] === value);
+}
+
+/** The ports that it is at, and what is spoken there. */
+export function ingressPorts({listen, tls}: Pick<IngressSpec, 'listen' | 'tls'>): readonly {readonly port: number; readonly secure: boolean; readonly field: 'http' | 'https'}[] {
+  return [
+    ...(listen.http === false ? [] : [{port: listen.http, secure: false, field: 'http' as const}]),
+    ...(tls.length > 0 ? [{port: listen.https, secure: true, field: 'https' as const}] : []),
+  ];
+}
+
+/**
+ * Ports that an ingress listens at and an app publishes by their number (`index` among its ports), where both may be on one machine.
+ * @param shared all machines lead a published port to its app
+ */
+export function ingressAppClashes(ingress: Pick<IngressSpec, 'listen' | 'tls' | 'nodes'>, {ports, placement}: Pick<AppSpec, 'ports' | 'placement'>, shared: boolean): readonly {readonly port: number; readonly field: 'http' | 'https'; readonly index: number}[] {
+  const apart = !shared && ingress.nodes.names?.some((name) => placement.nodes?.includes(name) ?? true) === false;
+  return apart ? [] : ingressPorts(ingress).flatMap(({port, field}) => {
+    const index = ports.findIndex(({host, protocol}) => host === port && protocol === 'tcp');
+    return index < 0 ? [] : [{port, field, index}];
+  });
 }
 
 // --- to the machines ---------------------------------------------------------------------------------------------------

@@ -57,6 +57,8 @@ export interface PutOptions<T> extends WriteOptions {
    * Absent: whatever it is.
    */
   readonly expect?: number | Stored<T>;
+  /** Other records that have to be as they were found. */
+  readonly compare?: readonly Compare[];
 }
 
 export interface CollectionDefinition<T extends object> {
@@ -137,10 +139,10 @@ function bind<T extends object>(store: Store, definition: CollectionDefinition<T
   }
 
   /** Writes over exactly `previous`. */
-  async function write(key: string, value: T, previous: Stored<T> | undefined, {lease, fence}: WriteOptions): Promise<Stored<T>> {
+  async function write(key: string, value: T, previous: Stored<T> | undefined, {lease, fence, compare: others = []}: PutOptions<T>): Promise<Stored<T>> {
     const put = definition.putting(key, value, {previous, lease});
     const compare = previous ? definition.unchanged(previous) : definition.absent(key);
-    const {n} = await commit(store, {compare: [compare], writes: [put], ...(fence ? {fence} : {})});
+    const {n} = await commit(store, {compare: [compare, ...others], writes: [put], ...(fence ? {fence} : {})});
     const raw = put.op === 'put' ? put.value : '';
     return definition.decode({collection: name, key, value: raw, version: n, created: previous?.created ?? n, ...(lease === undefined ? {} : {lease})});
   }

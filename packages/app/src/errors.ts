@@ -13,7 +13,7 @@ export const errors = defineErrors({
   'namespace-not-found': {status: 404, title: 'Namespace not found'},
   'namespace-not-empty': {status: 409, title: 'The namespace is not empty'},
   'namespace-fixed': {status: 409, title: 'The default namespace always exists'},
-  'port-conflict': {status: 409, title: 'The host port belongs to another app'},
+  'port-conflict': {status: 409, title: 'The host port belongs to another app, or an ingress'},
   'domain-taken': {status: 409, title: 'The domain belongs to another app'},
   'does-not-fit': {status: 422, title: 'No machine could ever run it'},
   'not-held': {status: 409, title: 'Nothing waits to be adopted'},

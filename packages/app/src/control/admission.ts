@@ -1,6 +1,6 @@
 /** May this app be? Everything that is checked before a spec is accepted, each refusal with a field and a way out. */
 import {call, type RequestOptions} from '@hivemind/bus';
-import {durationMs, isError, placementRequest, resourceKey, subjects, templateOf, unsupportedFields, type AppRecord, type FieldError} from '@hivemind/contracts';
+import {durationMs, ingressAppClashes, isError, placementRequest, resourceKey, subjects, templateOf, unsupportedFields, type AppRecord, type FieldError} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
 import {dependencyCircle} from '../core/dependencies.ts';
 import {portClash, portErrors, portGiven} from '../core/host-ports.ts';
@@ -27,6 +27,7 @@ export async function admit(context: Pick<ManagerContext, 'bus' | 'logger'>, vie
   const shared = view.arePortsShared();
   // A port of all machines is one app's, however many there are.
   const clash = portClash(candidate, view.apps.list().map(({value}) => value), shared ? 0 : view.nodes.list().length) ?? (shared ? portGiven(candidate, view.services.list().map(({value}) => value)) : undefined);
+  const ingress = ingressClash(candidate, view, shared);
   const domain = spec.service?.domain;
   const owner = domain === undefined ? undefined : view.apps.list().find(({value}) => value.spec.service?.domain === domain && value.deletedAt === undefined && !(value.name === name && value.namespace === candidate.namespace));
   if (owner) {
@@ -38,6 +39,17 @@ export async function admit(context: Pick<ManagerContext, 'bus' | 'logger'>, vie
     const message = `${port.host}/${port.protocol} belongs to app ${other.namespace}/${other.name}: use another port, 0 for any free one, or a range`;
     throw errors['port-conflict'](`Host port ${message}`, {errors: [{path: `spec.ports[${index}].host`, message}]});
   }
+  if (ingress) throw errors['port-conflict'](`Host port ${ingress.message}`, {errors: [ingress]});
+}
+
+/** A port that an ingress listens at. What the app had before it keeps: the ingress says what comes of that. */
+function ingressClash({namespace, name, spec}: Candidate, view: ClusterView, shared: boolean): FieldError | undefined {
+  const had = new Set(view.apps.get(resourceKey(namespace, name))?.value.spec.ports.flatMap(({host, protocol}) => (protocol === 'tcp' ? [host] : [])));
+  for (const {key, value} of view.ingresses.list()) {
+    const clash = ingressAppClashes(value.spec, spec, shared).find(({port}) => !had.has(port));
+    if (clash) return {path: `spec.ports[${clash.index}].host`, message: `${clash.port}/tcp is listened at by ingress ${key}: use another port, 0 for any free one, or a range`};
+  }
+  return undefined;
 }
 
 /** How a virtual IP is balanced counts where machines lead to containers; what was asked for while there were stays, and its service says so. */

@@ -18,6 +18,7 @@ export const rollouts = collection(collections.rollouts);
 export const containerStatus = collection(collections.containerStatus);
 export const networks = collection(collections.networks);
 export const services = collection(collections.services);
+export const ingresses = collection(collections.ingresses);
 export const nodes = collection(collections.nodes);
 export const nodeStatus = collection(collections.nodeStatus);
 export const nodeLeases = collection(collections.nodeLeases);

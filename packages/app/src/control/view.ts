@@ -41,7 +41,8 @@ export function clusterView({store, logger}: Pick<ManagerContext, 'store' | 'log
   const adoption = follow(definitions.adoption);
   const networks = follow(definitions.networks);
   const services = follow(definitions.services);
-  const all: readonly {ready(): Promise<void>}[] = [namespaces, apps, revisions, configs, rollouts, containers, statuses, allocations, assignments, nodes, nodeStatus, nodeLeases, nodeVerdicts, nodeBrake, volumes, adoption, networks, services];
+  const ingresses = follow(definitions.ingresses);
+  const all: readonly {ready(): Promise<void>}[] = [namespaces, apps, revisions, configs, rollouts, containers, statuses, allocations, assignments, nodes, nodeStatus, nodeLeases, nodeVerdicts, nodeBrake, volumes, adoption, networks, services, ingresses];
 
   const appView = (key: string): AppView => {
     const app = apps.get(key)?.value;
@@ -76,7 +77,7 @@ export function clusterView({store, logger}: Pick<ManagerContext, 'store' | 'log
   };
 
   return {
-    namespaces, apps, revisions, configs, rollouts, containers, statuses, allocations, assignments, nodes, nodeStatus, nodeLeases, nodeVerdicts, nodeBrake, volumes, adoption, services,
+    namespaces, apps, revisions, configs, rollouts, containers, statuses, allocations, assignments, nodes, nodeStatus, nodeLeases, nodeVerdicts, nodeBrake, volumes, adoption, services, ingresses,
     ready: async () => void (await Promise.all(all.map((each) => each.ready()))),
     /** Where the view stands. */
     revision: (): Revision => apps.revision,

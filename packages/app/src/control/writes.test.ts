@@ -1,6 +1,6 @@
 import {busErrors} from '@hivemind/bus';
 import {TestCluster} from '../testing/cluster.ts';
-import {collections, NetworkSpec} from '@hivemind/contracts';
+import {collections, IngressRecord, NetworkSpec} from '@hivemind/contracts';
 import {collection} from '@hivemind/store';
 import {waitFor} from '@hivemind/testkit';
 
@@ -48,6 +48,23 @@ describe('writing apps', () => {
     const response = await post({name: 'other', spec: {image: 'x', ports: [{container: 1, host: 8080}]}});
     expect([response.statusCode, response.json()]).toMatchObject([409, {code: 'port-conflict', errors: [{path: 'spec.ports[0].host', message: expect.stringContaining('app default/web')}]}]);
     expect((await cluster.request('PATCH', '/apps/web', {spec: {replicas: 1}})).statusCode).toBe(200);
+  });
+
+  it('refuses a host port that an ingress listens at, unless it was the app\'s before, or no machine could have both', async () => {
+    const ingress = (listen: object, nodes = {}) => IngressRecord.parse({name: 'site', namespace: 'shop', labels: {}, annotations: {}, spec: {rules: [{app: 'web'}], listen, nodes}, meta: {uid: 'i', generation: 1, createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z'}});
+    const ingresses = collection(collections.ingresses).in(cluster.store);
+    await post(web({ports: [{container: 80, host: 9090}]}));
+    const first = await ingresses.put('shop/site', ingress({http: 8080}));
+    const at = (host: number, protocol = 'tcp', query = '') => cluster.request('POST', `/apps${query}`, {name: 'other', spec: {image: 'x', replicas: 0, ports: [{container: 1, host, protocol}]}});
+    await waitFor(async () => (await at(8080, 'tcp', '?dryRun=true')).statusCode === 409, {what: 'it to be refused'});
+    expect((await at(8080)).json()).toMatchObject({code: 'port-conflict', errors: [{path: 'spec.ports[0].host', message: expect.stringContaining('ingress shop/site')}]});
+    expect((await at(8080, 'udp')).statusCode).toBe(201);
+    const second = await ingresses.put('shop/site', ingress({http: 9090}, {names: ['n2']}), {expect: first});
+    expect((await cluster.request('PATCH', '/apps/web', {spec: {image: 'web:2'}})).statusCode).toBe(200);
+    await ingresses.put('shop/site', ingress({http: 9091}, {names: ['n2']}), {expect: second});
+    const patched = (placement: object) => cluster.request('PATCH', '/apps/other', {spec: {placement, ports: [{container: 1, host: 9091}]}});
+    await waitFor(async () => (await patched({})).statusCode === 409, {what: 'the other port to be refused'});
+    expect((await patched({nodes: ['n1']})).statusCode).toBe(200);
   });
 
   it('refuses a domain that another app has, in any namespace, and no app its own', async () => {

@@ -1,6 +1,7 @@
 import {serve} from '@hivemind/bus';
-import {checkCertificate, getIngresses, ingressesChanged, reportIngress} from '@hivemind/contracts';
+import {checkCertificate, collections, getIngresses, ingressesChanged, reportIngress} from '@hivemind/contracts';
 import {call, listen} from '@hivemind/bus';
+import {collection} from '@hivemind/store';
 import {waitFor} from '@hivemind/testkit';
 import {type TestCluster, testCluster} from '../testing/cluster.ts';
 
@@ -47,6 +48,46 @@ describe('ingresses', () => {
     for (const [spec, status, code, more] of refused) expect([spec, await post('second', spec)]).toMatchObject([spec, {status, body: {code, ...more}}]);
     // By file there is nothing that could be looked at here.
     expect((await post('second', rules({host: 'b.example'}))).status).toBe(201);
+  });
+
+  it('are refused where they listen at a port that an app publishes, by its number or since it was given one', async () => {
+    const at = (http: number) => ({...rules({}), listen: {http}});
+    await cluster.network('vxlan');
+    await cluster.app('front', {ports: [{container: 80, host: 8080}]});
+    await cluster.app('any', {ports: [{container: 80, host: '8090-8095'}]});
+    await waitFor(async () => JSON.stringify(await cluster.ask('/services/any?namespace=shop')).includes('8090'), {what: 'a port for it'});
+    await waitFor(async () => JSON.stringify(await cluster.ask('/services/front?namespace=shop')).includes('8080'), {what: 'the port it asked for'});
+    const conflict = (app: string) => ({status: 409, body: {code: 'ingress-conflict', errors: [{path: 'spec.listen.http', message: expect.stringContaining(`published by app shop/${app}`)}]}});
+    expect(await post('site', at(8080))).toMatchObject(conflict('front'));
+    expect(await post('site', at(8080), '&dryRun=true')).toMatchObject(conflict('front'));
+    expect(await post('site', at(8090))).toMatchObject(conflict('any'));
+    expect((await post('site', at(8091))).status).toBe(201);
+    expect(await cluster.ask('/ingresses/site?namespace=shop', {method: 'PATCH', body: {spec: {listen: {http: 8080}}}})).toMatchObject(conflict('front'));
+    // Nobody is given what an ingress listens at. Who came to have it at the same moment is told, and not refused for it again.
+    await cluster.app('more', {ports: [{container: 80, host: '8091-8095'}]});
+    await waitFor(async () => JSON.stringify(await cluster.ask('/services/more?namespace=shop')).includes('8092'), {what: 'the next port'});
+    await cluster.app('late', {ports: [{container: 80, host: 8091}]});
+    await waitFor(async () => JSON.stringify((await cluster.ask('/ingresses/site?namespace=shop')).body.status).includes('published by app shop/late'), {what: 'its condition'});
+    expect(await cluster.ask('/ingresses/site?namespace=shop', {method: 'PATCH', body: {spec: {balance: 'random'}}})).toMatchObject({status: 200, body: {status: {conditions: [{reason: 'PortPublished'}]}}});
+    await cluster.removeApp('late');
+    await waitFor(async () => ((await cluster.ask('/ingresses/site?namespace=shop')).body.status as {phase?: string}).phase === 'ready', {what: 'it to have its port'});
+  });
+
+  it('without a network of the cluster are taken where app and ingress name other machines', async () => {
+    await cluster.app('front', {ports: [{container: 80, host: 80}], placement: {nodes: ['n2']}});
+    expect(await post('site', {...rules({}), nodes: {names: ['n1', 'n2']}})).toMatchObject({status: 409, body: {code: 'ingress-conflict'}});
+    expect((await post('site', {...rules({}), nodes: {names: ['n1']}})).status).toBe(201);
+  });
+
+  it('look again where an app asked for the port at the same moment', async () => {
+    let asked = false;
+    await serve(cluster.bus, checkCertificate, {}, async () => {
+      if (!asked) await cluster.app('front', {ports: [{container: 80, host: 80}]});
+      if (!asked) await collection(collections.hostPorts).in(cluster.store).put('tcp/80', {port: 80, protocol: 'tcp', app: 'shop/front'});
+      asked = true;
+      return {problem: ''};
+    });
+    expect(await post('site', {...rules({}), tls: [{secret: 'cert'}]})).toMatchObject({status: 409, body: {code: 'ingress-conflict', errors: [{path: 'spec.listen.http'}]}});
   });
 
   it('are tried first with dryRun, which changes nothing', async () => {

@@ -1,15 +1,15 @@
 /** Ingresses, as people read, write and try them. */
 import {call} from '@hivemind/bus';
-import {checkCertificate, type FieldError, type Ingress, type IngressBody, type IngressMachines, type IngressPlan, type IngressRecord, reportIngress, resourceKey} from '@hivemind/contracts';
+import {checkCertificate, type FieldError, type Ingress, ingressAppClashes, type IngressBody, type IngressMachines, type IngressPlan, ingressPorts, type IngressRecord, type IngressSpec, isError, reportIngress, resourceKey} from '@hivemind/contracts';
 import {checkMatch, type ManagerContext, recordEvent} from '@hivemind/service';
-import type {Stored} from '@hivemind/store';
+import type {Compare, Stored} from '@hivemind/store';
 import type {z} from 'zod';
 import {conflictsOf, repeated} from '../core/ingress/claims.ts';
 import {type IngressContext, presentIngress, takersOf} from '../core/ingress/present.ts';
 import {rotation} from '../core/registry.ts';
 import {discoveryErrors} from '../errors.ts';
 import type {IngressViews} from './ingress-views.ts';
-import {ingresses, type Tables} from './tables.ts';
+import {areMachinesPublishing, hostPorts, ingresses, type Tables} from './tables.ts';
 
 type Body = z.output<typeof IngressBody>;
 type Context = Pick<ManagerContext, 'store' | 'bus' | 'now' | 'uid' | 'logger'>;
@@ -42,7 +42,7 @@ export class Ingresses {
 
   /** What a write would do. @throws as `write` */
   async plan(namespace: string, body: Body, before: Stored<IngressRecord> | undefined): Promise<IngressPlan> {
-    await this.#check(namespace, body);
+    await this.#check(namespace, body, before);
     const next = this.#recordOf(namespace, body, before);
     const same = before !== undefined && JSON.stringify([before.value.spec, before.value.labels, before.value.annotations]) === JSON.stringify([next.spec, next.labels, next.annotations]);
     const {status} = presentIngress({value: next, version: 0}, this.#contextOf(next));
@@ -56,9 +56,13 @@ export class Ingresses {
 
   /** @throws `ingress-unusable`, `certificate-unusable` 422, `ingress-conflict` 409 */
   async write(namespace: string, body: Body, before: Stored<IngressRecord> | undefined): Promise<Stored<IngressRecord>> {
-    await this.#check(namespace, body);
     const next = this.#recordOf(namespace, body, before);
-    const stored = await ingresses.in(this.#context.store).put(resourceKey(namespace, body.name), next, {expect: before ?? 0});
+    const attempt = async (): Promise<Stored<IngressRecord>> => {
+      const compare = await this.#check(namespace, body, before);
+      return ingresses.in(this.#context.store).put(resourceKey(namespace, body.name), next, {expect: before ?? 0, compare});
+    };
+    // Where it was an app that asked for a port meanwhile, the second look says so.
+    const stored = await attempt().catch((error: unknown) => (isError(error, 'version-mismatch') || isError(error, 'already-exists') ? attempt() : Promise.reject(error)));
     await this.#tables().ingresses.waitForRevision(stored.version);
     if (before?.value.meta.generation !== next.meta.generation) this.#record(namespace, body.name, before ? 'Changed' : 'Created', `ingress ${body.name} ${before ? 'is another' : 'is in force'}`);
     return stored;
@@ -85,11 +89,16 @@ export class Ingresses {
     return {items: await Promise.all(items)};
   }
 
-  async #check(namespace: string, {name, spec}: Body): Promise<void> {
+  /** Answers what has to be as it was found when it is written. */
+  async #check(namespace: string, {name, spec}: Body, before: Stored<IngressRecord> | undefined): Promise<readonly Compare[]> {
     refuse('ingress-unusable', repeated(spec));
     const {items: others} = await ingresses.in(this.#context.store).list();
     const conflicts = conflictsOf({namespace, name, spec}, others.map(({value}) => value));
     refuse('ingress-conflict', conflicts.map(({path, what, owner}) => ({path, message: `claims ${what}, as ingress ${owner.namespace}/${owner.name} does${path.startsWith('spec.listen') ? ' for HTTP or HTTPS, whichever this one does not' : ''}`})));
+    const compare = await this.#portsNow(spec);
+    // What it has listened at so far it may go on with: its status says what comes of that.
+    const had = new Set(before ? ingressPorts(before.value.spec).map(({port}) => port) : []);
+    refuse('ingress-conflict', this.#publishers(spec).filter(({port}) => !had.has(port)).map(({field, port, app}) => ({path: `spec.listen.${field}`, message: `${port}: is published by app ${app}: listen at another port, or give the app another`})));
     const problems: FieldError[] = [];
     for (const [index, tls] of spec.tls.entries()) {
       if (!('secret' in tls)) continue;
@@ -97,6 +106,30 @@ export class Ingresses {
       if (problem !== '') problems.push({path: `spec.tls[${index}].secret`, message: `${tls.secret}: ${problem}`});
     }
     refuse('certificate-unusable', problems);
+    return compare;
+  }
+
+  /** Read before anybody looks who publishes them: an app that is given one from here on moves it. */
+  async #portsNow(spec: IngressSpec): Promise<readonly Compare[]> {
+    const keys = ingressPorts(spec).map(({port}) => `tcp/${port}`);
+    const found = await this.#context.store.getMany(keys.map((key) => ({collection: hostPorts.name, key})));
+    const stored = found.map((record) => record && hostPorts.decode(record));
+    await this.#tables().apps.waitForRevision(Math.max(0, ...stored.map((record) => record?.version ?? 0)));
+    return keys.map((key, index) => {
+      const record = stored[index];
+      return record ? hostPorts.unchanged(record) : hostPorts.absent(key);
+    });
+  }
+
+  /** Apps that publish a port which it listens at, by its number or since it was given to them. */
+  #publishers(spec: IngressSpec): readonly {readonly field: 'http' | 'https'; readonly port: number; readonly app: string}[] {
+    const tables = this.#tables();
+    const shared = areMachinesPublishing(tables);
+    return ingressPorts(spec).flatMap(({field, port}) => {
+      const asked = tables.apps.byIndex('hostPort', `tcp/${port}`).find(({value}) => value.deletedAt === undefined && ingressAppClashes(spec, value.spec, shared).some((clash) => clash.port === port));
+      const app = asked ?? tables.services.byIndex('published', `tcp/${port}`)[0];
+      return app === undefined ? [] : [{field, port, app: app.key}];
+    });
   }
 
   #recordOf(namespace: string, {name, labels, annotations, spec}: Body, before: Stored<IngressRecord> | undefined): IngressRecord {
@@ -106,7 +139,7 @@ export class Ingresses {
     return {name, namespace, labels, annotations, spec, meta};
   }
 
-  #contextOf({namespace, name}: IngressRecord): IngressContext {
+  #contextOf({namespace, name, spec}: IngressRecord): IngressContext {
     const tables = this.#tables();
     return {
       nodes: this.#nodes(),
@@ -117,6 +150,7 @@ export class Ingresses {
         return {ports: service.ports, ready: rotation({facts: service, endpoints}).length};
       },
       lost: this.#views().settled.find(({ingress}) => ingress.namespace === namespace && ingress.name === name)?.lost ?? [],
+      published: this.#publishers(spec),
     };
   }
 

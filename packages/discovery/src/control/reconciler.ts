@@ -126,7 +126,9 @@ export class Reconciler {
       },
       claimant: (port, sooner) => tables.apps.byIndex('hostPort', `${port.protocol}/${port.host}`).find(({key: other, value}) => other !== key && value.deletedAt === undefined
         && (!sooner || `${value.meta.createdAt} ${other}` < `${meta.createdAt} ${key}`)
-        && value.spec.ports.some(({host, protocol, address}) => typeof host === 'number' && clashes(port, host, protocol, address)))?.key,
+        && value.spec.ports.some(({host, protocol, address}) => typeof host === 'number' && clashes(port, host, protocol, address)))?.key
+        // An ingress listens there: none is given to who did not ask for it by its number.
+        ?? (spec.ports.some(({host}) => host === port.host) ? undefined : tables.ingresses.byIndex('port', `${port.protocol}/${port.host}`)[0]?.key),
     });
   }
 

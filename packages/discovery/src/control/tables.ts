@@ -1,5 +1,5 @@
 /** The collections this manager owns, and those it reads. */
-import {carries, CLUSTER_NETWORK, collections, resourceKey} from '@hivemind/contracts';
+import {carries, CLUSTER_NETWORK, collections, ingressPorts, resourceKey} from '@hivemind/contracts';
 import {collection, informer, type Store} from '@hivemind/store';
 import {same} from '../core/derive.ts';
 
@@ -7,6 +7,8 @@ export const services = collection(collections.services);
 export const endpoints = collection(collections.endpoints);
 export const settings = collection(collections.discoverySettings);
 export const ingresses = collection(collections.ingresses);
+/** The app manager's; read alone. */
+export const hostPorts = collection(collections.hostPorts);
 
 export type Tables = ReturnType<typeof openTables>;
 
@@ -18,7 +20,7 @@ export function openTables(store: Store, signal: AbortSignal, onError: (error: u
     services: informer({...follow, collection: services, indexes: {virtualIp: ({virtualIp}) => (virtualIp === undefined ? [] : [virtualIp]), waiting: ({headless, virtualIp}) => (headless || virtualIp !== undefined ? [] : ['waiting']), published: ({published = []}) => published.map(({port, protocol}) => `${protocol}/${port}`), unpublished: ({conditions}) => (conditions.some(({type}) => type === 'Published') ? ['unpublished'] : [])}}),
     endpoints: informer({...follow, collection: endpoints, indexes: {service: ({namespace, service}) => [resourceKey(namespace, service)]}}),
     settings: informer({...follow, collection: settings}),
-    ingresses: informer({...follow, collection: ingresses}),
+    ingresses: informer({...follow, collection: ingresses, indexes: {port: ({spec}) => ingressPorts(spec).map(({port}) => `tcp/${port}`)}}),
     apps: informer({...follow, collection: collection(collections.apps), indexes: {domain: ({spec}) => (spec.service?.domain === undefined ? [] : [spec.service.domain]), hostPort: ({spec}) => spec.ports.flatMap(({host, protocol}) => (typeof host === 'number' && host > 0 ? [`${protocol}/${host}`] : []))}}),
     rollouts: informer({...follow, collection: collection(collections.rollouts), indexes: {app: (rollout) => [appOf(rollout)]}}),
     containers: informer({...follow, collection: collection(collections.containers), indexes: {app: (record) => [appOf(record)], node: ({node}) => [node]}}),

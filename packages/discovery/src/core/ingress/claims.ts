@@ -1,15 +1,7 @@
 /** Which requests an ingress claims, and whether another one does so too. Pure. */
-import type {FieldError, IngressRecord, IngressRule, IngressSpec} from '@hivemind/contracts';
+import {type FieldError, ingressPorts, type IngressRecord, type IngressRule, type IngressSpec} from '@hivemind/contracts';
 
 type Claimant = Pick<IngressRecord, 'namespace' | 'name' | 'spec' | 'meta'>;
-
-/** The ports that it is at, and what is spoken there. */
-export function portsOf({listen, tls}: Pick<IngressSpec, 'listen' | 'tls'>): readonly {readonly port: number; readonly secure: boolean; readonly field: 'http' | 'https'}[] {
-  return [
-    ...(listen.http === false ? [] : [{port: listen.http, secure: false, field: 'http' as const}]),
-    ...(tls.length > 0 ? [{port: listen.https, secure: true, field: 'https' as const}] : []),
-  ];
-}
 
 /** Equal for rules that match the same requests. */
 export function requestsOf({host = '*', path, match, headers, cookies}: IngressRule): string {
@@ -43,11 +35,11 @@ export interface Conflict {
 
 /** What `claimant` claims of what others have, those that are itself left out. */
 export function conflictsOf(claimant: Omit<Claimant, 'meta'>, others: readonly Claimant[]): readonly Conflict[] {
-  const own = portsOf(claimant.spec);
+  const own = ingressPorts(claimant.spec);
   const rules = new Map(claimant.spec.rules.map((rule, index) => [requestsOf(rule), {rule, index}]));
   return others.flatMap((owner) => {
     if ((owner.namespace === claimant.namespace && owner.name === claimant.name) || !mayMeet(claimant.spec, owner.spec)) return [];
-    const theirs = portsOf(owner.spec);
+    const theirs = ingressPorts(owner.spec);
     const ports = own.flatMap(({port, secure, field}): Conflict[] => (theirs.some((other) => other.port === port && other.secure !== secure) ? [{path: `spec.listen.${field}`, what: `port ${port}`, owner}] : []));
     if (!own.some(({port, secure}) => theirs.some((other) => other.port === port && other.secure === secure))) return ports;
     return [...ports, ...owner.spec.rules.flatMap((rule): Conflict[] => {

@@ -1,10 +1,10 @@
 /** From ingresses and who is in rotation to HAProxy's configuration. Pure; what people wrote was checked by the contracts' schemas. */
 import {createHash} from 'node:crypto';
 import {join} from 'node:path';
-import type {IngressRule, MachineIngress} from '@hivemind/contracts';
+import {ingressPorts, type IngressRule, type MachineIngress} from '@hivemind/contracts';
 import type {ServiceView} from '../../model.ts';
 import {backendLines, backendName, milliseconds, rateTable} from './backend.ts';
-import {portsOf, withoutSlash} from './claims.ts';
+import {withoutSlash} from './claims.ts';
 import {NOTHING, type ProxyPlan} from './plan.ts';
 import {countOf, type Server, targetKey} from './slots.ts';
 
@@ -45,7 +45,7 @@ export function compile({version, ingresses, service, before, dir, user, certifi
   const places = Object.fromEntries(routed.map((one) => [one.backend, countOf(servers[keyOf(one)]?.length ?? 0, before[one.backend] ?? 0)]));
   const render = (structure: string, of: (one: Routed) => readonly Server[]): string => [
     ...globalLines(dir, user, structure),
-    ...ports.flatMap((listener) => frontendLines(listener, routed.filter(({ingress}) => portsOf(ingress.spec).some(({port}) => port === listener.port)), certificates.get(listener.port), {path: join(dir, `${listener.port}.sock`), user})),
+    ...ports.flatMap((listener) => frontendLines(listener, routed.filter(({ingress}) => ingressPorts(ingress.spec).some(({port}) => port === listener.port)), certificates.get(listener.port), {path: join(dir, `${listener.port}.sock`), user})),
     ...ingresses.flatMap(rateTable),
     ...routed.flatMap((one) => backendLines({...one, servers: of(one), places: places[one.backend] ?? 0})),
     '',
@@ -60,7 +60,7 @@ interface Listener {
 }
 
 function listenersOf(ingresses: readonly MachineIngress[]): readonly Listener[] {
-  const all = new Map(ingresses.flatMap(({spec}) => portsOf(spec)).map(({port, secure}) => [port, secure]));
+  const all = new Map(ingresses.flatMap(({spec}) => ingressPorts(spec)).map(({port, secure}) => [port, secure]));
   return [...all].map(([port, secure]) => ({port, secure})).toSorted((a, b) => a.port - b.port);
 }
 

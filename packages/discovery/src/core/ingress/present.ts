@@ -8,6 +8,8 @@ export interface IngressContext {
   /** By `namespace/name`; `ready`: how many are in rotation. */
   readonly service: (key: string) => {readonly ports: readonly ServicePort[]; readonly ready: number} | undefined;
   readonly lost: readonly Conflict[];
+  /** Ports that it listens at and an app publishes. */
+  readonly published: readonly {readonly field: 'http' | 'https'; readonly port: number; readonly app: string}[];
 }
 
 export function takersOf({spec}: Pick<IngressRecord, 'spec'>, nodes: IngressContext['nodes']): readonly string[] {
@@ -22,6 +24,7 @@ export function presentIngress({value, version}: Versioned<IngressRecord>, conte
   const conditions = [
     ...problems.flatMap((problem): Omit<Condition, 'status' | 'since'>[] => (problem ? [{type: 'Served', ...problem}] : [])),
     ...context.lost.filter(({path}) => path.startsWith('spec.listen')).map(({path, what, owner}) => ({type: 'Served', reason: 'PortClaimed', message: `${path}: ${what} is spoken otherwise by ingress ${owner.namespace}/${owner.name}, which is older: nothing of this one is in force`})),
+    ...context.published.map(({field, port, app}) => ({type: 'Served', reason: 'PortPublished', message: `spec.listen.${field}: port ${port} is published by app ${app}: whoever asks there gets the app, or the one of the two that was first on the machine`})),
     ...(nodes.length > 0 ? [] : [{type: 'Machines', reason: 'NoMachine', message: 'spec.nodes chooses none of the machines there are'}]),
   ].map((condition) => ({...condition, status: 'false' as const, since: meta.updatedAt}));
   const whole = served === spec.rules.length && conditions.length === 0;
