@@ -6,9 +6,11 @@ import {access, readFile, stat} from 'node:fs/promises';
 import {connect, createServer, type Server} from 'node:net';
 import {delimiter, join} from 'node:path';
 import {setTimeout as pause} from 'node:timers/promises';
+import {DiscoverySettings, NetworkSpec} from '@hivemind/contracts';
 import {z} from 'zod';
 import {BRIDGE} from '../core/kernel.ts';
 import {aliasOf, clusterOf} from '../core/mend.ts';
+import {takenRange} from '../core/taken-ranges.ts';
 import {run, searchPath} from './command.ts';
 
 /** A name of this network namespace alone: who has it decides, the others wait. */
@@ -22,10 +24,14 @@ export interface Claimant {
   readonly cluster: string;
   /** Where the engine of this machine's containers is reached, as in `/run/docker.sock`, `unix://…` or `containerd://…`; absent: here. */
   readonly engine?: string | undefined;
+  /** Of containers, and of virtual IPs, as in `10.244.0.0/16`; default those that a cluster begins with. */
+  readonly ranges?: readonly string[] | undefined;
 }
 
+const FIRST_RANGES = [NetworkSpec.parse({}).cidr, DiscoverySettings.parse({}).virtualIps];
+
 /** Why this machine can have no network of the cluster; undefined where it can. Changes nothing. */
-export async function unableBecause({cluster, engine}: Claimant): Promise<string | undefined> {
+export async function unableBecause({cluster, engine, ranges = FIRST_RANGES}: Claimant): Promise<string | undefined> {
   if (process.platform !== 'linux') return `this machine runs ${process.platform}: a network of the cluster's own takes Linux`;
   if (process.getuid?.() !== 0) return 'Hivemind does not run as root here';
   const missing = await missingCommands();
@@ -33,7 +39,9 @@ export async function unableBecause({cluster, engine}: Claimant): Promise<string
   if (engine !== undefined && !(await isBeside(engine))) return `the container engine at ${engine} has interfaces of its own, not this machine's`;
   const nft = await run('nft', ['list', 'tables']);
   if (nft.status !== 0) return `this machine's kernel refuses rules (nft: ${nft.stderr.trim()})`;
-  return belongsToOther(cluster);
+  const owner = await networkOwner();
+  // What it has already, it goes on with: a route that came later is a person's own.
+  return owner === cluster ? undefined : owner === undefined ? leadsElsewhere(ranges) : isOthers(owner);
 }
 
 /** Makes the bridge the cluster's where it is nobody's. @returns why that cannot be; undefined where it is the cluster's now */
@@ -44,7 +52,7 @@ export async function claim(claimant: Claimant): Promise<string | undefined> {
   try {
     const alias = await aliasOfBridge();
     if (alias === aliasOf(claimant.cluster)) return undefined;
-    if (typeof alias === 'string') return await belongsToOther(claimant.cluster);
+    if (typeof alias === 'string') return isOthers(clusterOf(alias));
     // A bridge without a name on it is one that somebody made of it by hand.
     const {status, stderr} = await run('ip', ['-batch', '-'], [...(alias === undefined ? [`link add ${BRIDGE} type bridge`] : []), `link set ${BRIDGE} alias ${aliasOf(claimant.cluster)}`, ''].join('\n'));
     return status === 0 ? undefined : `this machine's kernel refuses a bridge (ip: ${stderr.trim()})`;
@@ -59,9 +67,12 @@ export async function networkOwner(): Promise<string | undefined> {
   return typeof alias === 'string' ? clusterOf(alias) : undefined;
 }
 
-async function belongsToOther(cluster: string): Promise<string | undefined> {
-  const owner = await networkOwner();
-  return owner === undefined || owner === cluster ? undefined : `the bridge ${BRIDGE} of this machine, and its rules, are of another cluster (${owner}), until that is down here (hivemind network down)`;
+const isOthers = (owner: string): string => `the bridge ${BRIDGE} of this machine, and its rules, are of another cluster (${owner}), until that is down here (hivemind network down)`;
+
+/** As where another orchestrator, or a private network, has these addresses: packets to them would go astray. */
+async function leadsElsewhere(ranges: readonly string[]): Promise<string | undefined> {
+  const taken = takenRange((await run('ip', ['-4', '-json', 'route', 'show'])).stdout, ranges);
+  return taken && `this machine has a route to ${taken.route} by ${taken.device}, within the cluster's range ${taken.range}: remove it, or give the cluster another range (hivemind network set --cidr for containers, PATCH /discovery/settings for virtual IPs)`;
 }
 
 /** null: a bridge without one. undefined: no bridge. */

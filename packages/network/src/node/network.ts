@@ -197,7 +197,8 @@ class MachineNetwork implements Network {
   }
 
   get #claimant(): Claimant {
-    return {cluster: this.#options.cluster, engine: this.#options.engine};
+    const view = this.#latest;
+    return {cluster: this.#options.cluster, engine: this.#options.engine, ...(view === undefined ? {} : {ranges: [view.spec.cidr, view.virtualIps]})};
   }
 
   /** Why the network cannot be had here now; undefined: the machine is this cluster's. */

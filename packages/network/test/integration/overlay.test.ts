@@ -159,6 +159,20 @@ describe('containers on two machines', () => {
     }
   }, 20_000);
 
+  it('stay on networks of the engine\'s own while another route of the machine leads into their range', async () => {
+    const ours = nodes[1]!;
+    await ours.sh('ip link add other0 type bridge && ip link set other0 up && ip route add 10.244.9.0/24 dev other0');
+    await ours.tell('auto', nodes);
+    expect(await waitFor(async () => (await ours.overlay()).problems[0], {what: 'a problem to be told'})).toContain('10.244.9.0/24 by other0');
+    expect(await ours.prepare('new')).toEqual({});
+    await ours.sh('ip link delete other0');
+    await waitFor(async () => {
+      await ours.tell('auto', nodes);
+      return (await ours.overlay()).backend === 'auto';
+    }, {what: 'the machine to have the network'});
+    await ours.told('none', nodes);
+  }, 20_000);
+
   it('have nothing left on a machine when a person says so', async () => {
     const [node] = nodes;
     await node!.kill();
