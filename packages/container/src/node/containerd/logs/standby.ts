@@ -8,10 +8,11 @@ import {ContainerdClient} from '../api/client.ts';
 import {LogPump} from './pump.ts';
 import {markBeside, readerLives} from './reader-mark.ts';
 
-/** It is looked so often (ms) whether the agent is gone: a container that says much waits from then on, and not for a second. */
-const LOOK_EVERY_MS = 300;
-/** The same, as long as no container of it is known: containerd is asked. */
-const SILENT_MS = 1_500;
+/**
+ * It is looked so often (ms) whether the agent is gone: a container that says much waits from then on, and not for a second. That
+ * holds for one that has only just started, too: until one is known, containerd is asked as often.
+ */
+const LOOK_EVERY_MS = 200;
 const ANSWER_MS = 5_000;
 
 /** Whose containers, in which containerd. */
@@ -68,7 +69,7 @@ export class LogStandby {
       }).finally(() => {
         if (this.#cancel === cancel) this.#cancel = this.#watched && this.#nextLook();
       });
-    }, this.#mark ? LOOK_EVERY_MS : SILENT_MS);
+    }, LOOK_EVERY_MS);
     return cancel;
   }
 
