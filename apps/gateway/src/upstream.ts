@@ -6,6 +6,8 @@ import type {TlsOptions} from '@hivemind/service';
 
 /** ms to connect to a service; another instance is asked then. */
 const CONNECT_MS = 2_000;
+/** Parts that it is waited in: a process that was held up counts one, however long it took, and then hears what has come meanwhile. */
+const PARTS = 10;
 
 export interface Agents {
   readonly 'http:': http.Agent;
@@ -13,10 +15,10 @@ export interface Agents {
 }
 
 /** `tls` names the gateway to services and says whom it trusts; without it only loopback is reached. */
-export function upstreamAgents(tls: TlsOptions | undefined): Agents {
+export function upstreamAgents(tls: TlsOptions | undefined, connectMs = CONNECT_MS): Agents {
   const kept = {keepAlive: true, keepAliveMsecs: 1_000, timeout: 0};
   const trust = tls ? {ca: tls.ca, cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.3' as const} : {};
-  return {'http:': impatient(new http.Agent(kept), 'connect'), 'https:': impatient(new https.Agent({...kept, ...trust}), 'secureConnect')};
+  return {'http:': impatient(new http.Agent(kept), 'connect', connectMs), 'https:': impatient(new https.Agent({...kept, ...trust}), 'secureConnect', connectMs)};
 }
 
 /** From now on with another certificate; connections that are open stay. */
@@ -29,14 +31,17 @@ export function destroyAgents(agents: Agents): void {
 }
 
 /** A machine that is gone answers nothing at all: its connection is given up. */
-function impatient<A extends http.Agent>(agent: A, event: 'connect' | 'secureConnect'): A {
+function impatient<A extends http.Agent>(agent: A, event: 'connect' | 'secureConnect', connectMs: number): A {
   const connect = agent.createConnection.bind(agent);
   agent.createConnection = (...args: Parameters<typeof connect>): Duplex | null | undefined => {
     const socket = connect(...args);
     if (!socket) return socket;
-    const late = (): void => void socket.destroy(Object.assign(new Error(`not connected within ${CONNECT_MS} ms`), {code: 'ETIMEDOUT'}));
-    const timer = setTimeout(late, CONNECT_MS);
-    const done = (): void => clearTimeout(timer);
+    let parts = 0;
+    const timer = setInterval(() => {
+      parts += 1;
+      if (parts === PARTS) socket.destroy(Object.assign(new Error(`not connected within ${connectMs} ms`), {code: 'ETIMEDOUT'}));
+    }, connectMs / PARTS);
+    const done = (): void => clearInterval(timer);
     socket.once(event, done).once('close', done);
     return socket;
   };

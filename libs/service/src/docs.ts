@@ -16,7 +16,7 @@ export function docsPage({info, paths}: OpenApiDocument): string {
   return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${escape(info.title)}</title><style>${style}</style>
 <h1>${escape(info.title)} ${escape(info.version)}</h1>
-<p>Every request carries <code>Authorization: Bearer TOKEN</code>. Failures are <code>application/problem+json</code>.
+${info.description === undefined ? '' : `<p><strong>${escape(info.description)}</strong></p>\n`}<p>Every request carries <code>Authorization: Bearer TOKEN</code>. Failures are <code>application/problem+json</code>.
 The same as data: <a href="/openapi.json">/openapi.json</a> (OpenAPI 3.1).</p>
 ${sections.join('\n')}</html>\n`;
 }

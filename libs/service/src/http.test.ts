@@ -199,4 +199,15 @@ describe('service', () => {
     expect(docs.headers['content-type']).toMatch('text/html');
     expect(docs.body).toContain('<b>POST</b> <code>/api/v1/apps</code> Create an app');
   });
+
+  it('documents others beside itself, and says whose part is missing', async () => {
+    const other = {openapi: '3.1.0', info: {title: 'other', version: '1'}, paths: {'/api/v1/volumes': {get: {summary: 'Volumes'}}}};
+    let missing = ['storage'];
+    const app = createHttp({name: 'test', logger: pino({level: 'silent'}), metrics: new Registry(), documents: async () => ({documents: missing.length > 0 ? [] : [other], missing})});
+    expect((await app.inject('/openapi.json')).json()).toMatchObject({info: {description: 'Not all of it: what storage answers is not known just now. Ask again.'}, paths: {}});
+    expect((await app.inject('/docs')).body).toContain('Not all of it: what storage answers');
+    missing = [];
+    const whole = (await app.inject('/openapi.json')).json();
+    expect([whole.info.description, Object.keys(whole.paths)]).toEqual([undefined, ['/api/v1/volumes']]);
+  });
 });

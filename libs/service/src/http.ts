@@ -11,7 +11,7 @@ import type {Logger} from 'pino';
 import type {Registry} from 'prom-client';
 import {z} from 'zod';
 import {readBodies} from './body.ts';
-import {withPaths, type OpenApiDocument} from './openapi-document.ts';
+import {type OpenApiDocument, type OtherDocuments, withPaths} from './openapi-document.ts';
 import {httpMetrics} from './http-metrics.ts';
 import {unfoldManifest} from './manifest.ts';
 import {problemOf, sendProblem} from './problem.ts';
@@ -51,7 +51,7 @@ export interface HttpOptions {
   /** Served over TLS with these; default: in the clear. */
   readonly tls?: TlsOptions;
   /** Documents of other services, to be part of this one's. */
-  readonly documents?: () => Promise<readonly OpenApiDocument[]>;
+  readonly documents?: () => Promise<OtherDocuments>;
 }
 
 /** PEM. With `ca` a client may show a certificate of it (`authorized` of its socket then says whether it did). */
@@ -169,9 +169,12 @@ function commonRoutes(app: HttpServer, routes: RouteTable, {name, version = '0.0
     return {status: 'ready'};
   });
   app.get('/metrics', internal, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+  // Nothing else is done while it is made, and it is the same ever after.
+  let own: Promise<OpenApiDocument> | undefined;
   const document = async (): Promise<OpenApiDocument> => {
-    const [{openApiDocument}, others] = await Promise.all([import('./openapi.ts'), documents?.() ?? []]);
-    return withPaths(await openApiDocument(routes.all(), {name, version}), others);
+    own ??= import('./openapi.ts').then(({openApiDocument}) => openApiDocument(routes.all(), {name, version}));
+    const [document, others] = await Promise.all([own, documents?.()]);
+    return others === undefined ? document : withPaths(document, others);
   };
   app.get('/openapi.json', internal, document);
   app.get('/docs', internal, async (_request, reply) => {

@@ -1,7 +1,7 @@
 /** What turns a manager into a service: its server, and the conventions of the API that every route keeps. */
 export * from './manager.ts';
 export {createHttp, stopHttp, type HttpOptions, type HttpServer, type TlsOptions} from './http.ts';
-export {OpenApiDocument} from './openapi-document.ts';
+export {OpenApiDocument, type OtherDocuments} from './openapi-document.ts';
 export {manifest, withSpec} from './manifest.ts';
 export {problemOf, sendProblem, type Problem} from './problem.ts';
 export {parseJson, parseYaml} from './body.ts';

@@ -1,5 +1,6 @@
 import {serve} from '@hivemind/bus';
-import {subjects} from '@hivemind/contracts';
+import {collections, NodeReport, subjects} from '@hivemind/contracts';
+import {collection} from '@hivemind/store';
 import {waitFor} from '@hivemind/testkit';
 import {z} from 'zod';
 import {TestBench} from '../../testing/bench.ts';
@@ -131,6 +132,19 @@ describe('images', () => {
     expect(progress.at(-1)).toMatchObject({node: 'n1', done: true});
     expect((await bench.post('/images/pull', {image: 'x', node: 'n9'})).status).toBe(503);
     expect((await bench.post('/images/pull', {image: 'x y'})).status).toBe(422);
+  });
+
+  it('are for machines that were late with a heartbeat, too, until they are ruled away', async () => {
+    const verdicts = collection(collections.nodeVerdicts).in(bench.store);
+    const statuses = collection(collections.nodeStatus).in(bench.store);
+    const report = NodeReport.parse({capacity: {cpu: 1, memory: 1, disk: 1, pods: 1}, labels: {}, address: '10.0.0.9', runtime: {name: 'fake', version: '1', available: true}, agentVersion: '0'});
+    await statuses.put('late', {name: 'late', report, session: 1, lastSeenAt: '2026-01-01T00:00:00Z'});
+    const pull = () => bench.post('/images/pull', {image: 'registry/none:1'});
+    await waitFor(async () => (await (await pull()).text()).includes('Node late does not answer'), {what: 'the machine to be asked'});
+    await verdicts.put('late', {name: 'late', state: 'unreachable', degraded: false, reason: 'x', message: 'nobody hears it', since: '2026-01-01T00:00:00Z'});
+    await waitFor(async () => (await pull()).status === 200, {what: 'the machine to be left out'});
+    await statuses.delete('late');
+    await verdicts.delete('late');
   });
 
   it('go out as an archive, come in again and are removed', async () => {

@@ -1,7 +1,7 @@
 /** Images on the machines: list, pull, build, import, export, remove. Progress is lines of JSON; the last says `done` or what failed. */
 import {PassThrough, Readable} from 'node:stream';
 import {call, open, type ByteStream} from '@hivemind/bus';
-import {commonErrors, ImageInfo, isError, RegistryCredentials, subjects} from '@hivemind/contracts';
+import {commonErrors, ImageInfo, isError, nodeState, RegistryCredentials, subjects} from '@hivemind/contracts';
 import {listQuery, listReply, queryFlag} from '@hivemind/service';
 import type {FastifyReply} from 'fastify';
 import type {ZodTypeProvider} from 'fastify-type-provider-zod';
@@ -135,9 +135,13 @@ async function openAll(nodes: readonly string[], openOne: (node: string) => Prom
   throw failure.reason;
 }
 
-/** The asked machine, or all that are heard. @throws `node-not-connected` when there is none */
+/**
+ * The asked machine, or all that are heard or were a moment ago: one that is busy and late is not passed over in silence.
+ * @throws `node-not-connected` when there is none
+ */
 function targets({tables}: RouteContext, asked: string | undefined): readonly string[] {
-  const heard = tables.leases.list().map(({key}) => key).toSorted();
+  const ready = tables.nodeStatus.list().filter(({key}) => nodeState(tables.verdicts.get(key)?.value, true) === 'ready');
+  const heard = [...new Set([...tables.leases.list(), ...ready].map(({key}) => key))].toSorted();
   if (asked === undefined && heard.length > 0) return heard;
   if (asked !== undefined && heard.includes(asked)) return [asked];
   throw containerErrors['node-not-connected'](asked === undefined ? 'No machine is connected now: GET /nodes lists them.' : `Node ${asked} is not connected: GET /nodes lists those that are.`);
