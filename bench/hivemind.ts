@@ -21,6 +21,7 @@ export interface AppStatus {
 
 export interface Hivemind {
   readonly pid: number;
+  readonly url: string;
   readonly dataDir: string;
   /** ms from spawn to the first 200 of /readyz. */
   readonly readyMs: number;
@@ -37,6 +38,8 @@ export interface StartOptions {
   readonly dataDir?: string;
   /** Back-end of the cluster's network; default: none, as the engine that it is measured against. */
   readonly network?: string;
+  /** Further words for `hivemind up`. */
+  readonly flags?: readonly string[];
 }
 
 export function newDataDir(): string {
@@ -47,11 +50,11 @@ export function removeDataDir(dataDir: string): void {
   rmSync(dataDir, {recursive: true, force: true});
 }
 
-export async function startHivemind({dockerHost, containerdSocket, dataDir = newDataDir(), network = 'none'}: StartOptions): Promise<Hivemind> {
+export async function startHivemind({dockerHost, containerdSocket, dataDir = newDataDir(), network = 'none', flags = []}: StartOptions): Promise<Hivemind> {
   const port = await freePort();
   const engine = containerdSocket === undefined ? ['--runtime', 'docker', ...(dockerHost === undefined ? [] : ['--docker-host', dockerHost])] : ['--runtime', 'containerd', '--containerd-socket', containerdSocket];
   const from = nowMs();
-  const child = spawn(process.execPath, [entry, 'up', '--data-dir', dataDir, '--listen', `127.0.0.1:${port}`, '--network', network, ...engine], {stdio: ['ignore', 'ignore', 'pipe']});
+  const child = spawn(process.execPath, [entry, 'up', '--data-dir', dataDir, '--listen', `127.0.0.1:${port}`, '--network', network, ...engine, ...flags], {stdio: ['ignore', 'ignore', 'pipe']});
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4000)));
   const agent = new Agent({keepAlive: true});
@@ -64,6 +67,7 @@ export async function startHivemind({dockerHost, containerdSocket, dataDir = new
   const token = readFileSync(join(dataDir, 'admin.token'), 'utf8').trim();
   return {
     pid: child.pid ?? 0,
+    url: `http://127.0.0.1:${port}`,
     dataDir,
     readyMs,
     call: (method, path, body) => send(port, agent, method, path, token, body),

@@ -14,6 +14,7 @@ import {alone, proportional} from '../cluster/memory.ts';
 import {entry, type Hivemind, removeDataDir, startHivemind, untilGone, untilRunning} from '../hivemind.ts';
 import {median, type Row, spread, timed} from '../measure.ts';
 import {printRows, writeReport} from '../report.ts';
+import {benchAgentMemory} from './memory.ts';
 
 const {values} = parseArgs({options: {rounds: {type: 'string', default: '5'}, source: {type: 'boolean'}, write: {type: 'boolean'}}});
 const rounds = Number(values.rounds);
@@ -31,6 +32,8 @@ try {
   const archive = join(containerd.dir, 'busybox.tar');
   await pipeline(await docker.getImage(image).get(), createWriteStream(archive));
   containerd.ctr('images', 'import', archive);
+  // By itself: a machine has one cluster's network.
+  rows.push(await benchAgentMemory(containerd, image, HELD));
   // As it is for who says nothing, and, like what it is measured against, on networks of the machine's own.
   const ours = await startHivemind({containerdSocket: containerd.socketPath, network: 'auto'});
   hiveminds.push(ours);
@@ -66,7 +69,7 @@ try {
   await deploy(ours, 'held', HELD);
   const held = alone([ours.pid]) / 1e6;
   rows.push({what: `memory that ${HELD} containers add, beside containerd and shims`, value: held - before, unit: 'MB', better: 'lower', detail: `from ${before.toFixed(0)} to ${held.toFixed(0)} MB, after what the rounds left`});
-  rows.push({what: `memory with ${HELD} containers, beside containerd and shims: the whole of \`hivemind up\`, control plane and all`, value: held, unit: 'MB', better: 'lower', must: 100, goal: 60, detail: `${before.toFixed(0)} MB before; beside other node processes ${(proportional(ours.pid) / 1e6).toFixed(0)} MB`});
+  rows.push({what: `memory with ${HELD} containers, beside containerd and shims: the whole of \`hivemind up\`, control plane and all`, value: held, unit: 'MB', better: 'lower', detail: `${before.toFixed(0)} MB before; beside other node processes ${(proportional(ours.pid) / 1e6).toFixed(0)} MB`});
   await remove(ours, 'held');
   printRows(rows);
   if (values.write === true) {
