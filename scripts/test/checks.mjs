@@ -22,10 +22,11 @@ export async function runChecks({full, unit, paths}) {
   const deadlineMs = (full ? 60 : 12) * minutes;
 
   const jobs = [
-    whole && (() => Promise.all([check('lint', ['eslint', '.', '--max-warnings', '0']), check('types', ['tsc', '--project', 'tsconfig.json'])])),
     () => runJest('tests', [...paths, ...beside, '--maxWorkers=2'], {scratch, full, deadlineMs}),
-    // One at a time: they measure and kill real servers, and share one engine. Machines have engines and networks of their own.
+    // One at a time: they measure and kill real servers, and share one engine. Machines have engines and networks of their own. Half of
+    // the time they wait: lint and types take what is left of the processor.
     whole && (() => Promise.all([
+      inTurn([() => check('lint', ['eslint', '.', '--max-warnings', '0']), () => check('types', ['tsc', '--project', 'tsconfig.json'])]),
       runJest('integration tests', [...integration, ...ignored, ...besideTheEngine], {scratch, full, deadlineMs}),
       runJest('tests of machines and servers', ['--runInBand', '--testPathPatterns', besideTheEngine.join('|')], {scratch, full, deadlineMs}),
     ])),
@@ -37,7 +38,7 @@ export async function runChecks({full, unit, paths}) {
   ];
   const results = [];
   try {
-    for (const job of jobs.filter(Boolean)) results.push(...[await job()].flat());
+    for (const job of jobs.filter(Boolean)) results.push(...[await job()].flat(2));
   } finally {
     rmSync(scratch, {recursive: true, force: true});
   }
@@ -47,10 +48,16 @@ export async function runChecks({full, unit, paths}) {
 /** A tool that counts as one test. Its output is shown when it is done, so that two can run at once. */
 function check(name, command) {
   return timed(name, async () => {
-    const {status, output} = await runTool(command, {deadlineMs: 5 * minutes});
+    const {status, output} = await runTool(command, {deadlineMs: 10 * minutes, patient: true});
     // A linter that skips a rule has not found that it holds.
     if (status !== 0 || output.includes('rule will be skipped')) throw new Error(output);
   });
+}
+
+async function inTurn(jobs) {
+  const results = [];
+  for (const job of jobs) results.push(await job());
+  return results;
 }
 
 async function timed(name, work) {

@@ -1,4 +1,5 @@
 import {spawn} from 'node:child_process';
+import {constants, setPriority} from 'node:os';
 import {localNode, root} from '../setup/enter.mjs';
 import {toolCommand, toolEnvironment} from '../run.mjs';
 
@@ -9,11 +10,12 @@ export function runTool([name, ...args], options = {}) {
 
 /**
  * Runs a command to its end, or kills it at `deadlineMs` (milliseconds, status 124 then); answers its
- * exit status, its standard output, and its output (both streams, as they came).
+ * exit status, its standard output, and its output (both streams, as they came). `patient`: it takes the processor that nobody else wants.
  */
-export function runQuietly(command, args, {deadlineMs = 60_000, cwd = root, env = {}, show = false} = {}) {
+export function runQuietly(command, args, {deadlineMs = 60_000, cwd = root, env = {}, show = false, patient = false} = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {cwd, env: {...toolEnvironment(), ...env}, stdio: ['ignore', 'pipe', 'pipe']});
+    if (patient && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
     let output = '';
     let stdout = '';
     let late = false;
