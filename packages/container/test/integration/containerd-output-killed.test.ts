@@ -27,10 +27,12 @@ afterAll(async () => {
   await bench?.[Symbol.asyncDispose]();
 }, 60_000);
 
-function started(role: 'agent' | 'sidecar'): ChildProcess {
+/** Resolves with an agent when it reads; with a sidecar, which may have nothing to read, at once. */
+async function started(role: 'agent' | 'sidecar'): Promise<ChildProcess> {
   const {containerd: {socketPath, cgroupParent}, root, cluster} = bench;
   const child = spawn(process.execPath, [fileURLToPath(new URL('./containerd-reader.ts', import.meta.url)), role, JSON.stringify({socketPath, cgroupParent, root, cluster})], {env: {...process.env, NODE_OPTIONS: ''}, stdio: ['pipe', 'pipe', 'inherit']});
   readers.add(child);
+  if (role === 'agent') await once(child.stdout, 'data');
   return child;
 }
 
@@ -83,7 +85,8 @@ it('loses what a killed reader had in its hands at most, and the container goes 
   await goesOn();
   // It stops as an agent does: the next one reads on.
   await starter.close();
-  const [agent, sidecar] = [started('agent'), started('sidecar')];
+  // Each agent first: it tells its sidecar that it lives before it reads, which this one cannot.
+  const [agent, sidecar] = [await started('agent'), await started('sidecar')];
   // It has looked who reads.
   await goesOn(3_000);
   await killed(agent);
@@ -91,10 +94,10 @@ it('loses what a killed reader had in its hands at most, and the container goes 
   await killed(sidecar);
   // Nobody reads: it waits, and gets no SIGPIPE.
   expect((await look.inspect('loud'))?.state).toBe('running');
-  const [next, other] = [started('agent'), started('sidecar')];
+  const [next, other] = [await started('agent'), await started('sidecar')];
   await goesOn();
   await Promise.all([killed(next), killed(other)]);
-  started('agent');
+  await started('agent');
   await goesOn();
   const session = await look.exec(runtimeId, {command: ['touch', '/tmp/enough'], tty: false, stdin: false});
   expect(await session.exitCode).toBe(0);

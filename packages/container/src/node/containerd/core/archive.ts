@@ -1,6 +1,6 @@
 /** What archives of images say: the names of their parts, and which images there are. Pure. */
 import {z} from 'zod';
-import {parseImageName} from './image-name.ts';
+import {parseImageName} from '../../../core/image-name.ts';
 import type {Descriptor} from './manifest.ts';
 
 /** As `docker save` writes it, beside or in place of OCI's index. */

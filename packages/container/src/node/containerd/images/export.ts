@@ -2,7 +2,7 @@
 import {once} from 'node:events';
 import {pack, type Pack} from 'tar-stream';
 import type {ContainerdClient} from '../api/client.ts';
-import {familiarName, parseImageName} from '../core/image-name.ts';
+import {familiarName, parseImageName} from '../../../core/image-name.ts';
 import {Manifest} from '../core/manifest.ts';
 import {readBytes} from './content.ts';
 import type {KnownImage} from './store.ts';

@@ -2,7 +2,7 @@
 import {runtimeErrors, type Runtime} from '@hivemind/runtime';
 import type {ContainerdClient} from '../api/client.ts';
 import {platformOf} from '../core/manifest.ts';
-import {parseImageName} from '../core/image-name.ts';
+import {parseImageName} from '../../../core/image-name.ts';
 import {orGone} from '../snapshots.ts';
 import {exportImage} from './export.ts';
 import {importImages} from './import.ts';

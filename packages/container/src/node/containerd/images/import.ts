@@ -3,7 +3,7 @@ import type {PullProgress} from '@hivemind/contracts';
 import type {z} from 'zod';
 import type {ContainerdClient} from '../api/client.ts';
 import {nameOf, SavedImages} from '../core/archive.ts';
-import {familiarName, parseImageName} from '../core/image-name.ts';
+import {familiarName, parseImageName} from '../../../core/image-name.ts';
 import {type Descriptor, forPlatform, ImageConfig, Index, indexTypes, Manifest, manifestTypes, type Platform} from '../core/manifest.ts';
 import {type ReadArchive, readArchive, refused} from './archive-reader.ts';
 import {hasContent, readBytes, writeContent} from './content.ts';

@@ -8,7 +8,7 @@ import {runtimeErrors} from '@hivemind/runtime';
 import {setTimeout as pause} from 'node:timers/promises';
 import type {z} from 'zod';
 import {type ContainerdClient, isStatus, wordsOf} from '../api/client.ts';
-import {type ImageName, parseImageName} from '../core/image-name.ts';
+import {type ImageName, parseImageName} from '../../../core/image-name.ts';
 import {type Descriptor, forPlatform, ImageConfig, Index, indexTypes, Manifest, type Platform} from '../core/manifest.ts';
 import {Gate} from '../../worker/gate.ts';
 import {abortContent, hasContent, readDocument, writeContent} from './content.ts';

@@ -5,7 +5,7 @@ import {runtimeErrors} from '@hivemind/runtime';
 import {setTimeout as pause} from 'node:timers/promises';
 import {z} from 'zod';
 import {errnoOf} from '../errno.ts';
-import type {ImageName} from '../core/image-name.ts';
+import type {ImageName} from '../../../core/image-name.ts';
 import {indexTypes, manifestTypes} from '../core/manifest.ts';
 import {parseChallenge} from '../core/challenge.ts';
 import {bodyOf, get, isMistrust, speaksNoTls} from './http.ts';

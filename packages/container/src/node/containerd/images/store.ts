@@ -3,7 +3,7 @@ import {createHash} from 'node:crypto';
 import {runtimeErrors, type Runtime} from '@hivemind/runtime';
 import {type ContainerdClient, isStatus} from '../api/client.ts';
 import type {Timestamp} from '../api/messages.ts';
-import {familiarName, parseImageName} from '../core/image-name.ts';
+import {familiarName, parseImageName} from '../../../core/image-name.ts';
 import {chainIds, type Descriptor, ImageConfig, Manifest} from '../core/manifest.ts';
 import {fromTimestamp} from '../core/time.ts';
 import {readDocument} from './content.ts';
