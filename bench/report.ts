@@ -1,12 +1,15 @@
 /** docs/benchmarks.md, written by the run itself. */
+import {execFileSync} from 'node:child_process';
 import {readFileSync, writeFileSync} from 'node:fs';
 import {cpus, release, totalmem} from 'node:os';
+import {join} from 'node:path';
 import {formatValue, meets, type Row} from './measure.ts';
 
 export interface Setting {
+  /** Docker Engine's version, or what stands in its place. */
   readonly engine: string;
+  /** What was measured: the bundle, or the source. */
   readonly subject: string;
-  readonly commit: string;
 }
 
 export function printRows(rows: readonly Row[]): void {
@@ -19,13 +22,16 @@ function verdict(row: Row): string {
   return row.must === undefined ? '' : 'MISSED';
 }
 
-/** Replaces the section of `title`, or adds it. */
-export function writeReport(path: string, title: string, rows: readonly Row[], setting: Setting): void {
+/** Replaces the section of `title` in docs/benchmarks.md, or adds it. */
+export function writeReport(title: string, rows: readonly Row[], setting: Setting): void {
+  const root = join(import.meta.dirname, '..');
+  const path = join(root, 'docs/benchmarks.md');
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], {cwd: root, encoding: 'utf8'}).trim();
   const bound = (row: Row, value: number | undefined): string => (value === undefined ? '' : `${row.better === 'lower' ? '≤' : '≥'} ${formatValue(value, row.unit)}`);
   const section = [
     `## ${title}`,
     '',
-    `Measured ${new Date().toISOString().slice(0, 10)} on ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}; Docker Engine ${setting.engine}; Node ${process.version}; ${setting.subject}, commit ${setting.commit}.`,
+    `Measured ${new Date().toISOString().slice(0, 10)} on ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}; Docker Engine ${setting.engine}; Node ${process.version}; ${setting.subject}, commit ${commit}.`,
     '',
     '| what | measured | must | goal | |',
     '|---|---|---|---|---|',

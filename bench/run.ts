@@ -1,5 +1,5 @@
 /** `npm run bench`: all parts, or those of `--only a,b`. See README.md beside this file. */
-import {execFileSync, spawnSync} from 'node:child_process';
+import {spawnSync} from 'node:child_process';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';
 import {busyboxImage} from '@hivemind/testkit';
@@ -36,8 +36,7 @@ if (standalone.length > 0) {
 }
 printRows(rows);
 if (values.write) {
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], {cwd: root, encoding: 'utf8'}).trim();
-  writeReport(join(root, 'docs/benchmarks.md'), 'One machine', rows, {engine: engineVersion, subject: entry.endsWith('.ts') ? 'from source' : 'the bundle', commit});
+  writeReport('One machine', rows, {engine: engineVersion, subject: entry.endsWith('.ts') ? 'from source' : 'the bundle'});
 }
 process.exitCode = rows.every((row) => row.must === undefined || meets(row, row.must)) ? 0 : 1;
 

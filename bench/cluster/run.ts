@@ -3,8 +3,6 @@
  * three machines with an engine each (network namespaces on this computer), NATS and Redis, every manager in one process, or each
  * a service of its own (`--apart`). The bundle where one was built, else, or with `--source`, the source.
  */
-import {execFileSync} from 'node:child_process';
-import {join} from 'node:path';
 import {parseArgs} from 'node:util';
 import {startCluster, type TestCluster} from '../../apps/agent/test/cluster.ts';
 import {entry} from '../hivemind.ts';
@@ -15,7 +13,6 @@ import {benchPower, benchReturn} from './heal.ts';
 import {benchMemory} from './memory.ts';
 import {benchSwarm} from './swarm.ts';
 
-const root = join(import.meta.dirname, '../..');
 const {values} = parseArgs({options: {only: {type: 'string'}, rounds: {type: 'string', default: '5'}, away: {type: 'string', default: '60'}, apart: {type: 'boolean', default: false}, source: {type: 'boolean', default: false}, write: {type: 'boolean', default: false}}});
 const rounds = Number(values.rounds);
 const parts: Readonly<Record<string, (cluster: TestCluster) => Promise<readonly Row[]>>> = {
@@ -40,7 +37,6 @@ let engine = '';
 }
 printRows(rows);
 if (values.write) {
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], {cwd: root, encoding: 'utf8'}).trim();
-  writeReport(join(root, 'docs/benchmarks.md'), 'Three machines', rows, {engine, subject: entry.endsWith('.ts') ? 'from source' : 'the bundle', commit});
+  writeReport('Three machines', rows, {engine, subject: entry.endsWith('.ts') ? 'from source' : 'the bundle'});
 }
 process.exitCode = rows.every((row) => row.must === undefined || meets(row, row.must)) ? 0 : 1;

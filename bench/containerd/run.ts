@@ -5,9 +5,8 @@
  */
 import {execFileSync, spawn} from 'node:child_process';
 import {createWriteStream, existsSync, rmSync} from 'node:fs';
-import {basename, dirname, join, resolve} from 'node:path';
+import {basename, join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
-import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import {busyboxImage, type Containerd, dockerEngine, startContainerd} from '@hivemind/testkit';
 import {alone, proportional} from '../cluster/memory.ts';
@@ -20,7 +19,6 @@ const {values} = parseArgs({options: {rounds: {type: 'string', default: '5'}, so
 const rounds = Number(values.rounds);
 const MANY = 30;
 const HELD = 100;
-const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 
 const docker = await dockerEngine();
 const image = await busyboxImage(docker);
@@ -73,9 +71,8 @@ try {
   await remove(ours, 'held');
   printRows(rows);
   if (values.write === true) {
-    const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], {cwd: root, encoding: 'utf8'}).trim();
     const {Version} = await docker.version();
-    writeReport(join(root, 'docs/benchmarks.md'), 'Deploys through containerd', rows, {engine: Version, subject: `containerd ${containerd.ctr('version').match(/Version:\s*(\S+)/)?.[1] ?? ''}; ${basename(entry)}`, commit});
+    writeReport('Deploys through containerd', rows, {engine: Version, subject: `containerd ${containerd.ctr('version').match(/Version:\s*(\S+)/)?.[1] ?? ''}; ${basename(entry)}`});
   }
 } finally {
   for (const hivemind of hiveminds) {

@@ -1,12 +1,13 @@
 /** Clients of the bench, and an app that is answered by next to no processor, so that what is measured is not they. */
-import {type ChildProcess, execFileSync, spawn} from 'node:child_process';
+import {execFileSync} from 'node:child_process';
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {dirname, join} from 'node:path';
-import {text} from 'node:stream/consumers';
 import {z} from 'zod';
+import {askingProgram, type Load} from '../../apps/agent/test/load.ts';
 
 const Report = z.object({made: z.number(), failed: z.record(z.string(), z.number()), times: z.record(z.string(), z.number())});
+type Report = z.infer<typeof Report>;
 /** Of `client.ts`: its times are in this many parts of a ms. */
 const GRAIN = 20;
 
@@ -30,35 +31,21 @@ export interface ClientOptions {
   readonly connections: number;
 }
 
-export class Client {
-  readonly #child: ChildProcess;
-  readonly #said: Promise<string>;
-
-  constructor({pid, address, port, perSecond, connections}: ClientOptions) {
-    const words = [process.execPath, join(import.meta.dirname, 'client.ts'), address, String(port), String(perSecond), String(connections)];
-    const [program = '', ...rest] = pid === undefined ? words : ['nsenter', '--target', String(pid), '--net', ...words];
-    const child = spawn(program, rest, {stdio: ['pipe', 'pipe', 'inherit']});
-    this.#child = child;
-    this.#said = text(child.stdout);
-  }
-
-  async stop(): Promise<z.infer<typeof Report>> {
-    this.#child.stdin?.end();
-    return Report.parse(JSON.parse(await this.#said));
-  }
+function startClient({pid, address, port, perSecond, connections}: ClientOptions): Load<Report> {
+  return askingProgram(Report, [join(import.meta.dirname, 'client.ts'), address, String(port), String(perSecond), String(connections)], pid);
 }
 
 /** Of several clients together, while `work` is done; no client is left, whatever becomes of it. */
 export async function under(clients: readonly (readonly ClientOptions[])[], work: () => Promise<unknown>): Promise<readonly Outcome[]> {
   const begun = performance.now();
-  const running = clients.map((group) => group.map((options) => new Client(options)));
+  const running = clients.map((group) => group.map(startClient));
   const [done] = await Promise.allSettled([work()]);
   const reports = await Promise.all(running.map((group) => Promise.all(group.map((client) => client.stop()))));
   if (done?.status === 'rejected') throw done.reason;
   return reports.map((group) => outcomeOf(group, (performance.now() - begun) / 1_000));
 }
 
-function outcomeOf(reports: readonly z.infer<typeof Report>[], seconds: number): Outcome {
+function outcomeOf(reports: readonly Report[], seconds: number): Outcome {
   const failed = new Map<string, number>();
   const times = new Map<number, number>();
   for (const report of reports) {

@@ -2,9 +2,8 @@
  * `node bench/network/run.ts [--rounds 5] [--seconds 3] [--write]`: container to container over two machines (network namespaces on
  * this computer) against the two machines bare, in turns. The machines' network is the product's own; iperf3 is Debian's.
  */
-import {type ChildProcess, execFileSync, spawn} from 'node:child_process';
+import {type ChildProcess, spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {join} from 'node:path';
 import {text} from 'node:stream/consumers';
 import {parseArgs} from 'node:util';
 import {machines, waitFor} from '@hivemind/testkit';
@@ -14,7 +13,6 @@ import {installDebianPackages} from '../../scripts/setup/debian.mjs';
 import {meets, median, type Row} from '../measure.ts';
 import {printRows, writeReport} from '../report.ts';
 
-const root = join(import.meta.dirname, '../..');
 const {values} = parseArgs({options: {rounds: {type: 'string', default: '5'}, seconds: {type: 'string', default: '3'}, write: {type: 'boolean', default: false}}});
 const rounds = Number(values.rounds);
 const THROUGHPUT_PORT = 5201;
@@ -102,8 +100,7 @@ try {
 }
 printRows(rows);
 if (values.write) {
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], {cwd: root, encoding: 'utf8'}).trim();
-  writeReport(join(root, 'docs/benchmarks.md'), 'Network', rows, {engine, subject: 'from source', commit});
+  writeReport('Network', rows, {engine, subject: 'from source'});
 }
 process.exitCode = rows.every((row) => row.must === undefined || meets(row, row.must)) ? 0 : 1;
 

@@ -25,9 +25,30 @@ export interface LoadOptions {
   readonly perSecond: number;
 }
 
-export interface Load {
+/** Who asks at a steady rate, until told to stop. */
+export interface Load<Report> {
   /** Makes no more, and waits for those that are under way. */
-  stop(): Promise<LoadReport>;
+  stop(): Promise<Report>;
+}
+
+/**
+ * A program of Node's that asks until its standard input ends, and then says how it fared, as JSON.
+ * @param words of its command line, after `node`
+ * @param pid a process in whose network it is; absent: this one
+ */
+export function askingProgram<Report>(report: z.ZodType<Report>, words: readonly string[], pid?: number): Load<Report> {
+  const inNetwork = pid === undefined ? [] : ['nsenter', '--target', String(pid), '--net'];
+  const [command = '', ...args] = [...inNetwork, process.execPath, ...words];
+  const child = spawn(command, args, {stdio: ['pipe', 'pipe', 'inherit'], env: {...process.env, NODE_OPTIONS: ''}});
+  const said = text(child.stdout);
+  const closed = once(child, 'close');
+  return {
+    async stop() {
+      child.stdin.end();
+      await closed;
+      return report.parse(JSON.parse(await said));
+    },
+  };
 }
 
 const server = `
@@ -89,17 +110,8 @@ const clients = `
     done();
   });`;
 
-export async function startLoad(cluster: TestCluster, {from, address, port, path, perSecond}: LoadOptions): Promise<Load> {
+export async function startLoad(cluster: TestCluster, {from, address, port, path, perSecond}: LoadOptions): Promise<Load<LoadReport>> {
   const found = (await cluster.running()).find(({id}) => id === from);
   if (!found) throw new Error(`${from} does not run`);
-  const child = spawn('nsenter', ['--target', String(found.pid), '--net', process.execPath, '-e', clients, address, String(port), path, String(perSecond)], {stdio: ['pipe', 'pipe', 'inherit']});
-  const said = text(child.stdout);
-  const closed = once(child, 'close');
-  return {
-    async stop() {
-      child.stdin.end();
-      await closed;
-      return LoadReport.parse(JSON.parse(await said));
-    },
-  };
+  return askingProgram(LoadReport, ['-e', clients, address, String(port), path, String(perSecond)], found.pid);
 }

@@ -1,12 +1,9 @@
 /** A shop of three tiers as a Compose project, and people who ask it. */
-import {spawn} from 'node:child_process';
-import {once} from 'node:events';
 import {copyFileSync, mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {text} from 'node:stream/consumers';
 import {fileURLToPath} from 'node:url';
 import {z} from 'zod';
-import {nodeFolders} from '../load.ts';
+import {askingProgram, type Load, nodeFolders} from '../load.ts';
 
 /** Of `web`, on every machine. */
 export const PUBLISHED = 8080;
@@ -67,17 +64,6 @@ const Report = z.object({made: z.number(), /** ms */ slowest: z.number(), failed
 export type Report = z.infer<typeof Report>;
 
 /** @param from a process in whose network they are; absent: the test's own */
-export function askShop(address: string, port: number, perSecond: number, from?: number): {stop(): Promise<Report>} {
-  const words = [process.execPath, fileURLToPath(new URL('./load.mjs', import.meta.url)), address, String(port), String(perSecond)];
-  const [command = '', ...args] = from === undefined ? words : ['nsenter', '--target', String(from), '--net', ...words];
-  const child = spawn(command, args, {stdio: ['pipe', 'pipe', 'inherit'], env: {...process.env, NODE_OPTIONS: ''}});
-  const said = text(child.stdout);
-  const closed = once(child, 'close');
-  return {
-    async stop() {
-      child.stdin.end();
-      await closed;
-      return Report.parse(JSON.parse(await said));
-    },
-  };
+export function askShop(address: string, port: number, perSecond: number, from?: number): Load<Report> {
+  return askingProgram(Report, [fileURLToPath(new URL('./load.mjs', import.meta.url)), address, String(port), String(perSecond)], from);
 }

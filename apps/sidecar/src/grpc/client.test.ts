@@ -1,15 +1,13 @@
-import {mkdtempSync, rmSync} from 'node:fs';
 import {createServer} from 'node:net';
-import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {waitFor} from '@hivemind/testkit';
+import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import {connectSidecar} from './client.ts';
 
 /** A channel whose pauses grow as gRPC's do by itself takes 15 s to this attempt; ours take 1.5 s. */
 const ATTEMPTS = 7;
 
 test('a sidecar that was away for long is found as soon as it is back: pauses between attempts do not grow', async () => {
-  const dir = mkdtempSync(join(tmpdir(), 'hivemind-client-'));
+  const dir = tempDir('client');
   const socket = join(dir, 'sidecar.sock');
   let attempts = 0;
   const server = createServer((connection) => {
@@ -24,6 +22,6 @@ test('a sidecar that was away for long is found as soon as it is back: pauses be
     }, {what: `${ATTEMPTS} attempts`});
   } finally {
     server.close();
-    rmSync(dir, {recursive: true, force: true});
+    await removeTempDir(dir);
   }
 });

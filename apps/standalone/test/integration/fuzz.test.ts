@@ -1,5 +1,6 @@
 /** Whatever is sent to any route, the answer is never a 500, and every refusal is a problem+json that says what is wrong. */
 import {NodeSettings} from '@hivemind/contracts';
+import {endIngress} from '@hivemind/sidecar/ingress';
 import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import fc from 'fast-check';
 import {pino} from 'pino';
@@ -44,6 +45,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await standalone.stop();
+  await endIngress(dataDir);
   await removeTempDir(dataDir);
 });
 
@@ -66,7 +68,7 @@ const examples: Readonly<Record<string, Record<string, unknown>>> = {
 };
 /** Where containers are on networks of the engine's own, no policy is taken; each is refused behind the door. */
 const policy = {name: 'web', spec: {target: {app: 'web'}, ingress: [{action: 'allow', from: {app: 'web'}, ports: [{port: 80}]}]}};
-/** This machine has no sidecar, so nothing is listened at, whatever is asked for. */
+/** It is taken, and HAProxy listens on this machine until the end. */
 const ingress = {name: 'web', spec: {rules: [{host: 'shop.example', path: '/a', app: 'web', port: 80, headers: {'x-a': 'b'}}], listen: {http: 8080}, retries: {attempts: 1}, rateLimit: {requests: 5, per: '1s'}}};
 /** Bodies of actions, by the last word of their path, with the method where that matters. */
 const actions: Readonly<Record<string, unknown>> = {scale: {replicas: 2}, rollback: {revision: 1}, adopt: {mode: 'keep'}, labels: {a: 'b'}, login: {token: 'x'}, pull: {image: 'busybox'}, batch: [{method: 'GET', path: '/api/v1/apps'}], simulate: {name: 'web', spec: {image: 'busybox'}}, join: {token: 'hm1.unknown', name: 'n9', nkey: 'U', sealKey: 'x'}, fence: {confirmDead: true}, 'PUT taints': [{key: 'k', effect: 'NoSchedule'}], 'POST taints': {key: 'k', effect: 'NoSchedule'}, 'POST network-policies': policy, 'PUT network-policies': policy, 'PATCH network-policies': {spec: {mode: 'audit'}}, 'POST ingresses': ingress, 'PUT ingresses': ingress, 'PATCH ingresses': {spec: {accessLog: false}}, test: {from: {app: 'web'}, to: {app: 'web'}, port: 80}, credentials: {time: '2026-01-01T00:00:00Z', signature: 'x'}};

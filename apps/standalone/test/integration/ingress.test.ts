@@ -4,7 +4,7 @@ import {endIngress, ProxyProcess} from '@hivemind/sidecar/ingress';
 import {freePort, waitFor} from '@hivemind/testkit';
 import {aHivemind} from '../standalone.ts';
 
-it('is taken by `hivemind up` alone, goes on without it, and ends with `hivemind down`', async () => {
+it('is taken by `hivemind up` alone, goes on without it, and ends when that is asked for', async () => {
   const port = await freePort();
   await using fixture = await aHivemind();
   const {hivemind} = fixture;
