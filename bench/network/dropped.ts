@@ -2,7 +2,7 @@
  * `node bench/network/dropped.ts [--rate 2000] [--changes 100] [--minutes 5] [--source] [--write]`: requests at a steady rate, a third
  * each through a virtual IP, through ingress on kept connections, and through ingress on one of its own each, to three machines (network
  * namespaces on this computer), while the app behind them is scaled up, scaled down and rolled in turns; it is gone at once when it is told
- * to stop. Counts those that were not answered in full. Needs root, and Debian's haproxy.
+ * to stop. Counts those that were not answered in full. Needs root, and Debian's haproxy and nghttp2-client.
  */
 import {setTimeout as pause} from 'node:timers/promises';
 import {parseArgs} from 'node:util';
@@ -20,7 +20,6 @@ const WARM_MS = 5_000;
 const REPLICAS = {few: 2, many: 3};
 const KEPT = 16;
 
-const Overlay = z.object({items: z.array(z.object({backend: z.string()}))});
 const Service = z.object({status: z.object({virtualIp: z.string()})});
 const Machines = z.object({items: z.array(z.object({state: z.string(), problem: z.string()}))});
 
@@ -41,8 +40,7 @@ if (values.write) {
 process.exitCode = rows.every((row) => row.must === undefined || meets(row, row.must)) ? 0 : 1;
 
 async function bench(cluster: TestCluster, {command, mounts}: CheapServer): Promise<readonly Row[]> {
-  await cluster.api.ask('PATCH', '/networks/cluster', {spec: {backend: 'vxlan'}});
-  await waitFor(async () => Overlay.parse(await cluster.api.ask('GET', '/networks/overlay')).items.filter(({backend}) => backend === 'vxlan').length === 3, {what: 'all machines to have a network', deadlineMs: 30_000});
+  await cluster.connect('auto');
   await cluster.deploy('client', cluster.sleeper({mode: 'global'}));
   await cluster.deploy('web', cluster.sleeper({
     replicas: REPLICAS.few, command: [...command], volumes: mounts.map(({from, to}) => ({host: from, mount: to, readOnly: true})), ports: [{container: 80}],
@@ -62,7 +60,7 @@ async function bench(cluster: TestCluster, {command, mounts}: CheapServer): Prom
   const paths: readonly {readonly what: string; readonly clients: readonly ClientOptions[]}[] = [
     {what: 'virtual IP, a connection each', clients: (await cluster.running('client')).map(({pid}) => ({pid, address: virtualIp, port: 80, perSecond: third / 3, connections: 0}))},
     {what: 'ingress, kept connections', clients: [{address: addresses[0]!, port: 80, perSecond: third, connections: KEPT}]},
-    {what: 'ingress, a connection each', clients: [{address: addresses[1]!, port: 80, perSecond: third, connections: 0}]},
+    {what: 'ingress, a connection each', clients: addresses.map((address) => ({address, port: 80, perSecond: third / 3, connections: 0}))},
   ];
   const clients = paths.map((path) => path.clients);
   await under(clients, () => pause(WARM_MS));

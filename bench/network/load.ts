@@ -5,11 +5,12 @@ import {tmpdir} from 'node:os';
 import {dirname, join} from 'node:path';
 import {z} from 'zod';
 import {askingProgram, type Load} from '../../apps/agent/test/load.ts';
+import {type FreshOptions, startFresh} from './fresh-connections.ts';
 
 const Report = z.object({made: z.number(), failed: z.record(z.string(), z.number()), times: z.record(z.string(), z.number())});
-type Report = z.infer<typeof Report>;
-/** Of `client.ts`: its times are in this many parts of a ms. */
-const GRAIN = 20;
+export type Report = z.infer<typeof Report>;
+/** Times are in this many parts of a ms. */
+export const GRAIN = 20;
 
 export interface Outcome {
   readonly made: number;
@@ -17,21 +18,18 @@ export interface Outcome {
   /** What went wrong how often, for people; empty: nothing. */
   readonly why: string;
   readonly seconds: number;
-  /** ms from when a request was due until all was there. @param share 0 to 1 */
+  /** ms until all was there, from when a request was due on a kept connection, from when its own was there elsewhere. @param share 0 to 1 */
   quantile(share: number): number;
 }
 
-export interface ClientOptions {
-  /** Whose network is the client's; undefined: this process'. */
-  readonly pid?: number | undefined;
-  readonly address: string;
-  readonly port: number;
-  readonly perSecond: number;
+export interface ClientOptions extends FreshOptions {
   /** That are kept; 0: each request has its own. */
   readonly connections: number;
 }
 
-function startClient({pid, address, port, perSecond, connections}: ClientOptions): Load<Report> {
+function startClient({connections, ...options}: ClientOptions): Load<Report> {
+  if (connections === 0) return startFresh(options);
+  const {pid, address, port, perSecond} = options;
   return askingProgram(Report, [join(import.meta.dirname, 'client.ts'), address, String(port), String(perSecond), String(connections)], pid);
 }
 

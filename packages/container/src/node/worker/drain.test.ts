@@ -5,10 +5,25 @@ const never = new AbortController().signal;
 const gone: Rotation = {left: () => Promise.resolve(undefined)};
 
 describe('a drain', () => {
-  it('is over at once where nobody is led there, and nobody is connected', async () => {
+  it('is over in a moment where nobody is led there, and nobody is connected', async () => {
     const clock = new FakeClock();
-    expect(await drain('a', 10_000, {rotation: gone, connections: async () => 0, clock}, never)).toBeUndefined();
-    expect(clock.monotonic()).toBe(0);
+    const drained = drain('a', 10_000, {rotation: gone, connections: async () => 0, clock}, never);
+    await clock.advance(100);
+    expect(await drained).toBeUndefined();
+  });
+
+  it('lasts for who was on the way when the last machine led nobody there any more', async () => {
+    const clock = new FakeClock();
+    let open = 0;
+    let over = false;
+    const drained = drain('a', 10_000, {rotation: gone, connections: async () => open, clock}, never).finally(() => (over = true));
+    await clock.advance(90);
+    open = 1;
+    await clock.advance(1_000);
+    expect(over).toBe(false);
+    open = 0;
+    await clock.advance(350);
+    expect(await drained).toBeUndefined();
   });
 
   it('lasts until connections are over', async () => {
@@ -19,7 +34,7 @@ describe('a drain', () => {
     await clock.advance(3_000);
     expect(over).toBe(false);
     open = 0;
-    await clock.advance(250);
+    await clock.advance(350);
     expect(await drained).toBeUndefined();
   });
 

@@ -23,6 +23,8 @@ export interface DrainOptions {
 
 /** Between two looks at the connections, ms: at first, and at most. */
 const LOOK_MS = {first: 20, most: 250};
+/** For so long (ms) there is to be none: what was led here before the last machine changed its rules may still be on its way. */
+const QUIET_MS = 100;
 
 /**
  * @returns what was waited for in vain, for people
@@ -32,13 +34,15 @@ export async function drain(container: string, ms: number, {rotation, connection
   const start = clock.monotonic();
   const wanting = await rotation.left(container, ms, signal);
   if (wanting !== undefined) return `waited in vain for ${wanting}`;
+  let quiet = false;
   for (let pause = LOOK_MS.first; ; pause = Math.min(LOOK_MS.most, pause * 1.5)) {
     const open = await connections();
     signal.throwIfAborted();
     const left = start + ms - clock.monotonic();
-    if (open === 0) return undefined;
+    if (open === 0 && (quiet || left <= 0)) return undefined;
     if (left <= 0) return open === 1 ? 'a connection was still open' : `${open} connections were still open`;
-    await sleep(Math.min(pause, left), clock, signal);
+    quiet = open === 0;
+    await sleep(Math.min(quiet ? QUIET_MS : pause, left), clock, signal);
   }
 }
 
