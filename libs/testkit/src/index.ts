@@ -1,6 +1,7 @@
 /** Real servers, ports, directories and waiting for tests. Nothing here is loaded by a product. */
 export {waitFor, type WaitOptions} from './wait.ts';
 export {freePort} from './port.ts';
+export {fromPortZero} from './from-nowhere.ts';
 export {tempDir, removeTempDir} from './temp.ts';
 export {type TestServer} from './server.ts';
 export {startRedis, type RedisOptions, type RedisServer} from './redis.ts';

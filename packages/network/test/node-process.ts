@@ -10,9 +10,11 @@ import Docker from 'dockerode';
 import {pino} from 'pino';
 import {z} from 'zod';
 import {createNetwork} from '../src/node/index.ts';
+import type {ServicesFeed} from '../src/node/virtual-ips.ts';
 
 const [dataDir = '', node = '', cluster = 'test'] = process.argv.slice(2);
-const Line = z.object({view: NetworkView.optional(), prepare: z.string().optional(), removed: z.string().optional()});
+const Line = z.object({view: NetworkView.optional(), prepare: z.string().optional(), removed: z.string().optional(), lead: z.object({virtualIp: z.string(), address: z.string()}).optional()});
+type Listener = Parameters<ServicesFeed['onEndpointsChanged']>[0];
 const bus = createEmbeddedBus();
 let view: NetworkView | undefined;
 await serve(bus, getNetwork, {}, async () => {
@@ -22,7 +24,15 @@ await serve(bus, getNetwork, {}, async () => {
 const session = {current: () => 1, onRegistered: () => () => undefined};
 const docker = new Docker({socketPath: '/run/docker.sock'});
 const list = async (): Promise<readonly RuntimeContainer[]> => (await docker.listContainers({all: true})).map(({Id, Names}) => ({runtimeId: Id, id: (Names[0] ?? '').slice(1), name: '', labels: {}, state: 'running', oomKilled: false, ports: []}));
-const network = createNetwork({bus, node, cluster, dataDir, session, runtime: {list, pruneNetworks: async () => undefined}, logger: pino({level: 'info'}, pino.destination(2))});
+const listeners = new Set<Listener>();
+const services: ServicesFeed = {
+  onEndpointsChanged(listener) {
+    listeners.add(listener);
+    void listener({whole: true, services: [], gone: []});
+    return () => void listeners.delete(listener);
+  },
+};
+const network = createNetwork({services, bus, node, cluster, dataDir, session, runtime: {list, pruneNetworks: async () => undefined}, logger: pino({level: 'info'}, pino.destination(2))});
 await network.start();
 
 const record = (id: string): ContainerRecord => ContainerRecord.parse({id, namespace: 'default', app: 'web', appUid: 'u', revision: 1, node, generation: 1, ports: [], mode: 'replicated', createdAt: '2026-01-01T00:00:00Z', template: {image: 'none'}});
@@ -35,7 +45,11 @@ for await (const text of createInterface({input: process.stdin})) {
       await emit(bus, networkChanged, {}, {});
     } else if (line.prepare !== undefined) answer = await network.hook.prepare?.(record(line.prepare), AbortSignal.timeout(20_000));
     else if (line.removed !== undefined) await network.hook.removed?.(record(line.removed));
-    else answer = await call(bus, getOverlay, {node}, {});
+    else if (line.lead !== undefined) {
+      const {virtualIp, address} = line.lead;
+      const web = {namespace: 'default', name: 'web', headless: false, virtualIp, ports: [], endpoints: [{container: 'one', node, address, weight: 100, ports: []}]};
+      for (const listener of listeners) await listener({whole: false, services: [web], gone: []});
+    } else answer = await call(bus, getOverlay, {node}, {});
   } catch (error) {
     answer = {error: String(error)};
   }

@@ -82,6 +82,11 @@ export class NodeProgram {
     return address;
   }
 
+  /** A virtual IP leads to a container of this machine. Resolves when the kernel does so. */
+  async lead(virtualIp: string, address: string): Promise<void> {
+    expect(await this.#ask({lead: {virtualIp, address}})).toEqual({});
+  }
+
   /** A line of shell on the machine; its output. */
   async sh(line: string): Promise<string> {
     const {stdout, stderr, status} = await this.machine.exec('sh', ['-c', line]);

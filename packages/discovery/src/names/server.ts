@@ -183,6 +183,8 @@ export class NameServer {
     const socket = createSocket({type: `udp${family}`, lookup, recvBufferSize: 1 << 20, sendBufferSize: 1 << 20});
     let closed = false;
     socket.on('message', (packet: Buffer, {address: from, port}: RemoteInfo) => {
+      // Nobody can be answered there, and to try throws.
+      if (port === 0) return;
       this.handle(packet, from, false, (answer) => {
         // What cannot be sent is asked for again.
         if (!closed) socket.send(answer, port, from);

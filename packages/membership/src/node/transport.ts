@@ -72,6 +72,8 @@ export class Transport {
 
   send(to: Address, messages: readonly PacketMessage[]): void {
     if (this.#closed) return;
+    // As a forged or replayed packet says that it comes from; to try throws.
+    if (to.port === 0) return this.#drop('send-failed');
     const bytes = encodePacket(messages, this.#options.framing());
     this.#traffic.packetsOut += 1;
     this.#traffic.bytesOut += bytes.length;

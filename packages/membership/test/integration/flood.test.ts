@@ -1,8 +1,10 @@
+import {execFile} from 'node:child_process';
 import {createSocket, type Socket} from 'node:dgram';
 import {once} from 'node:events';
 import {createSecretKey, randomBytes, randomInt} from 'node:crypto';
 import {connect} from 'node:net';
-import {waitFor} from '@hivemind/testkit';
+import {promisify} from 'node:util';
+import {fromPortZero, waitFor} from '@hivemind/testkit';
 import type {Member} from '../../src/node/index.ts';
 import {encodePacket, encodeStream} from '../../src/wire/index.ts';
 import {allSee, diedOf, start, stopAll} from './members.ts';
@@ -60,6 +62,9 @@ describe('a flood', () => {
     }
     await waitFor(() => all.every(({member}) => (member.statistics().dropped.rate ?? 0) > 0), {what: 'the rate bound to be met'});
     expect(all.every(({member}) => (member.statistics().dropped['no-key'] ?? 0) > 0)).toBe(true);
+    const ping = encodePacket([{type: 'ping', seq: 1, target: 'a'}], ring);
+    await promisify(execFile)(...fromPortZero(a.member.address, ping));
+    await waitFor(() => (a.member.statistics().dropped['send-failed'] ?? 0) > 0, {what: 'a ping from where nobody can be answered'});
     expect(all.map(({member}) => view(member))).toEqual(before);
     expect(diedOf(all)).toEqual([]);
   }, 60_000);

@@ -20,6 +20,8 @@ export interface BalanceOptions {
 export interface Balancing {
   /** In order. Resolves when the kernel does it; an established connection goes on as it was. */
   apply(change: ServicesChange): Promise<void>;
+  /** Devices of the machine were made anew: what rules need of them is seen to again. Never rejects. */
+  devicesMade(): Promise<void>;
   /** Why it is not as it should be; undefined where all is well. */
   readonly problem: string | undefined;
   /** How often rules had to be put right that another hand had changed. */
@@ -46,6 +48,7 @@ export function startBalance({machine, clock, logger, onWorked}: BalanceOptions)
       if (todo.elements.has('self')) await prepare().catch(() => table.look());
       await applied;
     },
+    devicesMade: () => prepareAll().catch(() => table.look()),
     get problem() {
       return table.problem ?? (isBridgeShown ? undefined : 'answers between two containers of this machine are not translated back: its kernel has no br_netfilter');
     },

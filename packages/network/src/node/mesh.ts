@@ -97,7 +97,8 @@ class ProbingMesh implements Mesh {
     const probe = decodeProbe(bytes);
     if (probe === undefined) return;
     if (probe.kind === 'probe') {
-      if (isWithin(this.#cidr, from.address)) socket.send(encodeProbe('answer', probe.sequence), from.port, from.address, () => undefined);
+      // Nobody can be answered at port 0, and to try throws.
+      if (from.port !== 0 && isWithin(this.#cidr, from.address)) socket.send(encodeProbe('answer', probe.sequence), from.port, from.address, () => undefined);
       return;
     }
     const node = this.#byAddress.get(from.address);

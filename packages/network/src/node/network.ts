@@ -232,7 +232,7 @@ class MachineNetwork implements Network {
   }
 
   async #lookAfter(inForce: InForce): Promise<void> {
-    this.#upkeep ??= startUpkeep({cluster: this.#options.cluster, clock: this.#clock, logger: this.#logger});
+    this.#upkeep ??= startUpkeep({cluster: this.#options.cluster, onDevicesMade: () => this.#virtualIps?.devicesMade(), clock: this.#clock, logger: this.#logger});
     this.#mesh ??= startMesh(this.#clock);
     this.#policies ??= this.#startPolicies();
     this.#upkeep.want(inForce);

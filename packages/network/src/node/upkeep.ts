@@ -38,13 +38,22 @@ export interface Upkeep {
   stop(): Promise<void>;
 }
 
-/** @param cluster whose network it is */
-export function startUpkeep({cluster, clock, logger}: {readonly cluster: string; readonly clock: Clock; readonly logger: Logger}): Upkeep {
-  return new Keeper(cluster, clock, logger);
+export interface UpkeepOptions {
+  /** Whose network it is. */
+  readonly cluster: string;
+  /** A device is new, or a container's has its place on the bridge again: what others had set there is gone. */
+  readonly onDevicesMade: () => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export function startUpkeep(options: UpkeepOptions): Upkeep {
+  return new Keeper(options);
 }
 
 class Keeper implements Upkeep {
   readonly #cluster: string;
+  readonly #onDevicesMade: () => void;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #translation = new Translation();
@@ -62,8 +71,9 @@ class Keeper implements Upkeep {
   declared: Declared | undefined;
   mended: {times: number; last: string | null} = {times: 0, last: null};
 
-  constructor(cluster: string, clock: Clock, logger: Logger) {
+  constructor({cluster, onDevicesMade, clock, logger}: UpkeepOptions) {
     this.#cluster = cluster;
+    this.#onDevicesMade = onDevicesMade;
     this.#clock = clock;
     this.#logger = logger;
     this.#stopMonitor = monitor({onChange: () => this.#soon(), onMember: (name) => this.#members.add(name)});
@@ -151,6 +161,7 @@ class Keeper implements Upkeep {
     }
     // A bridge that was made anew hides again what crosses it, and policies would not hold there.
     await showBridge(BRIDGE);
+    if (changes.some((line) => line.startsWith('link '))) this.#onDevicesMade();
     if (await forwardPackets()) changes.push('packets are forwarded');
     if (await this.#translation.mend(self.subnet, view.spec.cidr)) changes.push('addresses are translated');
     if (await mendFilter(view.spec.cidr)) changes.push('packets between containers are let through');

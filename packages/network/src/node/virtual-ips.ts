@@ -81,6 +81,11 @@ export class VirtualIps {
     if (this.#ranges === ranges) this.#begin(containers, virtualIps);
   }
 
+  /** Devices of the machine were made anew. */
+  devicesMade(): void {
+    void this.#balancing?.devicesMade();
+  }
+
   /** Leaves rules as they are. */
   async stop(): Promise<void> {
     this.#ranges = '';

@@ -1,6 +1,8 @@
 /** Containers of real engines on two machines: they reach each other whatever the engine drops and a person removes. */
 import {join} from 'node:path';
-import {machines, type Machines, waitFor} from '@hivemind/testkit';
+import {fromPortZero, machines, type Machines, waitFor} from '@hivemind/testkit';
+import {encodeProbe} from '../../src/core/mesh.ts';
+import {PROBE_PORT} from '../../src/node/mesh.ts';
 import {NodeProgram} from '../node-program.ts';
 
 let lan: Machines;
@@ -40,6 +42,7 @@ const reach = (deadlineMs = 10_000) => waitFor(async () => {
   throw new Error(said.join());
 }, {what: 'containers of two machines to reach each other', deadlineMs});
 const addresses = {one: '', two: ''};
+const VIRTUAL_IP = '10.96.0.5';
 
 describe('containers on two machines', () => {
   it('reach each other over VXLAN by the addresses that their machines gave them, though the engine drops what is forwarded', async () => {
@@ -55,13 +58,22 @@ describe('containers on two machines', () => {
     expect(await nodes[0]!.sh(`ping -c 1 -W 2 ${addresses.two} || busybox ping -c 1 -W 2 ${addresses.two}`)).toMatch(/ 0% packet loss/);
   }, 30_000);
 
+  it('reach themselves by a virtual IP, also on a bridge that is new since a person removed the one before', async () => {
+    const [node] = nodes;
+    await node!.lead(VIRTUAL_IP, addresses.one);
+    expect(await reads(node!, 'one', VIRTUAL_IP)).toBe('one');
+    await node!.sh('ip link delete hm0');
+    await waitFor(async () => (await reads(node!, 'one', VIRTUAL_IP)) === 'one', {what: 'it to reach itself', deadlineMs: 20_000});
+    expect(await node!.sh('cat /proc/sys/net/ipv4/conf/hm0/route_localnet')).toBe('1\n');
+    await reach();
+  }, 40_000);
+
   it('fill the wire with packets of full size, which nothing cuts up', async () => {
     expect(await within(nodes[0]!, 'one', ['ping', '-c', '1', '-W', '2', '-s', String(1450 - 28), addresses.two])).toContain('1 packets received');
   });
 
   it.each([
     ['the device to other machines', 'ip link delete hm-vx'],
-    ['the bridge, with the containers on it', 'ip link delete hm0'],
     ['routes, neighbours and entries', 'ip route flush proto 244; ip neigh flush dev hm-vx nud permanent; bridge fdb del 0a:58:0a:f4:02:00 dev hm-vx dst $PEER self'],
     ['rules', 'iptables -F HIVEMIND-FORWARD; iptables -D DOCKER-USER -j HIVEMIND-FORWARD; nft delete table ip hivemind_net; echo 0 > /proc/sys/net/ipv4/ip_forward'],
   ])('reach each other again after a person removed %s', async (_, line) => {
@@ -105,6 +117,11 @@ describe('containers on two machines', () => {
     expect(loss).toBeLessThan(1);
     expect(roundTrip!.least).toBeGreaterThan(0);
     expect(roundTrip!.least).toBeLessThanOrEqual(roundTrip!.most);
+    // One who forges a probe that nobody can answer stops nobody.
+    const [node] = nodes;
+    const {stderr} = await node!.machine.exec(...fromPortZero({host: '10.244.1.1', port: PROBE_PORT}, encodeProbe('probe', 1)));
+    expect(stderr).toBe('');
+    expect((await node!.overlay()).peers).toHaveLength(1);
   }, 20_000);
 
   it('go on with nobody to look after the network, and are found again from what is on disk while the control plane is away', async () => {
