@@ -45,10 +45,10 @@ function byHand(withLog: boolean): string {
 function ours(accessLog: boolean, retries?: object): string {
   const ports = [{port: endpoints, protocol: 'tcp' as const}];
   return compile({
-    version: 'v', before: {}, dir, user: undefined, certificates: new Map(), files: [], problem: '',
+    version: 'v', before: {}, dir, user: undefined, certificates: new Map(), files: [], folder: dir, problem: '',
     ingresses: [{namespace: 'shop', name: 'site', spec: IngressSpec.parse({rules: [{host: 'shop.example', app: 'web'}], listen: {http: port}, accessLog, ...(retries === undefined ? {} : {retries})})}],
     service: () => ({namespace: 'shop', name: 'web', headless: false, addresses: [], ports, endpoints: addresses.map((address, index) => ({container: `web-${index}`, node: 'n1', address, ports, weight: 100}))}),
-  }).config;
+  }).plan.config;
 }
 
 async function start(config: string): Promise<ChildProcess> {

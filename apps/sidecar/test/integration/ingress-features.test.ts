@@ -1,6 +1,6 @@
 /** What ingress does with requests besides leading them, by a real HAProxy. */
 import {once} from 'node:events';
-import {mkdirSync, writeFileSync} from 'node:fs';
+import {mkdirSync, rmSync, writeFileSync} from 'node:fs';
 import {Agent, createServer, request} from 'node:http';
 import {connect as connectHttp2, createServer as createHttp2Server} from 'node:http2';
 import {request as secureRequest} from 'node:https';
@@ -65,6 +65,17 @@ describe('ingress', () => {
     await machine.stopAgent();
     await machine.startAgent();
     await waitFor(async () => (await secure('renewed.example')).subject.includes('renewed.example'), {what: 'the new certificate'});
+    // Nothing is put in force that is none, nor is what is in force taken away for it.
+    machine.secrets.set('shop/shop-cert', {...(await pair('wrong.example')), 'tls.key': file['tls.key']});
+    rmSync(join(machine.dir, 'certificates', 'other.pem'));
+    await machine.stopAgent();
+    await machine.startAgent();
+    const {problem} = await waitFor(async () => {
+      const report = await machine.report('site');
+      return report.problem !== '' && report;
+    }, {what: 'the machine to say what is amiss'});
+    expect(problem).toMatch(/secret shop-cert: .*: the one before is still in force; .*other\.pem: is not in .*: the one before is still in force/);
+    expect([(await secure('renewed.example')).subject, (await secure('other.example')).subject]).toEqual([expect.stringContaining('renewed.example'), expect.stringContaining('other.example')]);
   });
 
   it('limits how often a client may ask, with 429', async () => {

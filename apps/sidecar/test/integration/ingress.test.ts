@@ -62,6 +62,28 @@ describe('ingress', () => {
     await waitFor(() => machine.proxy.pid() === undefined, {what: 'HAProxy to end with the last ingress'});
   });
 
+  it('leads by many hosts as by few', async () => {
+    const rules = [
+      {app: 'web', host: 'plain.example'}, {app: 'api', host: 'plain.example', path: '/api'}, {app: 'web', host: 'plain.example', path: '/api/v1/'}, {app: 'web', host: 'plain.example', path: '/api/only', match: 'exact'},
+      {app: 'api', host: 'paths.example', path: '/a'}, {app: 'api', host: '*.example', path: '/all'}, {app: 'web', path: '/any'},
+      {app: 'web', host: 'fields.example'}, {app: 'api', host: 'fields.example', headers: {'x-a': 'b'}},
+    ];
+    const asked: readonly (readonly [host: string, path: string, expected: string, headers?: Readonly<Record<string, string>>])[] = [
+      ['plain.example', '/', 'web-a'], ['PLAIN.example:80', '/x?y=/api', 'web-a'], ['plain.example', '/api', 'api-a'], ['plain.example', '/api/', 'api-a'], ['plain.example', '/api/x', 'api-a'], ['plain.example', '/apis', 'web-a'],
+      ['plain.example', '/api/v1', 'web-a'], ['plain.example', '/api/v1/x', 'web-a'], ['plain.example', '/api/v10', 'api-a'], ['plain.example', '/api/only', 'web-a'], ['plain.example', '/api/only/', 'api-a'], ['plain.example', '/API', 'web-a'],
+      ['paths.example', '/a/b', 'api-a'], ['paths.example', '/', '404'], ['paths.example', '/all', 'api-a'], ['paths.example', '/any', 'web-a'], ['sub.plain.example', '/all/x', 'api-a'], ['sub.plain.example', '/', '404'],
+      ['other.test', '/any', 'web-a'], ['other.test', '/', '404'], ['fields.example', '/', 'web-a'], ['fields.example', '/', 'api-a', {'x-a': 'b'}],
+    ];
+    const told = () => Promise.all(asked.map(async ([host, path, , headers = {}]) => machine.get(path, {host, headers}).then(({status, body}) => (status === 200 ? body : String(status)))));
+    await machine.serves('site', {rules});
+    await machine.answers('/', {body: 'web-a'}, {host: 'plain.example'});
+    expect(await told()).toEqual(asked.map(([, , expected]) => expected));
+    await machine.serves('site', {rules: [...rules, ...Array.from({length: 240}, (_, index) => ({app: 'api', host: `h${index}.example`, path: '/all'}))]});
+    await machine.answers('/all', {body: 'api-a'}, {host: 'h239.example'});
+    expect(await told()).toEqual(asked.map(([, , expected]) => expected));
+    expect(machine.plan().files).toHaveLength(2);
+  });
+
   it('takes containers in and out under load with no request failed and no reload', async () => {
     await machine.serves('site', {rules: [{app: 'web'}]});
     await machine.answers('/', {body: 'web-a'});

@@ -2,7 +2,7 @@
 import {createHash} from 'node:crypto';
 import {mkdir, readdir, readFile, rename, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import type {IngressTls, MachineIngress} from '@hivemind/contracts';
+import {type IngressTls, isError, type MachineIngress} from '@hivemind/contracts';
 import {pairProblem} from '@hivemind/trust/certificate-pair';
 
 /** name → key → bytes, of one namespace. Rejects where one is missing, or the control plane is away. */
@@ -17,28 +17,30 @@ export interface Certificates {
 }
 
 export class CertificateFiles {
-  readonly #dir: string;
+  /** Of what HAProxy opens: nobody else's. */
+  readonly dir: string;
   readonly #own: string;
   readonly #open: OpenSecrets;
   readonly #now: () => number;
-  /** Of secrets that cannot be asked for now, as they were last: `namespace/name` to a file. */
+  /** As each was when it could be had last, by {@link keyOf}: a file. */
   readonly #known = new Map<string, string>();
 
   /** @param dataDir Of the machine; people put files in `certificates/` of it. */
   constructor({dataDir, open, now}: {readonly dataDir: string; readonly open: OpenSecrets; readonly now: () => number}) {
-    this.#dir = join(dataDir, 'agent', 'ingress');
+    this.dir = join(dataDir, 'agent', 'ingress');
     this.#own = join(dataDir, 'certificates');
     this.#open = open;
     this.#now = now;
   }
 
   async prepare(ingresses: readonly MachineIngress[]): Promise<Certificates> {
-    await mkdir(this.#dir, {recursive: true, mode: 0o700});
+    await mkdir(this.dir, {recursive: true, mode: 0o700});
     const problems: string[] = [];
     const byPort = new Map<number, string[]>();
     for (const {namespace, name, spec} of ingresses) {
       for (const tls of spec.tls) {
-        const file = await this.#fileOf(namespace, tls).catch((error: unknown) => void problems.push(`${namespace}/${name}: ${'secret' in tls ? `secret ${tls.secret}` : tls.file}: ${error instanceof Error ? error.message : String(error)}`));
+        const {file, problem} = await this.#fileOf(namespace, tls);
+        if (problem !== '') problems.push(`${namespace}/${name}: ${'secret' in tls ? `secret ${tls.secret}` : tls.file}: ${problem}${file === undefined ? '' : ': the one before is still in force'}`);
         if (file !== undefined) byPort.set(spec.listen.https, [...new Set([...(byPort.get(spec.listen.https) ?? []), file])]);
       }
     }
@@ -47,41 +49,45 @@ export class CertificateFiles {
     return {lists, files: [...new Set([...byPort.values()].flat()), ...lists.values()], problems};
   }
 
-  /** Those that neither the plan of now nor the one before names. */
+  /** Those of the folder that neither the plan of now nor the one before names. */
   async sweep(inUse: readonly string[]): Promise<void> {
     const kept = new Set(inUse);
-    for (const name of await readdir(this.#dir)) if (!kept.has(join(this.#dir, name))) await rm(join(this.#dir, name), {force: true});
+    for (const name of await readdir(this.dir)) if (!kept.has(join(this.dir, name))) await rm(join(this.dir, name), {force: true});
   }
 
-  async #fileOf(namespace: string, tls: IngressTls): Promise<string> {
-    if ('file' in tls) {
-      const text = await readFile(join(this.#own, tls.file), 'utf8').catch(() => {
-        throw new Error(`is not in ${this.#own} of this machine`);
-      });
-      return this.#checked(text, text);
-    }
-    const key = `${namespace}/${tls.secret}`;
+  /** undefined: there is none, and was none before. */
+  async #fileOf(namespace: string, tls: IngressTls): Promise<{readonly file: string | undefined; readonly problem: string}> {
+    const key = keyOf(namespace, tls);
     try {
-      const data = (await this.#open(namespace, [tls.secret])).get(tls.secret);
-      const [certificate, privateKey] = ['tls.crt', 'tls.key'].map((part) => data?.get(part)?.toString('utf8'));
-      if (certificate === undefined || privateKey === undefined) throw new Error('it has not both tls.crt and tls.key');
-      const file = await this.#checked(certificate, privateKey);
+      const file = await ('file' in tls ? this.#fromFile(tls.file) : this.#fromSecret(namespace, tls.secret));
+      if (this.#known.get(key) !== file) await writeFile(this.#alias(key), file, {mode: 0o600});
       this.#known.set(key, file);
-      return file;
+      return {file, problem: ''};
     } catch (error) {
-      // As it was last, while it cannot be asked for; after a restart of the agent, by its own list.
-      const known = this.#known.get(key) ?? (await readFile(this.#alias(key), 'utf8').catch(() => undefined));
-      if (known !== undefined && (await isThere(known))) return known;
-      throw error;
-    } finally {
-      const known = this.#known.get(key);
-      if (known !== undefined) await writeFile(this.#alias(key), known, {mode: 0o600});
+      // After a restart of the agent it is known by its alias.
+      const known = this.#known.get(key) ?? (await readFile(this.#alias(key), 'utf8').catch(() => ''));
+      const file = known !== '' && (await isThere(known)) ? known : undefined;
+      return {file, problem: file !== undefined && isAway(error) ? '' : error instanceof Error ? error.message : String(error)};
     }
   }
 
-  /** Where it is written which file a secret was last; beside the folder that is swept. */
+  async #fromFile(name: string): Promise<string> {
+    const text = await readFile(join(this.#own, name), 'utf8').catch(() => {
+      throw new Error(`is not in ${this.#own} of this machine`);
+    });
+    return this.#checked(text, text);
+  }
+
+  async #fromSecret(namespace: string, secret: string): Promise<string> {
+    const data = (await this.#open(namespace, [secret])).get(secret);
+    const [certificate, key] = ['tls.crt', 'tls.key'].map((part) => data?.get(part)?.toString('utf8'));
+    if (certificate === undefined || key === undefined) throw new Error('it has not both tls.crt and tls.key');
+    return this.#checked(certificate, key);
+  }
+
+  /** Where it is written which file it was last; beside the folder that is swept. */
   #alias(key: string): string {
-    return `${this.#dir}.${createHash('sha256').update(key).digest('hex').slice(0, 32)}`;
+    return `${this.dir}.${createHash('sha256').update(key).digest('hex').slice(0, 32)}`;
   }
 
   async #checked(certificate: string, key: string): Promise<string> {
@@ -92,12 +98,17 @@ export class CertificateFiles {
   }
 
   async #write(ending: string, text: string): Promise<string> {
-    const path = join(this.#dir, `${createHash('sha256').update(text).digest('hex').slice(0, 40)}.${ending}`);
+    const path = join(this.dir, `${createHash('sha256').update(text).digest('hex').slice(0, 40)}.${ending}`);
     if (await isThere(path)) return path;
     await writeFile(`${path}.new`, text, {mode: 0o600});
     await rename(`${path}.new`, path);
     return path;
   }
 }
+
+const keyOf = (namespace: string, tls: IngressTls): string => ('file' in tls ? `file ${tls.file}` : `${namespace}/${tls.secret}`);
+
+/** Nobody could say what the secret is now. */
+const isAway = (error: unknown): boolean => error instanceof DOMException || (isError(error) && error.status >= 500);
 
 const isThere = (path: string): Promise<boolean> => readFile(path).then(() => true, () => false);

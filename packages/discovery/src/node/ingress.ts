@@ -234,17 +234,18 @@ export class MachineIngresses {
     // No change of containers waits for the one who is asked for secrets.
     if (this.#prepared?.of !== told) this.#prepared = {of: told, certificates: await this.#certificates.prepare(told.ingresses)};
     const {lists, files, problems} = this.#prepared.certificates;
-    const plan = compile({
+    const {plan, texts} = compile({
       version: told.version, ingresses: told.ingresses, service: (key) => services.get(key),
-      before: this.#plan?.places ?? {}, dir: socketsOf(proxyDir(this.#options.dataDir), isRoot()), user: proxyUser(), certificates: lists, files, problem: problems.join('; '),
+      before: this.#plan?.places ?? {}, dir: socketsOf(proxyDir(this.#options.dataDir), isRoot()), user: proxyUser(), certificates: lists, files, folder: this.#certificates.dir, problem: problems.join('; '),
     });
     const text = planText(plan);
     if (this.#plan === undefined || text !== planText(this.#plan)) {
       const before = this.#plan?.files ?? [];
+      for (const [path, content] of texts) if (!existsSync(path)) await replace(path, content);
       await replace(this.#planFile, text);
       this.#plan = plan;
       await this.#push(waiting);
-      await this.#certificates.sweep([...before, ...files]);
+      await this.#certificates.sweep([...before, ...plan.files]);
     } else if (waiting.length > 0) {
       await this.#push(waiting);
     }

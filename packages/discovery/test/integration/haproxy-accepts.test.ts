@@ -52,10 +52,11 @@ it('HAProxy takes every configuration that is made', async () => {
       return {namespace: 'shop', name: `site-${index}`, spec: IngressSpec.parse(wanted)};
     });
     const ports = [{port: 80, protocol: 'tcp' as const}];
-    const {config} = compile({
-      version: 'v', ingresses, before: {}, dir, user: undefined, files: [], problem: '', certificates: new Map(ingresses.map(({spec: {listen}}) => [listen.https, list])),
+    const {plan: {config}, texts} = compile({
+      version: 'v', ingresses, before: {}, dir, user: undefined, files: [], folder: dir, problem: '', certificates: new Map(ingresses.map(({spec: {listen}}) => [listen.https, list])),
       service: (key) => ({namespace: 'shop', name: key, headless: false, addresses: [], ports, endpoints: [{container: 'c', node: 'n', address: '10.0.0.1', ports, weight: 35}]}),
     });
+    for (const [path, text] of texts) writeFileSync(path, text);
     const file = join(dir, 'haproxy.cfg');
     writeFileSync(file, config);
     const {stdout, stderr} = await run('/usr/sbin/haproxy', ['-c', '-f', file]).catch((error: Error & {stderr: string}) => {

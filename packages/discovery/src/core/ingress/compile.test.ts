@@ -6,8 +6,8 @@ import {planText, readPlan} from './plan.ts';
 const ingress = (spec: object, name = 'site'): MachineIngress => ({namespace: 'shop', name, spec: IngressSpec.parse(spec)});
 const view = (addresses: readonly string[], ports: ServiceView['ports'] = [{port: 80, protocol: 'tcp'}]): ServiceView =>
   ({namespace: 'shop', name: 'web', headless: false, addresses, ports, endpoints: addresses.map((address) => ({container: `web-${address}`, node: 'n1', address, ports, weight: 100}))});
-const compiled = (ingresses: readonly MachineIngress[], more: Partial<CompileInput> = {}) =>
-  compile({version: 'v', ingresses, service: () => view(['10.0.0.1', '10.0.0.2']), before: {}, dir: '/run/x', user: undefined, certificates: new Map(), files: [], problem: '', ...more});
+const input: Omit<CompileInput, 'ingresses'> = {version: 'v', service: () => view(['10.0.0.1', '10.0.0.2']), before: {}, dir: '/run/x', user: undefined, certificates: new Map(), files: [], folder: '/maps', problem: ''};
+const compiled = (ingresses: readonly MachineIngress[], more: Partial<CompileInput> = {}) => compile({...input, ingresses, ...more}).plan;
 /** Lines of one section, trimmed. */
 const section = (config: string, head: string): readonly string[] => {
   const lines = config.split('\n');
@@ -39,6 +39,35 @@ describe('ingress as HAProxy is told it', () => {
       'use_backend shop.site.0',
       'default_backend hivemind.nowhere',
     ]);
+  });
+
+  it('looks hosts up in maps where there are many, but for those that are asked for more than a path, or stand for many', () => {
+    const many = ingress({rules: [
+      ...Array.from({length: 15}, (_, index) => ({app: 'web', host: `h${index}.example`})),
+      {app: 'web', host: 'h0.example', path: '/a/'}, {app: 'web', host: 'h0.example', path: '/a/', match: 'exact'},
+      {app: 'web', host: 'x.example'}, {app: 'web', host: 'x.example', headers: {a: 'b'}}, {app: 'web', host: '*.example'}, {app: 'web'},
+    ]});
+    const {plan: {config, files}, texts} = compile({...input, ingresses: [many]});
+    expect([...texts.values()].map((text) => text.trim().split('\n').toSorted())).toEqual([
+      ['h0.example/ shop.site.0', 'h0.example/a/ shop.site.15', ...Array.from({length: 14}, (_, index) => `h${index + 1}.example/ shop.site.${index + 1}`)].toSorted(), ['h0.example/a/ shop.site.16'],
+    ]);
+    const [prefix, exact] = [...texts.keys()];
+    expect(files).toEqual([prefix, exact]);
+    expect(prefix).toMatch(/^\/maps\/\w+\.map$/);
+    expect(section(config, 'frontend http.80').filter((line) => /backend|txn.to|txn.path\) path/.test(line))).toEqual([
+      'http-request set-var(txn.path) path',
+      `http-request set-var(txn.to) var(txn.host),concat(,txn.path,/),map_beg(${prefix})`,
+      `http-request set-var(txn.to) var(txn.host),concat(,txn.path),map_str(${exact})`,
+      'use_backend hivemind.next-80 if { stopping }',
+      "use_backend shop.site.18 if { var(txn.host) -m str 'x.example' } { req.hdr(a) -m str 'b' }",
+      "use_backend shop.site.17 if { var(txn.host) -m str 'x.example' }",
+      'use_backend %[var(txn.to)] if { var(txn.to) -m found }',
+      "use_backend shop.site.19 if { var(txn.host) -m end '.example' }",
+      'use_backend shop.site.20',
+      'default_backend hivemind.nowhere',
+    ]);
+    const others = compile({...input, ingresses: [ingress({rules: [...many.spec.rules.slice(1), {app: 'web', host: 'h99.example'}]})]});
+    expect(others.plan.structure).not.toBe(compile({...input, ingresses: [many]}).plan.structure);
   });
 
   it('has another structure only where a reload is needed: containers and weights come and go without one', () => {

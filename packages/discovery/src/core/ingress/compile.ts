@@ -5,6 +5,7 @@ import {ingressPorts, type IngressRule, type MachineIngress} from '@hivemind/con
 import type {ServiceView} from '../../model.ts';
 import {backendLines, backendName, milliseconds, rateTable} from './backend.ts';
 import {withoutSlash} from './claims.ts';
+import {type ByHost, byHost, isWild, type Routed as RoutedRule} from './hosts.ts';
 import {NOTHING, type ProxyPlan} from './plan.ts';
 import {countOf, type Server, targetKey} from './slots.ts';
 
@@ -23,35 +24,47 @@ export interface CompileInput {
   readonly certificates: ReadonlyMap<number, string>;
   /** What else the configuration names. */
   readonly files: readonly string[];
+  /** Where the configuration's own files are to be. */
+  readonly folder: string;
   readonly problem: string;
 }
 
-interface Routed {
+export interface Compiled {
+  readonly plan: ProxyPlan;
+  /** To be there before the plan is: texts by their paths, of which each is named after what is in it. */
+  readonly texts: ReadonlyMap<string, string>;
+}
+
+interface Routed extends RoutedRule {
   readonly ingress: MachineIngress;
-  readonly rule: IngressRule;
-  readonly backend: string;
 }
 
 const LONGEST = '24h';
 /** What takes longer than this after a reload is cut off. */
 const LAST_WORDS = '10m';
 
-export function compile({version, ingresses, service, before, dir, user, certificates, files, problem}: CompileInput): ProxyPlan {
+export function compile({version, ingresses, service, before, dir, user, certificates, files, folder, problem}: CompileInput): Compiled {
   const routed = ingresses.flatMap((ingress) => ingress.spec.rules.map((rule, index): Routed => ({ingress, rule, backend: backendName(ingress, index)})));
   const ports = listenersOf(ingresses).filter(({port, secure}) => !secure || certificates.has(port));
-  if (routed.length === 0 || ports.length === 0) return {...NOTHING, version, problem};
+  if (routed.length === 0 || ports.length === 0) return {plan: {...NOTHING, version, problem}, texts: new Map()};
   const keyOf = ({ingress: {namespace}, rule}: Routed): string => targetKey({...rule, namespace});
   const servers = Object.fromEntries(routed.map((one) => [keyOf(one), serversOf(one.rule, service(`${one.ingress.namespace}/${one.rule.app}`))]));
   const places = Object.fromEntries(routed.map((one) => [one.backend, countOf(servers[keyOf(one)]?.length ?? 0, before[one.backend] ?? 0)]));
+  const frontends = ports.map((listener) => {
+    const own = routed.filter(({ingress}) => ingressPorts(ingress.spec).some(({port}) => port === listener.port)).toSorted(moreSpecific);
+    return {listener, routed: own, hosts: byHost(own, folder)};
+  });
+  const texts = new Map(frontends.flatMap(({hosts}) => [...hosts.files]));
   const render = (structure: string, of: (one: Routed) => readonly Server[]): string => [
     ...globalLines(dir, user, structure),
-    ...ports.flatMap((listener) => frontendLines(listener, routed.filter(({ingress}) => ingressPorts(ingress.spec).some(({port}) => port === listener.port)), certificates.get(listener.port), {path: join(dir, `${listener.port}.sock`), user})),
+    ...frontends.flatMap((frontend) => frontendLines(frontend, certificates.get(frontend.listener.port), {path: join(dir, `${frontend.listener.port}.sock`), user})),
     ...ingresses.flatMap(rateTable),
     ...routed.flatMap((one) => backendLines({...one, servers: of(one), places: places[one.backend] ?? 0})),
     '',
   ].join('\n');
   const structure = createHash('sha256').update(render('', () => [])).digest('base64url');
-  return {version, config: render(structure, (one) => servers[keyOf(one)] ?? []), structure, ports: ports.map(({port}) => port), servers, places, files, problem};
+  const config = render(structure, (one) => servers[keyOf(one)] ?? []);
+  return {plan: {version, config, structure, ports: ports.map(({port}) => port), servers, places, files: [...files, ...texts.keys()], problem}, texts};
 }
 
 interface Listener {
@@ -114,7 +127,14 @@ interface Next {
   readonly user: string | undefined;
 }
 
-function frontendLines({port, secure}: Listener, routed: readonly Routed[], certificates: string | undefined, next: Next): readonly string[] {
+interface Frontend {
+  readonly listener: Listener;
+  /** All of it, the one that decides before the other. */
+  readonly routed: readonly Routed[];
+  readonly hosts: ByHost<Routed>;
+}
+
+function frontendLines({listener: {port, secure}, routed, hosts}: Frontend, certificates: string | undefined, next: Next): readonly string[] {
   const logs = routed.some(({ingress}) => ingress.spec.accessLog);
   const silence = Math.max(60_000, ...routed.map(({ingress}) => milliseconds(ingress.spec.timeouts.response)));
   return [
@@ -125,11 +145,14 @@ function frontendLines({port, secure}: Listener, routed: readonly Routed[], cert
     logs ? `  log-format '${ACCESS}'` : '  no log',
     '  http-request set-var(txn.host) req.hdr(host),field(1,:),lower',
     // As it came: when it is logged, HAProxy has it no more.
-    ...(logs ? ['  http-request set-var(txn.path) path'] : []),
+    ...(logs || hosts.lines.length > 0 ? ['  http-request set-var(txn.path) path'] : []),
+    ...hosts.lines,
     `  http-request set-header x-forwarded-proto ${secure ? 'https' : 'http'}`,
     // After a reload, clients ask once more on connections that they kept: by rules and containers of before, which nobody brings up to date.
     `  use_backend hivemind.next-${port} if { stopping }`,
-    ...routed.toSorted(moreSpecific).flatMap(({rule, backend}) => conditionsOf(rule).map((condition) => `  use_backend ${backend}${condition === '' ? '' : ` if ${condition}`}`)),
+    ...tried(hosts.others.filter(({rule}) => !isWild(rule.host))),
+    ...(hosts.lines.length === 0 ? [] : ['  use_backend %[var(txn.to)] if { var(txn.to) -m found }']),
+    ...tried(hosts.others.filter(({rule}) => isWild(rule.host))),
     '  default_backend hivemind.nowhere',
     `backend hivemind.next-${port}`,
     '  http-request set-log-level silent',
@@ -140,13 +163,17 @@ function frontendLines({port, secure}: Listener, routed: readonly Routed[], cert
   ];
 }
 
-const isWild = ({host}: IngressRule): boolean => host?.startsWith('*.') === true;
+/** One after the other. */
+function tried(routed: readonly Routed[]): readonly string[] {
+  return routed.flatMap(({rule, backend}) => conditionsOf(rule).map((condition) => `  use_backend ${backend}${condition === '' ? '' : ` if ${condition}`}`));
+}
+
 const fieldsOf = ({headers, cookies}: IngressRule): number => Object.keys(headers).length + Object.keys(cookies).length;
 
 /** Hosts in full before those by their end, the longer before the shorter; then paths likewise; then who asks for more fields. */
 function moreSpecific({rule: a, backend: first}: Routed, {rule: b, backend: second}: Routed): number {
   const order = [
-    Number(isWild(a) || a.host === undefined) - Number(isWild(b) || b.host === undefined),
+    Number(isWild(a.host)) - Number(isWild(b.host)),
     (b.host?.length ?? 0) - (a.host?.length ?? 0),
     Number(a.match !== 'exact') - Number(b.match !== 'exact'),
     withoutSlash(b.path).length - withoutSlash(a.path).length,
