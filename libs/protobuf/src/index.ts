@@ -134,6 +134,15 @@ class Reader {
 
 export const text: Kind<string> = {wireType: 2, initial: '', write: (out, value) => out.delimited(Buffer.from(value)), read: (input) => input.delimited().toString('utf8')};
 export const bytes: Kind<Uint8Array> = {wireType: 2, initial: new Uint8Array(), write: (out, value) => out.delimited(value), read: (input) => Uint8Array.from(input.delimited())};
+/** Bytes as they came, in parts: they are copied once, as the message is made. */
+export const parts: Kind<readonly Uint8Array[]> = {
+  wireType: 2, initial: [],
+  write(out, value) {
+    out.varint(value.reduce((sum, {length}) => sum + length, 0));
+    for (const part of value) out.raw(part);
+  },
+  read: (input) => [Uint8Array.from(input.delimited())],
+};
 /** uint32 and uint64, up to 2^53. */
 export const unsigned: Kind<number> = {wireType: 0, initial: 0, write: (out, value) => out.varint(value), read: (input) => input.varint()};
 /** int32 and int64, up to 2^53 either way. */

@@ -68,6 +68,8 @@ function named<T>(known: ReadonlyMap<string, T>, name: string, owner: Descriptor
 /** An enum's zero is '' in the tables, what is absent is undefined, and the loader leaves its own Any as it is written. */
 function plain(value: unknown): unknown {
   if (value instanceof Uint8Array) return [...value];
+  // Bytes in parts: nothing is repeated bytes.
+  if (Array.isArray(value) && value.every((part) => part instanceof Uint8Array)) return value.flatMap((part) => [...part]);
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name === 'type_url' ? 'typeUrl' : name, plain(inner)]));
   if (value === null || value === undefined || value === 'UNKNOWN' || value === 'STAT') return '';

@@ -1,5 +1,5 @@
 /** `proto/containerd` as tables. A test holds one to the other. */
-import {bytes, type Decoded, field, flag, mapOf, type MessageType, messageType, nested, oneOf, optional, repeated, signed, text, unsigned} from '@hivemind/protobuf';
+import {bytes, type Decoded, field, flag, mapOf, type MessageType, messageType, nested, oneOf, optional, parts, repeated, signed, text, unsigned} from '@hivemind/protobuf';
 
 const Empty = messageType({});
 export const Timestamp = messageType({seconds: field(1, signed), nanos: field(2, signed)});
@@ -80,7 +80,7 @@ const WriteContentRequest = messageType({
   total: field(3, signed),
   expected: field(4, text),
   offset: field(5, signed),
-  data: field(6, bytes),
+  data: field(6, parts),
   labels: mapOf(7, text),
 });
 /** An action of '' asks how far it is (STAT). */

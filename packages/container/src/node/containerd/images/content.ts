@@ -8,7 +8,7 @@ import type {WriteContentResponse} from '../api/messages.ts';
 export const LARGEST_DOCUMENT = 8 * 2 ** 20;
 /** Of one message: as little as is worth one, as much as memory is to hold. */
 const PIECE = {least: 256 * 1024, most: 2 ** 20};
-/** Messages sent and not answered yet. */
+/** Messages of one blob that wait, to be sent or to be answered. */
 const AHEAD = 4;
 
 export interface Blob extends Pick<Descriptor, 'digest' | 'size'> {
@@ -39,16 +39,20 @@ export async function readDocument(client: ContainerdClient, digest: string): Pr
   return JSON.parse((await readBytes(client, digest)).toString('utf8'));
 }
 
+/** Runs what sends a message and waits for its answer: at once, unless others are to come before. */
+export type Turn = (send: () => Promise<unknown>) => Promise<unknown>;
+
 /**
  * Takes bytes in. What was begun earlier, also by a process that died, goes on where it stopped.
  * @param open The bytes from an offset on.
+ * @param turn Keeps the order of what is sent.
  * @throws what `open` throws; `FAILED_PRECONDITION` of gRPC where digest or size are wrong
  */
-export async function writeContent(client: ContainerdClient, {digest, size, labels = {}, lease}: Blob, open: (offset: number) => AsyncIterable<Uint8Array>): Promise<void> {
+export async function writeContent(client: ContainerdClient, {digest, size, labels = {}, lease}: Blob, open: (offset: number) => AsyncIterable<Uint8Array>, turn: Turn = (send) => send()): Promise<void> {
   const ref = `hivemind-${digest}`;
   const stream = client.write(lease);
   const answers = stream[Symbol.asyncIterator]() as AsyncIterator<WriteContentResponse>;
-  const blank = {ref, total: size, expected: digest, offset: 0, data: new Uint8Array(), labels: {}};
+  const blank = {ref, total: size, expected: digest, offset: 0, data: [], labels: {}};
   const answer = async (): Promise<WriteContentResponse> => {
     const {value, done} = await answers.next();
     if (done === true) throw new Error('containerd ends the write of a blob early');
@@ -60,15 +64,20 @@ export async function writeContent(client: ContainerdClient, {digest, size, labe
     if (offset > size) throw new Error(`containerd holds more of ${digest} than there is`);
     if (offset < size) {
       // What was sent is answered while more is fetched: a wait for each piece would be most of the time.
-      let unanswered = 0;
-      for await (const data of pieces(open(offset))) {
-        stream.write({...blank, action: 'WRITE', offset, data});
-        offset += data.length;
-        if (++unanswered < AHEAD) continue;
-        await answer();
-        unanswered -= 1;
+      const sent: Promise<unknown>[] = [];
+      for await (const {data, length} of pieces(open(offset))) {
+        const at = offset;
+        offset += length;
+        const answered = turn(() => {
+          stream.write({...blank, action: 'WRITE', offset: at, data});
+          return answer();
+        });
+        // One that fails is heard of in its turn.
+        answered.catch(() => undefined);
+        sent.push(answered);
+        if (sent.length >= AHEAD) await sent.shift();
       }
-      for (; unanswered > 0; unanswered--) await answer();
+      for (const answered of sent) await answered;
     }
     stream.write({...blank, action: 'COMMIT', offset, labels});
     await answer();
@@ -86,14 +95,14 @@ export async function storeContent(client: ContainerdClient, {size, lease}: Pick
   const hash = createHash('sha256');
   const stream = client.write(lease);
   const answers = stream[Symbol.asyncIterator]() as AsyncIterator<WriteContentResponse>;
-  const blank = {ref: `hivemind-${randomUUID()}`, total: size, expected: '', offset: 0, data: new Uint8Array(), labels: {}};
+  const blank = {ref: `hivemind-${randomUUID()}`, total: size, expected: '', offset: 0, data: [], labels: {}};
   try {
     let offset = 0;
-    for await (const data of pieces(bytes)) {
-      hash.update(data);
+    for await (const {data, length} of pieces(bytes)) {
+      for (const part of data) hash.update(part);
       stream.write({...blank, action: 'WRITE', offset, data});
       await answers.next();
-      offset += data.length;
+      offset += length;
     }
     const digest = `sha256:${hash.digest('hex')}`;
     stream.write({...blank, action: 'COMMIT', offset, expected: digest});
@@ -109,22 +118,28 @@ export async function storeContent(client: ContainerdClient, {size, lease}: Pick
   }
 }
 
+interface Piece {
+  readonly data: readonly Uint8Array[];
+  /** Bytes of all. */
+  readonly length: number;
+}
+
 /** In pieces of a size that is worth a message each. */
-async function* pieces(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let gathered: Uint8Array[] = [];
+async function* pieces(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> {
+  let data: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length; at += PIECE.most) {
       const part = chunk.subarray(at, at + PIECE.most);
-      gathered.push(part);
+      data.push(part);
       length += part.length;
       if (length < PIECE.least) continue;
-      yield gathered.length === 1 ? part : Buffer.concat(gathered, length);
-      gathered = [];
+      yield {data, length};
+      data = [];
       length = 0;
     }
   }
-  if (length > 0) yield Buffer.concat(gathered, length);
+  if (length > 0) yield {data, length};
 }
 
 /** Forgets what was begun. */

@@ -32,6 +32,8 @@ export interface PullerOptions {
 
 /** Layers on their way at once, over all pulls. */
 const PARALLEL = 4;
+/** Pieces of them at containerd at once. */
+const PIECES = 4;
 /** Progress is told as often (bytes). */
 const TELL_BYTES = 2 ** 20;
 /** Another process writes the same blob. */
@@ -47,6 +49,8 @@ interface Source {
 export class ImagePuller {
   readonly #options: PullerOptions;
   readonly #gate = new Gate(PARALLEL);
+  /** Where this machine is what is slow, layers come in the order in which they are unpacked: that begins with the first. */
+  readonly #order = new Gate(PIECES);
   /** Blobs on their way, by digest: images share layers. */
   readonly #arriving = new Map<string, Promise<void>>();
 
@@ -118,7 +122,7 @@ export class ImagePuller {
     tell({status: `Pulling ${image.full}`});
     const {descriptor, manifest} = await this.#manifest(source);
     const config = this.#config(source, manifest, signal);
-    const arriving = new Map(manifest.layers.map((layer) => [layer.digest, this.#layer(source, layer, signal)]));
+    const arriving = new Map(manifest.layers.map((layer, rank) => [layer.digest, this.#layer(source, layer, rank, signal)]));
     // Each is waited for in its turn; one that fails early is heard of then.
     for (const layer of arriving.values()) layer.catch(() => undefined);
     const failed = (why: string, cause?: unknown): Error => runtimeErrors['image-pull-failed'](`The image ${image.full} could not be pulled: ${why}.`, {cause});
@@ -155,7 +159,7 @@ export class ImagePuller {
 
   async #config(source: Source, {config}: Manifest, signal: AbortSignal): Promise<ImageConfig> {
     const {client, platform} = this.#options;
-    await this.#blob(source, config, () => undefined, signal);
+    await this.#blob(source, config, 0, () => undefined, signal);
     const {data, success} = ImageConfig.safeParse(await readDocument(client, config.digest));
     const {full} = source.image;
     if (!success) throw runtimeErrors['image-pull-failed'](`The image ${full} is not one that can be run: its config is not an image's.`);
@@ -165,7 +169,7 @@ export class ImagePuller {
     return data;
   }
 
-  async #layer(source: Source, layer: Descriptor, signal: AbortSignal): Promise<void> {
+  async #layer(source: Source, layer: Descriptor, rank: number, signal: AbortSignal): Promise<void> {
     const {tell} = source;
     const name = short(layer.digest);
     let told = -TELL_BYTES;
@@ -175,19 +179,19 @@ export class ImagePuller {
       tell({status: 'Downloading', layer: name, current, total: layer.size});
     };
     progress(0);
-    await this.#gate.pass(() => this.#blob(source, layer, progress, signal));
+    await this.#gate.pass(() => this.#blob(source, layer, rank, progress, signal));
     tell({status: 'Downloaded', layer: name, current: layer.size, total: layer.size});
   }
 
-  async #blob(source: Source, blob: Descriptor, progress: (current: number) => void, signal: AbortSignal): Promise<void> {
+  async #blob(source: Source, blob: Descriptor, rank: number, progress: (current: number) => void, signal: AbortSignal): Promise<void> {
     // Credentials of one must not open what another may not see: only who comes through with the manifest gets here.
     for (let other = this.#arriving.get(blob.digest); other; other = this.#arriving.get(blob.digest)) await other.catch(() => undefined);
-    const arriving = this.#fetch(source, blob, progress, signal).finally(() => this.#arriving.delete(blob.digest));
+    const arriving = this.#fetch(source, blob, rank, progress, signal).finally(() => this.#arriving.delete(blob.digest));
     this.#arriving.set(blob.digest, arriving);
     await arriving;
   }
 
-  async #fetch({repository, image, lease}: Source, {digest, size}: Descriptor, progress: (current: number) => void, signal: AbortSignal): Promise<void> {
+  async #fetch({repository, image, lease}: Source, {digest, size}: Descriptor, rank: number, progress: (current: number) => void, signal: AbortSignal): Promise<void> {
     const {client} = this.#options;
     const open = async function* (offset: number): AsyncGenerator<Uint8Array> {
       let current = offset;
@@ -202,7 +206,7 @@ export class ImagePuller {
       // Under the lease even where it is there: its image may be removed meanwhile.
       try {
         if (!(await hasContent(client, digest))) progress(0);
-        await writeContent(client, {digest, size, lease}, open);
+        await writeContent(client, {digest, size, lease}, open, (send) => this.#order.pass(send, rank));
         return;
       } catch (error) {
         if (isStatus(error, 'UNAVAILABLE') && /locked/.test(wordsOf(error))) {
