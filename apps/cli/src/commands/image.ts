@@ -84,18 +84,18 @@ function registerArchives(image: Command, host: Host): void {
     },
   });
   leaf(image, host, {
-    use: 'export <image>', summary: 'Write an image to an archive that docker load, ctr and image import take', example: 'image export shop/web:2 -o web.tar',
-    flags: [['-o, --output <file>', 'where to'], ['--node <node>', 'from this node (default: the first that has it)']],
-    args: oneArg, options: z.object({output: z.string('is needed'), node: z.string().optional()}),
-    async run(session, [name], {output, node}) {
-      const target = resolve(session.terminal.cwd, output);
+    use: 'export <image> <file>', summary: 'Write an image to an archive that docker load, ctr and image import take', example: 'image export shop/web:2 web.tar',
+    flags: [['--node <node>', 'from this node (default: the first that has it)']],
+    args: z.tuple([z.string(), z.string()]), options: z.object({node: z.string().optional()}),
+    async run(session, [name, file], {node}) {
+      const target = resolve(session.terminal.cwd, file);
       const response = await session.api.open('GET', '/images/export', {query: {image: name, node}});
       // Whole, or not there.
       await pipeline(response, createWriteStream(`${target}.part`)).then(() => rename(`${target}.part`, target), async (error: unknown) => {
         await rm(`${target}.part`, {force: true});
         throw error;
       });
-      session.output.say(`image ${name} exported to ${output}`);
+      session.output.say(`image ${name} exported to ${file}`);
     },
   });
   leaf(image, host, {

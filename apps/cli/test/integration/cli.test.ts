@@ -3,9 +3,9 @@ import {waitFor} from '@hivemind/testkit';
 import {ApiClient} from '../../src/api/client.ts';
 import {serverEvents} from '../../src/api/streams.ts';
 import {Command} from '../command.ts';
-import {type Server, startServer} from '../server.ts';
+import {startServer} from '../server.ts';
 
-let server: Server;
+let server: Awaited<ReturnType<typeof startServer>>;
 beforeAll(async () => {
   server = await startServer();
   await waitFor(async () => (await server.run('node ls')).out.includes('ready'), {what: 'the node to be ready', deadlineMs: 10_000});

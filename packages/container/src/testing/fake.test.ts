@@ -17,6 +17,9 @@ runtimeContract('fake', () => {
       async *context() {
         yield await Promise.resolve(Buffer.from('tar'));
       },
+      async *foreign(name) {
+        yield await Promise.resolve(Buffer.from(`images\n${name} linux/other`));
+      },
     },
     close: async () => {
       await runtime.close();

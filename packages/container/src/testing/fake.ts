@@ -208,12 +208,14 @@ class InMemoryRuntime implements FakeRuntime {
     return Promise.resolve(this.engine.imageDir);
   }
 
-  /** Its archives are lists of names. */
+  /** Its archives are lists of names, each with a platform unless it is this machine's. */
   async *importImages(archive: AsyncIterable<Uint8Array>, _signal: AbortSignal): ReturnType<Runtime['importImages']> {
     const parts: Uint8Array[] = [];
     for await (const part of archive) parts.push(part);
     const [head, ...names] = Buffer.concat(parts).toString('utf8').split('\n');
     if (head !== FAKE_ARCHIVE) throw runtimeErrors['archive-refused']('The archive was not taken: it is not one.');
+    const foreign = names.find((name) => name.includes(' '))?.split(' ');
+    if (foreign) throw runtimeErrors['archive-refused'](`The archive was not taken: ${foreign[0]} is for ${foreign[1]}, and this machine is linux/fake.`);
     for (const name of names) this.engine.addImage(name);
     yield {status: `Imported ${names.length} images`, done: true};
   }

@@ -1,14 +1,13 @@
 /** Archives of images into containerd and out of it: what others write is taken, what is not honest is not. */
-import {createHash} from 'node:crypto';
 import {createWriteStream, existsSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
-import {createGzip} from 'node:zlib';
+import {createGzip, createZstdCompress, gzipSync, zstdCompressSync} from 'node:zlib';
 import type {Runtime} from '@hivemind/runtime';
 import {busyboxImage, dockerEngine, waitFor} from '@hivemind/testkit';
-import {pack, type Header} from 'tar-stream';
 import {containerSpec} from '../../src/testing/index.ts';
+import {bytesOf, digestOf, type File, other, saved, tarOf} from './archives.ts';
 import {containerdBench, type ContainerdBench} from './containerd-harness.ts';
 
 let bench: ContainerdBench;
@@ -28,34 +27,6 @@ afterAll(async () => {
 
 async function taken(archive: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const step of runtime.importImages(archive, over.signal)) if (step.error !== undefined) throw new Error(step.error);
-}
-
-type File = Partial<Header> & {readonly name: string; readonly body?: string | Buffer};
-
-function tarOf(files: readonly File[]): Readable {
-  const tar = pack();
-  for (const {body = '', ...header} of files) tar.entry(header, body);
-  tar.finalize();
-  return Readable.from(tar);
-}
-
-const digestOf = (bytes: string | Buffer): string => createHash('sha256').update(bytes).digest('hex');
-const bytesOf = async (stream: AsyncIterable<Uint8Array>): Promise<Buffer> => {
-  const parts: Uint8Array[] = [];
-  for await (const part of stream) parts.push(part);
-  return Buffer.concat(parts);
-};
-
-/** As `docker save` wrote it before OCI, of one layer. */
-async function saved(name: string, layer: readonly File[], architecture = process.arch === 'x64' ? 'amd64' : 'arm64'): Promise<File[]> {
-  const tar = await bytesOf(tarOf(layer));
-  const config = JSON.stringify({os: 'linux', architecture, config: {Cmd: ['true']}, rootfs: {type: 'layers', diff_ids: [`sha256:${digestOf(tar)}`]}});
-  return [
-    {name: `${digestOf(config)}.json`, body: config},
-    {name: 'l1/layer.tar', body: tar},
-    {name: 'l1/json', body: '{}'},
-    {name: 'manifest.json', body: JSON.stringify([{Config: `${digestOf(config)}.json`, RepoTags: [name], Layers: ['l1/layer.tar']}])},
-  ];
 }
 
 /** Runs a shell of the image with an archive's files in it. */
@@ -94,10 +65,17 @@ it('what docker save wrote is taken, also compressed, and what is exported is ta
   }
 }, 60_000);
 
+it('layers of gzip and of zstd are unpacked, in archives of gzip and of zstd', async () => {
+  const layer: readonly File[] = [{name: 'a', body: 'a'.repeat(10_000)}];
+  for (const [name, packed, whole] of [['gzip', gzipSync, createZstdCompress()], ['zstd', zstdCompressSync, createGzip()]] as const) {
+    await Promise.all([pipeline(tarOf(await saved(`packed/${name}:1`, layer, undefined, (tar) => packed(tar))), whole), taken(whole)]);
+    expect(await runtime.hasImage(`packed/${name}:1`)).toBe(true);
+  }
+});
+
 it('what leads out of it, is no file, is cut off or is for another machine is refused, in words', async () => {
   const good = await saved('bad/image:1', [{name: 'a', body: 'a'}]);
   const whole = await bytesOf(tarOf(good));
-  const other = process.arch === 'x64' ? 'arm64' : 'amd64';
   const cases: readonly (readonly [AsyncIterable<Uint8Array>, RegExp])[] = [
     [tarOf([{name: '../../etc/escaped', body: 'x'}, ...good]), /\.\.\/\.\.\/etc\/escaped.*leads out/],
     [tarOf([{name: 'l2/layer.tar', type: 'symlink', linkname: '../../x'}, ...good]), /\.\.\/\.\.\/x.*out of it/],

@@ -112,6 +112,16 @@ describe('a container', () => {
   });
 });
 
+it('a container that somebody paused is seen to be, and ends when it is told to', async () => {
+  const spec = scripted('sleep 1000');
+  const runtimeId = await run(spec);
+  bench.containerd.ctr('tasks', 'pause', runtimeId);
+  expect(await runtime.inspect(spec.record.id)).toMatchObject({state: 'paused'});
+  expect((await runtime.stats([spec.record.id])).map(({id}) => id)).toEqual([spec.record.id]);
+  await runtime.stop(runtimeId, 'SIGTERM', 50);
+  expect(await runtime.inspect(spec.record.id)).toMatchObject({state: 'exited'});
+});
+
 describe('what goes and comes', () => {
   it('an agent: the next one finds its containers, and their output goes on', async () => {
     const spec = scripted('n=0; while true; do n=$((n+1)); echo $n; sleep 0.02; done');

@@ -35,6 +35,22 @@ export async function killed({containerd, root, cluster, image}: ContainerdBench
   return {calls: proxy.calls, done};
 }
 
+/** Pulls an image by a process of its own, and kills that once `until` resolves. */
+export async function killedPulling({containerd, root, cluster}: ContainerdBench, image: string, host: string, until: Promise<unknown>): Promise<void> {
+  const child = spawn(process.execPath, [fileURLToPath(new URL('./pulling-agent.ts', import.meta.url)), containerd.socketPath, root, cluster, image, host], {env: {...process.env, NODE_OPTIONS: ''}, stdio: ['ignore', 'ignore', 'inherit']});
+  const exited = once(child, 'exit');
+  try {
+    const early = exited.then(() => {
+      throw new Error('the pull ended before it was to be killed');
+    });
+    early.catch(() => undefined);
+    await Promise.race([until, early]);
+  } finally {
+    child.kill('SIGKILL');
+    await exited;
+  }
+}
+
 /** As the next agent begins: it hears events, and has seen to what it found. */
 export async function nextAgent(bench: ContainerdBench, over: AbortSignal): Promise<Runtime> {
   const runtime = await bench.open();

@@ -8,6 +8,7 @@ import {type Registry, type RegistryOptions, startRegistry} from '@hivemind/test
 import {createAuthority, issueCertificate} from '@hivemind/trust';
 import type {RegistrySettings} from '../../src/node/index.ts';
 import {containerdBench, type ContainerdBench, pulled} from './containerd-harness.ts';
+import {faultyRegistry} from './faulty-registry.ts';
 
 let bench: ContainerdBench;
 const begun: (() => Promise<unknown>)[] = [];
@@ -52,7 +53,9 @@ it('one that sends for a token is shown one, of the name and password that are f
   const authority = await createAuthority({cluster: 'tokens', now: Date.now()});
   const signer = await issueCertificate(authority, {name: 'signer', now: Date.now()});
   const service = 'registry.test';
+  let given = 0;
   const tokens = createServer((request, response) => {
+    given += 1;
     const {searchParams} = new URL(request.url ?? '', 'http://localhost');
     const allowed = request.headers.authorization === `Basic ${Buffer.from('ann:secret').toString('base64')}`;
     const [, name] = searchParams.get('scope')?.split(':') ?? [];
@@ -70,12 +73,26 @@ it('one that sends for a token is shown one, of the name and password that are f
     tokens.close();
     await once(tokens, 'close');
   });
-  const {host} = await another({token: {realm: `http://127.0.0.1:${(tokens.address() as AddressInfo).port}/token`, service, issuer: 'test', certificate: authority.certificate}});
+  const realm = `http://127.0.0.1:${(tokens.address() as AddressInfo).port}/token`;
+  const {host, url} = await another({token: {realm, service, issuer: 'test', certificate: authority.certificate}});
   const image = `${host}/base:1`;
   await expect(pulled(await open({[host]: {plainHttp: true}}), image)).rejects.toMatchObject({code: 'image-unauthorized', message: expect.stringContaining('pull.secret')});
   const runtime = await open({[host]: {plainHttp: true, credentials: {username: 'ann', password: 'secret'}}});
   await pulled(runtime, image);
   expect(await runtime.hasImage(image)).toBe(true);
+
+  // One whose token is over amid a pull is shown another.
+  bench.containerd.ctr('images', 'rm', '--sync', image);
+  await using busy = await faultyRegistry(url);
+  let over = 1;
+  busy.harm = (request, _body, response) => {
+    if (!request.url.includes('/blobs/') || over-- <= 0) return false;
+    response.writeHead(401, {'www-authenticate': `Bearer realm="${realm}",service="${service}",scope="repository:base:pull",error="invalid_token"`}).end();
+    return true;
+  };
+  given = 0;
+  await pulled(await open({[busy.host]: {plainHttp: true, credentials: {username: 'ann', password: 'secret'}}}), `${busy.host}/base:1`);
+  expect(given).toBe(2);
 });
 
 it('one with mirrors is asked after them, and only for what they have not', async () => {
@@ -98,4 +115,25 @@ it('one with a password is shown that of its settings, unless the image brings i
     for await (const _step of runtime.pull(`${host}/base:1`, {username: 'bob', password: 'wrong'}, AbortSignal.timeout(10_000)));
   }).rejects.toMatchObject({code: 'image-unauthorized'});
   await pulled(runtime, `${host}/base:1`);
+});
+
+it('one that keeps its layers elsewhere is followed there, without the password', async () => {
+  const credentials = {username: 'bob', password: 'pa:ss'};
+  const {url} = await another({auth: credentials});
+  await using front = await faultyRegistry(url);
+  await using store = await faultyRegistry(bench.registry.url);
+  front.harm = (request, _body, response) => {
+    if (!request.url.includes('/blobs/')) return false;
+    response.writeHead(307, {location: `http://${store.host}${request.url}`}).end();
+    return true;
+  };
+  const shown = new Set<string | undefined>();
+  store.harm = ({authorization}) => {
+    shown.add(authorization);
+    return false;
+  };
+  const runtime = await open({[front.host]: {plainHttp: true, credentials}});
+  await pulled(runtime, `${front.host}/base:1`);
+  expect(await runtime.hasImage(`${front.host}/base:1`)).toBe(true);
+  expect([...shown]).toEqual([undefined]);
 });

@@ -1,5 +1,6 @@
 import {dockerEngine} from '@hivemind/testkit';
 import {runtimeContract} from '../../src/testing/index.ts';
+import {foreignArchive} from './archives.ts';
 import {containerdBench} from './containerd-harness.ts';
 import {buildContext} from './harness.ts';
 import {startRegistries} from './registry.ts';
@@ -10,7 +11,7 @@ runtimeContract('containerd', async () => {
   const plainHttp = [registries.images.open, registries.images.closed].map((name) => name.slice(0, name.indexOf('/')));
   const [runtime, stranger] = await Promise.all([bench.open({plainHttp}), bench.open({cluster: `${cluster}-other`})]);
   return {
-    under: {runtime, stranger, cluster, image, registry: registries.images, context: () => buildContext(`FROM ${image}\n`)},
+    under: {runtime, stranger, cluster, image, registry: registries.images, context: () => buildContext(`FROM ${image}\n`), foreign: foreignArchive},
     close: async () => {
       await runtime.pruneNetworks();
       await Promise.all([runtime.close(), stranger.close()]);

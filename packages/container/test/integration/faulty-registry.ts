@@ -4,7 +4,7 @@ import {createServer, type ServerResponse} from 'node:http';
 import type {AddressInfo} from 'node:net';
 
 /** What is done with one answer. False: it is passed on as it is. */
-export type Harm = (request: {readonly url: string; readonly range: string | undefined}, body: Buffer, response: ServerResponse) => boolean;
+export type Harm = (request: {readonly url: string; readonly range: string | undefined; readonly authorization: string | undefined}, body: Buffer, response: ServerResponse) => boolean;
 
 export interface FaultyRegistry extends AsyncDisposable {
   readonly host: string;
@@ -22,8 +22,9 @@ export async function faultyRegistry(url: string): Promise<FaultyRegistry> {
       asked.push(`${request.url}${range === undefined ? '' : ` ${range}`}`);
       const answer = await fetch(`${url}${request.url}`, {headers: {...(range === undefined ? {} : {range}), ...(accept === undefined ? {} : {accept}), ...(authorization === undefined ? {} : {authorization})}});
       const body = Buffer.from(await answer.arrayBuffer());
-      if (state.harm({url: request.url ?? '', range}, body, response)) return;
-      response.writeHead(answer.status, {'content-type': answer.headers.get('content-type') ?? '', 'content-length': body.length});
+      if (state.harm({url: request.url ?? '', range, authorization}, body, response)) return;
+      const challenge = answer.headers.get('www-authenticate');
+      response.writeHead(answer.status, {'content-type': answer.headers.get('content-type') ?? '', 'content-length': body.length, ...(challenge === null ? {} : {'www-authenticate': challenge})});
       response.end(body);
     })();
   });

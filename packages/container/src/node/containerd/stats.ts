@@ -4,7 +4,7 @@ import {totalmem} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as pause} from 'node:timers/promises';
 import type {ContainerStats} from '@hivemind/contracts';
-import {cgroupDir, cgroupVersion} from './machine.ts';
+import {cgroupDir, type CgroupVersion, cgroupVersion} from './machine.ts';
 
 /** Time between two readings when there is no earlier one to compare with. */
 const SAMPLE_MS = 200;
@@ -57,7 +57,7 @@ export class StatsReader {
   async #read(cgroup: string): Promise<Reading | undefined> {
     try {
       const at = this.#now();
-      return {at, ...(await (cgroupVersion() === 2 ? readUnified(cgroup) : readOld(cgroup)))};
+      return {at, ...(await figuresOf(cgroupVersion(), (controller, name) => readFile(join(cgroupDir(cgroup, controller), name), 'utf8')))};
     } catch (error) {
       const {code} = error as NodeJS.ErrnoException;
       if (code !== 'ENOENT' && code !== 'ENODEV') throw error;
@@ -68,9 +68,15 @@ export class StatsReader {
 }
 
 type Figures = Omit<Reading, 'at'>;
+/** A file of a control group. The controller says nothing under v2. */
+type ReadText = (controller: string, name: string) => Promise<string>;
 
-async function readOld(cgroup: string): Promise<Figures> {
-  const text = (controller: string, name: string): Promise<string> => readFile(join(cgroupDir(cgroup, controller), name), 'utf8');
+/** @throws what `text` throws for a file that each group has */
+export function figuresOf(version: CgroupVersion, text: ReadText): Promise<Figures> {
+  return version === 2 ? unifiedFigures((name) => text('', name)) : oldFigures(text);
+}
+
+async function oldFigures(text: ReadText): Promise<Figures> {
   const [usage, limit, memory, cpu, pids, blocks] = await Promise.all([
     text('memory', 'memory.usage_in_bytes'), text('memory', 'memory.limit_in_bytes'), text('memory', 'memory.stat'),
     text('cpuacct', 'cpuacct.usage'), text('pids', 'pids.current').catch(() => '0'), text('blkio', 'blkio.throttle.io_service_bytes_recursive').catch(() => ''),
@@ -87,8 +93,7 @@ async function readOld(cgroup: string): Promise<Figures> {
   };
 }
 
-async function readUnified(cgroup: string): Promise<Figures> {
-  const text = (name: string): Promise<string> => readFile(join(cgroupDir(cgroup, ''), name), 'utf8');
+async function unifiedFigures(text: (name: string) => Promise<string>): Promise<Figures> {
   const [usage, limit, memory, cpu, pids, blocks] = await Promise.all([text('memory.current'), text('memory.max'), text('memory.stat'), text('cpu.stat'), text('pids.current').catch(() => '0'), text('io.stat').catch(() => '')]);
   const block = (name: string): number => sum([...blocks.matchAll(new RegExp(`${name}=(\\d+)`, 'g'))].map(([, bytes]) => Number(bytes)));
   return {

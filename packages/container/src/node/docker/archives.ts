@@ -1,26 +1,69 @@
 /** Archives of images, in and out of the engine as streams. */
 import {Readable} from 'node:stream';
 import {runtimeErrors, type Runtime} from '@hivemind/runtime';
+import {z} from 'zod';
 import {asking, type Engine} from './engine.ts';
 import {engineError, isStatus} from './errors.ts';
-import {progress} from './images.ts';
+import {listImages, progress} from './images.ts';
 
-/** @throws `archive-refused` in the engine's words; the signal's reason */
+/** Of an image, and of the engine, by the same words. */
+const Platform = z.object({Os: z.string().default('linux'), Architecture: z.string().default('')});
+const EnginePlatform = z.object({Os: z.string(), Arch: z.string()});
+
+/**
+ * The engine takes images for any machine and fails when they start: those for another are taken away again.
+ * @throws `archive-refused` in the engine's words, or where an image is for another platform; the signal's reason
+ */
 export async function* importImages(engine: Engine, archive: AsyncIterable<Uint8Array>, signal: AbortSignal): ReturnType<Runtime['importImages']> {
-  let loaded = 0;
+  const before = await listImages(engine);
+  const loaded: string[] = [];
   try {
     const response = await engine.stream({method: 'POST', path: '/images/load', query: {}, signal, body: Readable.from(archive)});
     for await (const step of progress(response)) {
-      if (/^Loaded image/.test(step.status)) loaded++;
-      yield step;
+      const name = /^Loaded image(?: ID)?: (\S+)/.exec(step.status)?.[1];
+      if (name === undefined) yield step;
+      else loaded.push(name);
     }
   } catch (error) {
     signal.throwIfAborted();
     const failure = engineError(error, 'Importing the archive', engine.address);
     throw failure.code === 'runtime-unavailable' ? failure : runtimeErrors['archive-refused'](failure.message, {cause: error});
   }
-  if (loaded === 0) throw runtimeErrors['archive-refused']('The archive holds no image: send what docker save or an export wrote.');
-  yield {status: `Imported ${loaded === 1 ? 'an image' : `${loaded} images`}`, done: true};
+  if (loaded.length === 0) throw runtimeErrors['archive-refused']('The archive holds no image: send what docker save or an export wrote.');
+  const other = await forOthers(engine, loaded);
+  if (other !== undefined) {
+    for (const name of loaded) await undo(engine, name, before);
+    throw runtimeErrors['archive-refused'](`The archive was not taken: ${other}.`);
+  }
+  for (const name of loaded) yield {status: `Imported ${name}`};
+  yield {status: `Imported ${loaded.length === 1 ? 'an image' : `${loaded.length} images`}`, done: true};
+}
+
+/** @returns why, where one of them does not run here */
+async function forOthers(engine: Engine, names: readonly string[]): Promise<string | undefined> {
+  const here = EnginePlatform.parse(await asking(engine, 'Asking for the platform', () => engine.docker.version()));
+  for (const name of names) {
+    const {Os, Architecture} = Platform.parse(await asking(engine, `Looking at the image ${name}`, () => engine.docker.getImage(name).inspect()));
+    if (Os !== here.Os || (Architecture !== '' && Architecture !== here.Arch)) return `${name} is for ${Os}/${Architecture}, and this machine is ${here.Os}/${here.Arch}`;
+  }
+  return undefined;
+}
+
+/** Whoever had the name before has it again. */
+async function undo(engine: Engine, name: string, before: Awaited<ReturnType<typeof listImages>>): Promise<void> {
+  await asking(engine, `Taking the image ${name} away again`, async () => {
+    const {Id} = z.object({Id: z.string()}).parse(await engine.docker.getImage(name).inspect());
+    const earlier = before.find(({tags}) => tags.includes(name));
+    const known = before.some(({id}) => id === Id);
+    if (earlier?.id === Id || (name === Id && known)) return;
+    const colon = name.lastIndexOf(':');
+    if (earlier) await engine.docker.getImage(earlier.id).tag({repo: name.slice(0, colon), tag: name.slice(colon + 1)});
+    if (earlier && known) return;
+    await engine.docker.getImage(earlier ? Id : name).remove().catch((error: unknown) => {
+      // One of several names goes alone, and the image with the last.
+      if (!isStatus(error, 404) && !isStatus(error, 409)) throw error;
+    });
+  });
 }
 
 /** @throws `image-not-found` before the first byte; the signal's reason */

@@ -65,6 +65,23 @@ export function imageContract(bench: ContractBench, {builder = false}: Lacks): v
       await expect(runtime.exportImage(under.registry.missing, over.signal)[Symbol.asyncIterator]().next()).rejects.toMatchObject({code: 'image-not-found', message: expect.stringContaining(under.registry.missing)});
     });
 
+    it('for another platform are not taken from an archive, and whoever has their name keeps it', async () => {
+      const {runtime, under, over} = bench;
+      const taken = async (name: string): Promise<void> => {
+        for await (const step of runtime.importImages(under.foreign(name), over.signal)) if (step.error !== undefined) throw new Error(step.error);
+      };
+      const idOf = async (name: string) => (await runtime.images()).find(({tags}) => tags.includes(name))?.id;
+      const name = `hivemind-test/foreign-${under.cluster.toLowerCase()}:1`;
+      await expect(taken(name)).rejects.toMatchObject({code: 'archive-refused', message: expect.stringMatching(/ is for linux\/\w+, and this machine is linux\/\w+/)});
+      expect(await idOf(name)).toBeUndefined();
+      const known = under.registry.open;
+      if (!(await runtime.hasImage(known))) await pull(known);
+      const before = await idOf(known);
+      await expect(taken(known)).rejects.toMatchObject({code: 'archive-refused'});
+      expect(before).toMatch(/^sha256:/);
+      expect(await idOf(known)).toBe(before);
+    });
+
     const build = async (tag: string) => {
       const options = {tag, dockerfile: 'Dockerfile', args: {}, labels: {}, noCache: false, extraHosts: []};
       const progress = [];

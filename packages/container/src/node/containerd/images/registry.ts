@@ -8,6 +8,7 @@ import {errnoOf} from '../errno.ts';
 import type {ImageName} from '../../../core/image-name.ts';
 import {indexTypes, manifestTypes} from '../core/manifest.ts';
 import {parseChallenge} from '../core/challenge.ts';
+import {retryAfterMs} from '../core/retry-after.ts';
 import {bodyOf, get, isMistrust, speaksNoTls} from './http.ts';
 
 type Credentials = z.infer<typeof RegistryCredentials>;
@@ -133,7 +134,7 @@ export class Repository {
       if (statusCode === 401 || statusCode === 403) throw this.#refused(said);
       if (statusCode === 404) throw runtimeErrors['image-not-found'](`The image ${image.full} does not exist, or asks for credentials: ${said}.`);
       if ((statusCode !== 429 && statusCode < 500) || tries >= TRIES) throw this.#failed(`the registry answers ${statusCode}: ${said}`);
-      await pause(Math.min(retryAfter(response) ?? RETRY_MS * 2 ** tries, LONGEST_RETRY_MS), undefined, {signal});
+      await pause(Math.min(retryAfterMs(response.headers) ?? RETRY_MS * 2 ** tries, LONGEST_RETRY_MS), undefined, {signal});
     }
   }
 
@@ -203,11 +204,6 @@ function jsonOf(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function retryAfter(response: IncomingMessage): number | undefined {
-  const seconds = Number(response.headers['retry-after'] ?? NaN);
-  return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
 }
 
 /** The cause where there is one: what is thrown above it says less. */
