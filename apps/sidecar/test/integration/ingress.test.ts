@@ -121,6 +121,21 @@ describe('ingress', () => {
     agent.destroy();
   });
 
+  it('closes what a process from before a reload keeps to who leaves, before long', async () => {
+    await machine.serves('site', {rules: [{app: 'web'}]});
+    await machine.container('web-b', 'web', '127.0.0.4');
+    const agent = new Agent({keepAlive: true});
+    await waitFor(async () => {
+      await Promise.all(Array.from({length: 12}, () => machine.get('/', {agent})));
+      return (await machine.connections('web-b')) >= 4;
+    }, {what: 'connections to be kept'});
+    await machine.put('site', {rules: [{app: 'web'}, {app: 'api', path: '/api'}]});
+    await waitFor(async () => (await machine.report('site')).state === 'current', {what: 'the reload'});
+    // Not as long as HAProxy would, which is 20 s and more.
+    await machine.removeContainer('web-b', 'web', '127.0.0.4');
+    agent.destroy();
+  }, 30_000);
+
   it('leads who kept a connection through a reload by what is so now', async () => {
     await machine.serves('site', {rules: [{app: 'web'}]});
     await machine.answers('/', {body: 'web-a'});
