@@ -4,7 +4,6 @@
  * from when a request was due. Whatever is not a whole answer of 200 has failed, also on a connection that was kept: nothing is asked again.
  */
 import {connect, type Socket} from 'node:net';
-import {setPriority} from 'node:os';
 
 const [address = '', port, perSecond, connections] = process.argv.slice(2);
 const most = Number(connections);
@@ -15,8 +14,6 @@ const TIMEOUT_MS = 8_000;
 /** Of each time, ms. */
 const GRAIN = 20;
 
-// It is the measure, not what is measured: on processors that are all in use it must not be late itself.
-setPriority(-10);
 const report = {made: 0, failed: {} as Record<string, number>, times: {} as Record<number, number>};
 const idle: Socket[] = [];
 /** When each was due. */

@@ -15,8 +15,6 @@ import {GRAIN, type Report} from './load.ts';
 
 /** Of a spell, and of a connection at most (ms). */
 const [SPELL_MS, TIMEOUT_MS] = [5_000, 8_000];
-/** It is the measure, not what is measured: on processors that are all in use it must not be late itself. */
-const FIRST = ['nice', '-n', '-10'];
 const Count = z.coerce.number().int();
 
 export interface FreshOptions {
@@ -33,7 +31,7 @@ export function startFresh(options: FreshOptions): Load<Report> {
   const all = (async () => {
     const spells: Promise<void>[] = [];
     for (let next = performance.now(); !stopped; next += SPELL_MS) {
-      await pause(next - performance.now());
+      await pause(Math.max(0, next - performance.now()));
       spells.push(spell(options, report));
     }
     await Promise.all(spells);
@@ -56,7 +54,7 @@ async function spell({pid, address, port, perSecond}: FreshOptions, report: Repo
   const count = Math.round((SPELL_MS / everyMs) * together);
   const inNetwork = pid === undefined ? [] : ['nsenter', '--target', String(pid), '--net'];
   const words = ['--h1', '-n', String(count), '-c', String(count), '-r', String(together), '--rate-period', `${everyMs}ms`, '-T', `${TIMEOUT_MS}ms`, '--log-file', log, `http://${address}:${port}/`];
-  const [program = '', ...rest] = [...inNetwork, ...FIRST, 'h2load', ...words];
+  const [program = '', ...rest] = [...inNetwork, 'h2load', ...words];
   const {stdout} = await promisify(execFile)(program, rest, {maxBuffer: 2 ** 24});
   const counted = (name: string): number => Count.parse(new RegExp(`(\\d+) ${name}`).exec(stdout)?.[1]);
   const [total, answered] = [counted('total'), counted('2xx')];
