@@ -9,10 +9,14 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
 
 // MB of room for what lives shortly, in programs that live as long as their machine. By itself Node takes up to 48 for it and gives
 // little back: a third of such a process. That can be said before a start only, so the process starts anew, under its pid. An agent
-// has little to do beside, and gives speed for memory; what it frees (the trim threshold fixed) goes back to the system.
+// has little to do beside, and gives speed for memory. What it frees goes back to the system: buffers that sockets read into are
+// mapped apart, and leave no holes behind (6 MB after a hundred starts).
 const lean = new Map([
   ['up', {flags: ['--max-semi-space-size=2'], env: {MALLOC_ARENA_MAX: '2'}}],
-  ['agent', {flags: ['--max-semi-space-size=1', '--optimize-for-size'], env: {MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072'}}],
+  ['agent', {
+    flags: ['--max-semi-space-size=1', '--optimize-for-size'],
+    env: {MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '65536', MALLOC_TOP_PAD_: '16384', MALLOC_MMAP_THRESHOLD_: '32768'},
+  }],
 ]);
 const own = lean.get(process.argv[2]);
 const isSaid = process.execArgv.some((flag) => flag.startsWith('--max-semi-space-size'));

@@ -24,11 +24,11 @@ describe('the launcher', () => {
   };
 
   it.each([
-    ['up', ['--max-semi-space-size=2'], undefined],
-    ['agent', ['--max-semi-space-size=1', '--optimize-for-size'], '131072'],
-  ])('starts %s anew with little room for what lives shortly, under its own pid', async (command, lean, trimAt) => {
+    ['up', ['--max-semi-space-size=2'], {arenas: '2'}],
+    ['agent', ['--max-semi-space-size=1', '--optimize-for-size'], {arenas: '1', trim: '65536'}],
+  ])('starts %s anew, lean, under its own pid', async (command, lean, malloc) => {
     const {child, program, pid, flags, words, arenas, trim} = await launch(['--no-warnings'], command, '--data-dir', '/a b');
-    expect({program, pid, flags, words, arenas, trim}).toEqual({program: command === 'agent' ? 'agent' : 'hivemind', pid: child, flags: ['--no-warnings', ...lean], words: [command, '--data-dir', '/a b'], arenas: '2', trim: trimAt});
+    expect({program, pid, flags, words, arenas, trim}).toEqual({program: command === 'agent' ? 'agent' : 'hivemind', pid: child, flags: ['--no-warnings', ...lean], words: [command, '--data-dir', '/a b'], ...malloc});
   });
 
   it('starts it as it was told where that was said', async () => {

@@ -1,29 +1,55 @@
-/** The output of containers of containerd, read here while there is no agent that does. The driver is loaded only then. */
-import type {LogStandby, LogStandbyOptions} from '@hivemind/container/containerd-standby';
+/** The output of containers of containerd, read here while there is no agent that does. Until then its process is all that is looked at. */
+import {LogStandby, type LogStandbyOptions} from '@hivemind/container/containerd-standby';
+import {ownerLives} from '@hivemind/container/process-mark';
 import {CONTAINERD} from './fence/engine.ts';
 import {type Lease, readLease} from './fence/lease-file.ts';
+
+/** It is looked so often (ms) whether the agent lives: a container that says much waits from its end on, and not for a second. */
+const LOOK_EVERY_MS = 200;
 
 export interface Outputs {
   /** Goes on where the process before this one was. @param file the lease as it was kept */
   start(file: string | undefined): Promise<void>;
   /** The agent lives. Resolves when nothing is read here any more. */
-  heard(lease: Pick<Lease, 'cluster' | 'engine'>): Promise<void>;
+  heard(lease: Pick<Lease, 'cluster' | 'engine' | 'agent'>): Promise<void>;
   stop(): Promise<void>;
 }
 
 export function keepOutputs(options: LogStandbyOptions): Outputs {
-  let standby: Promise<LogStandby> | undefined;
-  const heard = async ({cluster, engine}: Pick<Lease, 'cluster' | 'engine'>): Promise<void> => {
-    const watched = engine.startsWith(CONTAINERD) ? {cluster, socketPath: engine.slice(CONTAINERD.length)} : undefined;
-    if (watched) standby ??= import('@hivemind/container/containerd-standby').then((module) => new module.LogStandby(options));
-    await (await standby)?.heard(watched);
+  let standby: LogStandby | undefined;
+  let lease: Pick<Lease, 'cluster' | 'engine' | 'agent'> | undefined;
+  let cancel: (() => void) | undefined;
+  const watched = () => (lease?.engine.startsWith(CONTAINERD) === true ? {cluster: lease.cluster, socketPath: lease.engine.slice(CONTAINERD.length)} : undefined);
+  const look = async (): Promise<void> => {
+    const alive = await ownerLives(lease?.agent ?? '');
+    // Told otherwise meanwhile.
+    if (cancel === undefined) return;
+    cancel = alive ? nextLook() : undefined;
+    if (alive) return;
+    // It asks containerd whose output there is, and goes on looking by itself, also when there is an agent again.
+    standby = new LogStandby(options);
+    await standby.heard(watched());
+  };
+  const nextLook = () => options.setTimer(() => void look(), LOOK_EVERY_MS);
+  const rest = (): void => {
+    cancel?.();
+    cancel = undefined;
+  };
+  const heard = async (spoken: Pick<Lease, 'cluster' | 'engine' | 'agent'>): Promise<void> => {
+    lease = spoken;
+    if (standby) await standby.heard(watched());
+    else if (watched() === undefined) rest();
+    else cancel ??= nextLook();
   };
   return {
     heard,
     async start(file) {
       const kept = file === undefined ? undefined : await readLease(file);
-      if (kept) await heard(kept);
+      if (kept && lease === undefined) await heard(kept);
     },
-    stop: async () => (await standby)?.stop(),
+    async stop() {
+      rest();
+      await standby?.stop();
+    },
   };
 }

@@ -1,6 +1,7 @@
 /** The machine's sidecar as its agent sees to it: kept running, told of the lease, its view of the ring reported. */
 import {randomUUID} from 'node:crypto';
 import type {Bus} from '@hivemind/bus';
+import {ownMark} from '@hivemind/container/process-mark';
 import type {Clock} from '@hivemind/controller';
 import type {IngressTarget, NamesTarget} from '@hivemind/discovery/node';
 import {boottime} from '@hivemind/sidecar/boottime';
@@ -46,7 +47,7 @@ export async function startBeside(options: BesideOptions): Promise<Beside> {
   const relay = createRelay(name, client);
   const keeper = keepSidecar({settings, client, launch: launchSidecar, onReply: (reply) => relay.onReply(reply), onLost: () => relay.onLost(), clock, logger});
   const told = Promise.withResolvers<void>();
-  const stopTelling = engine === undefined ? () => undefined : tellLease({cluster, engine, session, boottime, renew: (lease) => client.renew(lease).finally(told.resolve), clock});
+  const stopTelling = engine === undefined ? () => undefined : tellLease({cluster, engine, agent: await ownMark(), session, boottime, renew: (lease) => client.renew(lease).finally(told.resolve), clock});
   // What it did in the absence of an agent it leaves to this one first.
   if (engine?.startsWith('containerd:') === true) await withinMs(told.promise, LEAVE_MS, clock);
   const link = linkToBus({

@@ -9,7 +9,7 @@ describe('the lease as the sidecar is told it', () => {
     let silentMs = Number.POSITIVE_INFINITY;
     let registered = (): void => undefined;
     const stop = tellLease({
-      cluster: 'c', engine: '/e', clock,
+      cluster: 'c', engine: '/e', agent: '7-8', clock,
       boottime: () => ({bootId: 'b', ms: 50_000 + clock.monotonic()}),
       session: {silentMs: () => silentMs, onRegistered: (listener) => ((registered = listener), () => undefined)},
       // One that is away changes nothing.
@@ -18,7 +18,7 @@ describe('the lease as the sidecar is told it', () => {
         throw new Error('away');
       },
     });
-    expect(told).toEqual([{cluster: 'c', engine: '/e', bootId: 'b', heardAtMs: 0}]);
+    expect(told).toEqual([{cluster: 'c', engine: '/e', bootId: 'b', heardAtMs: 0, agent: '7-8'}]);
     silentMs = 120.5;
     registered();
     expect(told.at(-1)?.heardAtMs).toBe(49_879);

@@ -6,6 +6,8 @@ export interface LeaseTellerOptions {
   readonly cluster: string;
   /** As the fence takes it. */
   readonly engine: string;
+  /** This process, by which the sidecar sees that it lives. */
+  readonly agent: string;
   readonly session: {silentMs(): number; onRegistered(listener: () => void): () => void};
   readonly boottime: () => {readonly bootId: string; readonly ms: number};
   readonly renew: (lease: Lease) => Promise<void>;
@@ -15,7 +17,7 @@ export interface LeaseTellerOptions {
 const TELL_EVERY_MS = 1_000;
 
 /** Answers how to stop. */
-export function tellLease({cluster, engine, session, boottime, renew, clock}: LeaseTellerOptions): () => void {
+export function tellLease({cluster, engine, agent, session, boottime, renew, clock}: LeaseTellerOptions): () => void {
   let stopped = false;
   let cancel = (): void => undefined;
   const tell = (): void => {
@@ -27,7 +29,7 @@ export function tellLease({cluster, engine, session, boottime, renew, clock}: Le
     const silentMs = session.silentMs();
     const heardAtMs = Number.isFinite(silentMs) ? Math.max(0, Math.floor(ms - silentMs)) : 0;
     // A sidecar that is away is started again, and told then.
-    renew({cluster, engine, bootId, heardAtMs}).catch(() => undefined);
+    renew({cluster, engine, bootId, heardAtMs, agent}).catch(() => undefined);
   };
   // At once: what the new session lets start is not to be taken for what the old one should have stopped.
   const unlisten = session.onRegistered(tell);

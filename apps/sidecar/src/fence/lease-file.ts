@@ -10,6 +10,8 @@ export interface Lease {
   readonly bootId: string;
   /** By `boottime`: when the last heartbeat that was answered was sent. */
   readonly heardAtMs: number;
+  /** The agent's process, as `ownerLives` takes it; absent or empty: it does not say. */
+  readonly agent?: string;
 }
 
 /** undefined: there is none that can be read. */
@@ -41,7 +43,7 @@ async function replace(path: string, lease: Lease): Promise<void> {
 
 function leaseOf(value: unknown): Lease | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const {cluster, engine, bootId, heardAtMs} = value as Record<string, unknown>;
+  const {cluster, engine, bootId, heardAtMs, agent} = value as Record<string, unknown>;
   if (typeof cluster !== 'string' || typeof engine !== 'string' || typeof bootId !== 'string' || typeof heardAtMs !== 'number') return undefined;
-  return {cluster, engine, bootId, heardAtMs};
+  return {cluster, engine, bootId, heardAtMs, ...(typeof agent === 'string' ? {agent} : {})};
 }

@@ -76,7 +76,7 @@ export function connectSidecar(socket: string): SidecarClient {
     statistics: () => call('getStatistics', {}),
     leader: () => call('getLeader', {}),
     describe: () => call('describe', {}),
-    renew: async (lease) => void (await call('renew', lease)),
+    renew: async (lease) => void (await call('renew', {agent: '', ...lease})),
     hearLeader: async (leader) => void (await call('hearLeader', leader)),
     applyNames: (part) => call('applyNames', part),
     applyIngress: () => call('applyIngress', {}),

@@ -66,7 +66,7 @@ export const Description = messageType({
   keyFile: field(6, text),
 });
 export type Description = Decoded<typeof Description>;
-const LeaseMessage = messageType({cluster: field(1, text), engine: field(2, text), bootId: field(3, text), heardAtMs: field(4, unsigned)});
+const LeaseMessage = messageType({cluster: field(1, text), engine: field(2, text), bootId: field(3, text), heardAtMs: field(4, unsigned), agent: field(5, text)});
 const HeardLeader = messageType({
   name: field(1, text),
   node: field(2, text),

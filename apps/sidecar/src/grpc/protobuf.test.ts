@@ -45,7 +45,7 @@ const cases: readonly Case[] = [
   {method: 'getStatistics', side: 'response', values: fc.record({health: uint32, members: counts, packetsIn: count, packetsOut: count, bytesIn: count, bytesOut: count, dropped: counts, probes: count, probeFailures: count, pushPulls: count, metricsAddress: name, restarts: counts, residentMemory: count, bus: name})},
   {method: 'getLeader', side: 'response', values: fc.record({name, node: name, since: name, epoch: name, revision: count, provisional: fc.boolean()})},
   {method: 'describe', side: 'response', values: fc.record({name, version: name, pid: uint32, bind: name, advertise: name, keyFile: name})},
-  {method: 'renew', side: 'request', values: fc.record({cluster: name, engine: name, bootId: name, heardAtMs: count})},
+  {method: 'renew', side: 'request', values: fc.record({cluster: name, engine: name, bootId: name, heardAtMs: count, agent: name})},
   {method: 'applyNames', side: 'request', values: fc.record({node: name, listen: fc.array(name), virtualIps: fc.boolean(), epoch: name, from: count, n: count, whole: fc.boolean(), part: uint32, more: fc.boolean(), items: fc.uint8Array({maxLength: 40})})},
   {method: 'applyNames', side: 'response', values: fc.record({epoch: name, n: count})},
   {method: 'applyIngress', side: 'response', values: fc.record({version: name, running: fc.boolean(), problem: name})},
