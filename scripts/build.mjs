@@ -1,5 +1,5 @@
 /**
- * Bundles one app with all it needs: `node scripts/build.mjs apps/cli` (the nx target `build`).
+ * Bundles one app into one JavaScript file: `node scripts/build.mjs apps/cli` (the nx target `build`).
  * Node does not strip types under node_modules, so this is what is packed, installed and run elsewhere.
  */
 import {existsSync} from 'node:fs';
@@ -16,18 +16,17 @@ await enter(async () => {
   await rm(out, {recursive: true, force: true});
   await mkdir(out, {recursive: true});
   const name = basename(project) === 'cli' ? 'hivemind' : basename(project);
-  // What stays in memory on every machine are smaller programs than the command, bundled apart: of what they share with it, each has
-  // what it uses alone. The sidecar outlives its agent.
-  const machine = name === 'hivemind' ? {agent: join(root, 'apps/cli/src/agent-main.ts'), sidecar: join(root, 'apps/sidecar/src/main.ts')} : {};
-  let bytes = 0;
-  for (const [program, file] of Object.entries({[name]: entry, ...machine})) {
-    bytes += await bundle({entry: file, name: program, outdir: out, splitting: program in machine}).catch((error) => {
-      // esbuild has shown them, with the lines.
-      throw error.errors ? new SetupError(`${project} was not bundled: ${error.errors.length} errors.`) : error;
-    });
+  const bytes = await bundle({entry, outfile: join(out, `${name}.js`)}).catch((error) => {
+    // esbuild has shown them, with the lines.
+    throw error.errors ? new SetupError(`${project} was not bundled: ${error.errors.length} errors.`) : error;
+  });
+  if (name === 'hivemind') {
+    // What stays in memory on every machine are smaller programs than the command; the sidecar outlives its agent.
+    await bundle({entry: join(root, 'apps/cli/src/agent-main.ts'), outfile: join(out, 'agent.js')});
+    await bundle({entry: join(root, 'apps/sidecar/src/main.ts'), outfile: join(out, 'sidecar.js')});
   }
   await (name === 'hivemind' ? writePackage(out) : writeFile(join(out, 'package.json'), '{"type": "module"}\n'));
-  process.stdout.write(`dist/${project} ${(bytes / 1024).toFixed(0)} KiB\n`);
+  process.stdout.write(`dist/${project}/${name}.js ${(bytes / 1024).toFixed(0)} KiB\n`);
   return 0;
 });
 
@@ -43,7 +42,7 @@ async function writePackage(out) {
     type: 'module',
     bin: {hivemind: 'bin/hivemind.mjs'},
     engines: {node: '>=24'},
-    files: ['bin', 'chunks', ...['hivemind', 'agent', 'sidecar'].flatMap((program) => [`${program}.js`, `${program}.js.LEGAL.txt`])],
+    files: ['bin', ...['hivemind', 'agent', 'sidecar'].flatMap((program) => [`${program}.js`, `${program}.js.LEGAL.txt`])],
   };
   await writeFile(join(out, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   await mkdir(join(out, 'bin'));

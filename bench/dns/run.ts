@@ -61,7 +61,7 @@ async function throughput(dir: string): Promise<void> {
   }
   const {default: bundle} = await import('../../scripts/build/bundle.mjs');
   writeFileSync(join(dir, 'package.json'), '{"type": "module"}');
-  await bundle({entry: join(root, 'apps/sidecar/src/main.ts'), name: 'sidecar', outdir: dir});
+  await bundle({entry: join(root, 'apps/sidecar/src/main.ts'), outfile: join(dir, 'sidecar.js')});
   const asked = join(dir, 'queries');
   writeFileSync(asked, Array.from({length: count}, (_, index) => `${nameOf(index)} A\n`).join(''));
   const all = contenders(dir);

@@ -59,7 +59,7 @@ async function bench(cluster: TestCluster, {command, mounts}: CheapServer): Prom
   const addresses = cluster.members.map(({machine}) => machine.address);
   const paths: readonly {readonly what: string; readonly clients: readonly ClientOptions[]}[] = [
     {what: 'virtual IP, a connection each', clients: (await cluster.running('client')).map(({pid}) => ({pid, address: virtualIp, port: 80, perSecond: third / 3, connections: 0}))},
-    {what: 'ingress, kept connections', clients: [{address: addresses[0]!, port: 80, perSecond: third, connections: KEPT}]},
+    {what: 'ingress, kept connections', clients: addresses.map((address) => ({address, port: 80, perSecond: third / 3, connections: KEPT}))},
     {what: 'ingress, a connection each', clients: addresses.map((address) => ({address, port: 80, perSecond: third / 3, connections: 0}))},
   ];
   const clients = paths.map((path) => path.clients);

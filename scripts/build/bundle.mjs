@@ -1,8 +1,7 @@
-/** esbuild, and what it has to be told so that an app works from its bundle alone. */
-import {readFile} from 'node:fs/promises';
-import {dirname, join, resolve, sep} from 'node:path';
+/** esbuild, and what it has to be told so that an app works from one file. */
+import {readFile, stat} from 'node:fs/promises';
+import {dirname, resolve, sep} from 'node:path';
 import {build} from 'esbuild';
-import ts from 'typescript';
 import {root} from '../setup/enter.mjs';
 
 /** CommonJS packages in the bundle still call `require` for Node's own modules. */
@@ -16,31 +15,22 @@ const shared = {
   format: 'esm',
 };
 
-/**
- * Bundles `entry` with all it imports into `outdir/NAME.js`; answers its size in bytes. `splitting`: what is imported later is in
- * `outdir/chunks`, so that the program has the text of what it runs in memory, and no more. For programs that import all they need
- * when they start: an upgrade replaces the chunks.
- */
-export default async function bundle({entry, name, outdir, splitting = false, logLevel = 'warning'}) {
-  const {metafile} = await build({
+/** Bundles `entry` with all it imports into `outfile`; answers the size in bytes. */
+export default async function bundle({entry, outfile, logLevel = 'warning'}) {
+  await build({
     ...shared,
-    entryPoints: {[name]: entry},
-    outdir,
-    splitting,
-    chunkNames: 'chunks/[name]-[hash]',
-    metafile: true,
-    absWorkingDir: root,
+    entryPoints: [entry],
+    outfile,
     logLevel,
     legalComments: 'external',
     // Read and hashed at every start: half the size, with the names that a stack trace shows, and lines that say where.
     minifyWhitespace: true,
     lineLimit: 240,
     banner: {js: `${requireShim('import.meta.url')} ${dirnameShim}`},
-    plugins: [leaveOut, builtins, ...(splitting ? [later] : []), ownSources],
+    plugins: [leaveOut, builtins, ownSources],
   });
-  const files = Object.entries(metafile.outputs).filter(([file]) => file.endsWith('.js'));
-  for (const [file] of files) checkAscii(await readFile(resolve(root, file)));
-  return files.reduce((sum, [, {bytes}]) => sum + bytes, 0);
+  checkAscii(await readFile(outfile));
+  return (await stat(outfile)).size;
 }
 
 /**
@@ -94,30 +84,10 @@ const leaveOut = {
 const builtins = {
   name: 'builtins',
   setup({onResolve, onLoad}) {
-    onResolve({filter: /^node:/}, ({path, kind}) => (kind === 'require-call' || kind === 'dynamic-import' ? {path, external: true} : {path, namespace: 'builtin'}));
+    onResolve({filter: /^node:/}, ({path, kind}) => (kind === 'require-call' ? {path, external: true} : {path, namespace: 'builtin'}));
     onLoad({filter: /.*/, namespace: 'builtin'}, ({path}) => ({contents: `module.exports = require(${JSON.stringify(path)});`, loader: 'js'}));
   },
 };
-
-/**
- * Packages that are imported later, by the names that Node would find in them: a chunk of a CommonJS package has none but `default`.
- */
-const later = {
-  name: 'later',
-  setup({onResolve, onLoad}) {
-    onResolve({filter: /^[a-z@]/}, ({path, kind, resolveDir}) => (kind === 'dynamic-import' && !/^(node:|@hivemind\/)/.test(path) ? {path, namespace: 'later', pluginData: resolveDir} : undefined));
-    onLoad({filter: /.*/, namespace: 'later'}, async ({path, pluginData: resolveDir}) => {
-      // Some are not loaded without it.
-      await import('reflect-metadata');
-      const names = Object.keys(await import(path)).filter((name) => name !== 'default' && name !== 'module.exports');
-      // By names of their own here: `URL` of a package would be that of the whole chunk.
-      return {contents: `import * as all from ${JSON.stringify(path)}; const {${names.map((name, at) => `${name}: later${at}`).join(', ')}} = all; export default all.default; export {${names.map((name, at) => `later${at} as ${name}`).join(', ')}};`, resolveDir};
-    });
-  },
-};
-
-/** Their modules do nothing but make what they export. */
-const CONTRACTS = join(root, 'libs/contracts/src') + sep;
 
 const workerUrl = /new URL\(\s*(['"])(\.{1,2}\/[^'"]+\.worker\.ts)\1\s*,\s*import\.meta\.url\s*\)/g;
 
@@ -130,8 +100,8 @@ const ownSources = {
   setup({onLoad}) {
     onLoad({filter: /\.ts$/}, async ({path}) => {
       if (path.includes(`${sep}node_modules${sep}`)) return undefined;
-      const source = lean(await readFile(path, 'utf8'), path);
-      if (!source.includes('import.meta.')) return {contents: source, loader: 'ts'};
+      const source = await readFile(path, 'utf8');
+      if (!source.includes('import.meta.')) return undefined;
       const workers = new Map();
       for (const [, , relative] of source.matchAll(workerUrl)) {
         workers.set(relative, await workerDataUrl(resolve(dirname(path), relative)));
@@ -147,18 +117,6 @@ const ownSources = {
     });
   },
 };
-
-/** As it is in the source, with what is not used of it left out: of zod, and of the contracts' schemas. */
-function lean(source, path) {
-  const text = source.replace(/^import \{((?:.*, )?)z((?:, .*)?)\} from 'zod';$/m, (_all, before, after) => {
-    const others = [before.replace(/, $/, ''), after.replace(/^, /, '')].filter((part) => part !== '').join(', ');
-    return `import * as z from 'zod';${others === '' ? '' : ` import {${others}} from 'zod';`}`;
-  });
-  if (!path.includes(CONTRACTS)) return text;
-  const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
-  const made = file.statements.filter(ts.isVariableStatement).flatMap(({declarationList}) => declarationList.declarations.flatMap(({initializer}) => (initializer && ts.isCallExpression(initializer) ? [initializer] : [])));
-  return made.reduceRight((done, call) => `${done.slice(0, call.getStart())}/* @__PURE__ */ (() => (${done.slice(call.getStart(), call.end)}))()${done.slice(call.end)}`, text);
-}
 
 async function workerDataUrl(entry) {
   const {outputFiles} = await build({

@@ -16,8 +16,9 @@ describe('bundle', () => {
 
   const write = (name: string, text: string) => writeFileSync(join(dir, 'src', name), text);
   const bundled = async () => {
-    await bundle({entry: join(dir, 'src/main.ts'), name: 'app', outdir: join(dir, 'out'), logLevel: 'silent'});
-    return join(dir, 'out/app.js');
+    const outfile = join(dir, 'out/app.js');
+    await bundle({entry: join(dir, 'src/main.ts'), outfile, logLevel: 'silent'});
+    return outfile;
   };
 
   it('makes one file that carries its workers', async () => {

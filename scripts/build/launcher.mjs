@@ -10,7 +10,7 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
 // MB of room for what lives shortly, in programs that live as long as their machine. By itself Node takes up to 48 for it and gives
 // little back: a third of such a process. That can be said before a start only, so the process starts anew, under its pid. An agent
 // has little to do beside, and gives speed for memory. What it frees goes back to the system: buffers that sockets read into are
-// mapped apart, and leave no holes behind (6 MB after a hundred starts).
+// mapped apart, and leave no holes behind.
 const lean = new Map([
   ['up', {flags: ['--max-semi-space-size=2'], env: {MALLOC_ARENA_MAX: '2'}}],
   ['agent', {

@@ -1,5 +1,8 @@
-/** The output of containers of containerd, read here while there is no agent that does. Until then its process is all that is looked at. */
-import {LogStandby, type LogStandbyOptions} from '@hivemind/container/containerd-standby';
+/**
+ * The output of containers of containerd, read here while there is no agent that does. Until then its process is all that is looked
+ * at, and the driver is not loaded.
+ */
+import type {LogStandby, LogStandbyOptions} from '@hivemind/container/containerd-standby';
 import {ownerLives} from '@hivemind/container/process-mark';
 import {CONTAINERD} from './fence/engine.ts';
 import {type Lease, readLease} from './fence/lease-file.ts';
@@ -16,7 +19,7 @@ export interface Outputs {
 }
 
 export function keepOutputs(options: LogStandbyOptions): Outputs {
-  let standby: LogStandby | undefined;
+  let standby: Promise<LogStandby> | undefined;
   let lease: Pick<Lease, 'cluster' | 'engine' | 'agent'> | undefined;
   let cancel: (() => void) | undefined;
   const watched = () => (lease?.engine.startsWith(CONTAINERD) === true ? {cluster: lease.cluster, socketPath: lease.engine.slice(CONTAINERD.length)} : undefined);
@@ -27,8 +30,8 @@ export function keepOutputs(options: LogStandbyOptions): Outputs {
     cancel = alive ? nextLook() : undefined;
     if (alive) return;
     // It asks containerd whose output there is, and goes on looking by itself, also when there is an agent again.
-    standby = new LogStandby(options);
-    await standby.heard(watched());
+    standby = import('@hivemind/container/containerd-standby').then((module) => new module.LogStandby(options));
+    await (await standby).heard(watched());
   };
   const nextLook = () => options.setTimer(() => void look(), LOOK_EVERY_MS);
   const rest = (): void => {
@@ -37,7 +40,7 @@ export function keepOutputs(options: LogStandbyOptions): Outputs {
   };
   const heard = async (spoken: Pick<Lease, 'cluster' | 'engine' | 'agent'>): Promise<void> => {
     lease = spoken;
-    if (standby) await standby.heard(watched());
+    if (standby) await (await standby).heard(watched());
     else if (watched() === undefined) rest();
     else cancel ??= nextLook();
   };
@@ -49,7 +52,7 @@ export function keepOutputs(options: LogStandbyOptions): Outputs {
     },
     async stop() {
       rest();
-      await standby?.stop();
+      await (await standby)?.stop();
     },
   };
 }

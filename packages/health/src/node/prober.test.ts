@@ -45,6 +45,19 @@ describe('the prober', () => {
     expect(verdicts.at(-1)).toEqual({ready: false, message: 'liveness probe: connection refused', restart: {reason: 'Unhealthy', message: 'liveness probe: connection refused, 3 times in a row'}});
   });
 
+  it('blames nobody for an answer that it could not read since it was held up itself', async () => {
+    const {clock, verdicts, prober} = probing({readiness: {tcp: {port: 80}, interval: '100ms', timeout: '1s', failures: 1}}, (signal) => new Promise((resolve) => {
+      const cancel = clock.setTimer(() => resolve(ok), 900);
+      signal.addEventListener('abort', cancel);
+    }));
+    await clock.advance(1_000);
+    expect(verdicts.at(-1)).toMatchObject({ready: true});
+    await clock.stall(3_000);
+    await clock.advance(1);
+    expect(verdicts.at(-1)).toMatchObject({ready: true});
+    prober.stop();
+  });
+
   it('counts no answer in time as a failure, and never has two probes of a kind under way', async () => {
     let underWay = 0;
     let most = 0;

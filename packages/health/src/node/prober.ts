@@ -5,6 +5,9 @@ import type {Verdict} from '@hivemind/runtime';
 import {activeKinds, afterResult, initialState, type Kind, type ProbeState, type Result, verdictOf} from '../core/probes.ts';
 import {gridOffset, nextProbeAt} from '../core/schedule.ts';
 
+/** A deadline that is noticed so late (ms) was missed by this process, which was held up: an answer may have come, and not be read yet. */
+const HELD_UP_MS = 200;
+
 export interface ProberOptions {
   /** Container id. */
   readonly id: string;
@@ -68,11 +71,13 @@ export class Prober {
     const {id, health, clock, ask} = this.#options;
     const started = clock.monotonic();
     const timeout = new AbortController();
-    const timedOut = Promise.withResolvers<Result>();
+    const timeoutMs = durationMs(probe.timeout);
+    const timedOut = Promise.withResolvers<Result | undefined>();
     const cancelTimeout = clock.setTimer(() => {
       timeout.abort();
-      timedOut.resolve({ok: false, message: `no answer within ${probe.timeout}`});
-    }, durationMs(probe.timeout));
+      const isHeldUp = clock.monotonic() - started > timeoutMs + HELD_UP_MS;
+      timedOut.resolve(isHeldUp ? undefined : {ok: false, message: `no answer within ${probe.timeout}`});
+    }, timeoutMs);
     const asking = ask(probe, AbortSignal.any([timeout.signal, this.#ending.signal]));
     asking.catch(() => undefined);
     const result = await Promise.race([asking, timedOut.promise]);
