@@ -1,6 +1,6 @@
 /** What ingress does with requests besides leading them, by a real HAProxy. */
 import {once} from 'node:events';
-import {mkdirSync, rmSync, writeFileSync} from 'node:fs';
+import {mkdirSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
 import {Agent, createServer, request} from 'node:http';
 import {connect as connectHttp2, createServer as createHttp2Server} from 'node:http2';
 import {request as secureRequest} from 'node:https';
@@ -32,6 +32,8 @@ const many = async (count: number, path = '/', options = {}) => {
   for (let left = count; left > 0; left--) replies.push(await machine.get(path, options));
   return replies;
 };
+/** What the agent has of certificates. */
+const kept = (): readonly string[] => readdirSync(join(machine.dir, 'agent'), {recursive: true}).map(String).filter((name) => /^ingress[./](?!json)/.test(name));
 const countOf = (replies: readonly {readonly body: string}[], body: string): number => replies.filter((reply) => reply.body === body).length;
 
 async function pair(name: string): Promise<{'tls.crt': string; 'tls.key': string}> {
@@ -76,6 +78,15 @@ describe('ingress', () => {
     }, {what: 'the machine to say what is amiss'});
     expect(problem).toMatch(/secret shop-cert: .*: the one before is still in force; .*other\.pem: is not in .*: the one before is still in force/);
     expect([(await secure('renewed.example')).subject, (await secure('other.example')).subject]).toEqual([expect.stringContaining('renewed.example'), expect.stringContaining('other.example')]);
+    // No key stays that no ingress names.
+    expect(kept().length).toBeGreaterThan(2);
+    await machine.put('site', {rules});
+    await waitFor(() => kept().length === 0, {what: 'the keys to be removed'});
+    machine.secrets.set('shop/shop-cert', await pair('shop.example'));
+    await machine.put('site', {rules, tls: [{secret: 'shop-cert'}]});
+    await waitFor(() => kept().length > 2, {what: 'a key'});
+    await machine.remove('site');
+    await waitFor(() => kept().length === 0, {what: 'the last key to be removed'});
   });
 
   it('limits how often a client may ask, with 429', async () => {

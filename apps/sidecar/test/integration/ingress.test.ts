@@ -1,4 +1,5 @@
 /** Ingress from the API to a request's answer, through a real HAProxy; only containers are HTTP servers of this process. */
+import {readFileSync, writeFileSync} from 'node:fs';
 import {Agent, type ServerResponse} from 'node:http';
 import {waitFor} from '@hivemind/testkit';
 import {IngressMachine} from '../ingress-machine.ts';
@@ -73,6 +74,7 @@ describe('ingress', () => {
       ['plain.example', '/api/v1', 'web-a'], ['plain.example', '/api/v1/x', 'web-a'], ['plain.example', '/api/v10', 'api-a'], ['plain.example', '/api/only', 'web-a'], ['plain.example', '/api/only/', 'api-a'], ['plain.example', '/API', 'web-a'],
       ['paths.example', '/a/b', 'api-a'], ['paths.example', '/', '404'], ['paths.example', '/all', 'api-a'], ['paths.example', '/any', 'web-a'], ['sub.plain.example', '/all/x', 'api-a'], ['sub.plain.example', '/', '404'],
       ['other.test', '/any', 'web-a'], ['other.test', '/', '404'], ['fields.example', '/', 'web-a'], ['fields.example', '/', 'api-a', {'x-a': 'b'}],
+      ['paths.example/a', '/x', '404'], ['plain.example/api', '/only', '404'], ['plain.example/api:80', '/x', '404'], ['plain.example/api', '/any', 'web-a'],
     ];
     const told = () => Promise.all(asked.map(async ([host, path, , headers = {}]) => machine.get(path, {host, headers}).then(({status, body}) => (status === 200 ? body : String(status)))));
     await machine.serves('site', {rules});
@@ -81,7 +83,13 @@ describe('ingress', () => {
     await machine.serves('site', {rules: [...rules, ...Array.from({length: 240}, (_, index) => ({app: 'api', host: `h${index}.example`, path: '/all'}))]});
     await machine.answers('/all', {body: 'api-a'}, {host: 'h239.example'});
     expect(await told()).toEqual(asked.map(([, , expected]) => expected));
-    expect(machine.plan().files).toHaveLength(2);
+    const {files} = machine.plan();
+    expect(files).toHaveLength(2);
+    // As after a power cut.
+    await machine.stopAgent();
+    for (const file of files) writeFileSync(file, '');
+    await machine.startAgent();
+    await waitFor(() => files.every((file) => readFileSync(file, 'utf8') !== ''), {what: 'the maps to be as they were'});
   });
 
   it('takes containers in and out under load with no request failed and no reload', async () => {

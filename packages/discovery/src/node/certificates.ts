@@ -1,9 +1,10 @@
 /** Certificates of ingress as files that HAProxy opens, named after what is in them: another certificate is another file. */
 import {createHash} from 'node:crypto';
-import {mkdir, readdir, readFile, rename, rm, writeFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {mkdir, readdir, readFile, rm} from 'node:fs/promises';
+import {basename, dirname, join} from 'node:path';
 import {type IngressTls, isError, type MachineIngress} from '@hivemind/contracts';
 import {pairProblem} from '@hivemind/trust/certificate-pair';
+import {writeWhole} from './whole-file.ts';
 
 /** name → key → bytes, of one namespace. Rejects where one is missing, or the control plane is away. */
 export type OpenSecrets = (namespace: string, names: readonly string[]) => Promise<ReadonlyMap<string, ReadonlyMap<string, Buffer>>>;
@@ -15,6 +16,9 @@ export interface Certificates {
   readonly files: readonly string[];
   readonly problems: readonly string[];
 }
+
+/** Beside the folder of certificates. */
+const ALIAS = /^ingress\.[0-9a-f]{32}(\.new)?$/;
 
 export class CertificateFiles {
   /** Of what HAProxy opens: nobody else's. */
@@ -44,15 +48,24 @@ export class CertificateFiles {
         if (file !== undefined) byPort.set(spec.listen.https, [...new Set([...(byPort.get(spec.listen.https) ?? []), file])]);
       }
     }
+    await this.#forget(new Set(ingresses.flatMap(({namespace, spec}) => spec.tls.map((tls) => keyOf(namespace, tls)))));
     const lists = new Map<number, string>();
     for (const [port, files] of byPort) lists.set(port, await this.#write('list', `${files.join('\n')}\n`));
     return {lists, files: [...new Set([...byPort.values()].flat()), ...lists.values()], problems};
   }
 
-  /** Those of the folder that neither the plan of now nor the one before names. */
+  /** Those of the folder that are not in use. */
   async sweep(inUse: readonly string[]): Promise<void> {
     const kept = new Set(inUse);
     for (const name of await readdir(this.dir)) if (!kept.has(join(this.dir, name))) await rm(join(this.dir, name), {force: true});
+  }
+
+  /** What was there under a name that no ingress says any more is not there for one that says it again. */
+  async #forget(said: ReadonlySet<string>): Promise<void> {
+    for (const key of this.#known.keys()) if (!said.has(key)) this.#known.delete(key);
+    const kept = new Set([...said].map((key) => this.#alias(key)));
+    const folder = dirname(this.dir);
+    for (const name of await readdir(folder)) if (ALIAS.test(name) && !kept.has(join(folder, name))) await rm(join(folder, name), {force: true});
   }
 
   /** undefined: there is none, and was none before. */
@@ -60,13 +73,13 @@ export class CertificateFiles {
     const key = keyOf(namespace, tls);
     try {
       const file = await ('file' in tls ? this.#fromFile(tls.file) : this.#fromSecret(namespace, tls.secret));
-      if (this.#known.get(key) !== file) await writeFile(this.#alias(key), file, {mode: 0o600});
+      if (this.#known.get(key) !== file) await writeWhole(this.#alias(key), file);
       this.#known.set(key, file);
       return {file, problem: ''};
     } catch (error) {
       // After a restart of the agent it is known by its alias.
       const known = this.#known.get(key) ?? (await readFile(this.#alias(key), 'utf8').catch(() => ''));
-      const file = known !== '' && (await isThere(known)) ? known : undefined;
+      const file = known !== '' && (await isWhole(known)) ? known : undefined;
       return {file, problem: file !== undefined && isAway(error) ? '' : error instanceof Error ? error.message : String(error)};
     }
   }
@@ -98,17 +111,17 @@ export class CertificateFiles {
   }
 
   async #write(ending: string, text: string): Promise<string> {
-    const path = join(this.dir, `${createHash('sha256').update(text).digest('hex').slice(0, 40)}.${ending}`);
-    if (await isThere(path)) return path;
-    await writeFile(`${path}.new`, text, {mode: 0o600});
-    await rename(`${path}.new`, path);
+    const path = join(this.dir, `${nameOf(text)}.${ending}`);
+    await writeWhole(path, text);
     return path;
   }
 }
 
 const keyOf = (namespace: string, tls: IngressTls): string => ('file' in tls ? `file ${tls.file}` : `${namespace}/${tls.secret}`);
 
-/** Nobody could say what the secret is now. */
-const isAway = (error: unknown): boolean => error instanceof DOMException || (isError(error) && error.status >= 500);
+/** Nobody could say what the secret is now: nobody answered, or this machine has yet to register again. */
+const isAway = (error: unknown): boolean => isError(error) && (error.status >= 500 || ['cancelled', 'session-expired'].includes(error.code));
 
-const isThere = (path: string): Promise<boolean> => readFile(path).then(() => true, () => false);
+const nameOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 40);
+
+const isWhole = (path: string): Promise<boolean> => readFile(path, 'utf8').then((text) => basename(path).startsWith(`${nameOf(text)}.`), () => false);

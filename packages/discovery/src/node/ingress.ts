@@ -3,8 +3,8 @@
  * in rotation, to the plan by which the sidecar keeps HAProxy.
  */
 import {existsSync, readFileSync} from 'node:fs';
-import {mkdir, readFile, rename, writeFile} from 'node:fs/promises';
-import {dirname, join} from 'node:path';
+import {mkdir, readFile} from 'node:fs/promises';
+import {join} from 'node:path';
 import {type Bus, call, listen, serve, type Subscription} from '@hivemind/bus';
 import {getIngresses, ingressesChanged, MachineIngress, reportIngress} from '@hivemind/contracts';
 import type {Clock} from '@hivemind/controller';
@@ -14,6 +14,7 @@ import {compile} from '../core/ingress/compile.ts';
 import {PLAN_FILE, planText, type ProxyPlan, type ProxyState, readPlan, socketsOf} from '../core/ingress/plan.ts';
 import type {EndpointsChange, ServiceView} from '../model.ts';
 import {CertificateFiles, type Certificates, type OpenSecrets} from './certificates.ts';
+import {writeWhole} from './whole-file.ts';
 
 /** The sidecar, which reads the plan's file. Rejects while it is away. */
 export interface IngressTarget {
@@ -65,6 +66,8 @@ export class MachineIngresses {
   /** As they were looked at last, when that was told. */
   #prepared: {readonly of: Told; readonly certificates: Certificates} | undefined;
   #plan: ProxyPlan | undefined;
+  /** The one of which nothing but its files is there. */
+  #swept: ProxyPlan | undefined;
   #state: ProxyState = {version: '', running: false, problem: ''};
   #stopped = false;
   #asking: Promise<void> | undefined;
@@ -85,7 +88,7 @@ export class MachineIngresses {
   /** Resolves when it goes on from what is on disk; the control plane may be away. */
   async start(): Promise<void> {
     const {bus, node, cluster, session} = this.#options;
-    await mkdir(dirname(this.#planFile), {recursive: true, mode: 0o700});
+    await mkdir(this.#certificates.dir, {recursive: true, mode: 0o700});
     this.#plan = readPlan(await readFile(this.#planFile, 'utf8').catch(() => ''));
     const kept = Kept.safeParse(parsed(await readFile(this.#toldFile, 'utf8').catch(() => '')));
     if (kept.success && kept.data.cluster === cluster) this.#told = kept.data;
@@ -172,7 +175,7 @@ export class MachineIngresses {
     if (isNew || told.ingresses.some(({spec}) => spec.tls.length > 0)) this.#follow(told);
     if (!isNew) return;
     const {cluster, logger} = this.#options;
-    await replace(this.#toldFile, JSON.stringify({format: 1, cluster, ...told})).catch((err: unknown) => logger.warn({err}, 'ingresses could not be kept on disk: an agent that starts without the control plane knows older ones'));
+    await writeWhole(this.#toldFile, JSON.stringify({format: 1, cluster, ...told})).catch((err: unknown) => logger.warn({err}, 'ingresses could not be kept on disk: an agent that starts without the control plane knows older ones'));
   }
 
   // --- who is in rotation -----------------------------------------------------------------------------------------------
@@ -239,13 +242,11 @@ export class MachineIngresses {
       before: this.#plan?.places ?? {}, dir: socketsOf(proxyDir(this.#options.dataDir), isRoot()), user: proxyUser(), certificates: lists, files, folder: this.#certificates.dir, problem: problems.join('; '),
     });
     const text = planText(plan);
+    for (const [path, content] of texts) await writeWhole(path, content);
     if (this.#plan === undefined || text !== planText(this.#plan)) {
-      const before = this.#plan?.files ?? [];
-      for (const [path, content] of texts) if (!existsSync(path)) await replace(path, content);
-      await replace(this.#planFile, text);
+      await writeWhole(this.#planFile, text);
       this.#plan = plan;
       await this.#push(waiting);
-      await this.#certificates.sweep([...before, ...plan.files]);
     } else if (waiting.length > 0) {
       await this.#push(waiting);
     }
@@ -261,6 +262,20 @@ export class MachineIngresses {
       this.#state = {...this.#state, running: false, problem: 'the sidecar of this machine does not answer'};
       this.#waiting.push(...waiting);
     }
+    await this.#sweep().catch((err: unknown) => this.#options.logger.warn({err}, 'certificates that are not in use any more could not be removed'));
+  }
+
+  /** Keys of before are no longer than HAProxy may have to go back to them. */
+  async #sweep(): Promise<void> {
+    const plan = this.#plan;
+    if (plan === undefined || plan === this.#swept) return;
+    const {version, running, problem} = this.#state;
+    const isInForce = running && version === plan.version && problem === plan.problem;
+    if (plan.config !== '' && !isInForce) return;
+    // Made for a plan that could not be written yet.
+    const made = this.#prepared?.certificates.files ?? [];
+    await this.#certificates.sweep([...plan.files, ...made]);
+    this.#swept = plan;
   }
 
   #look(): void {
@@ -281,11 +296,6 @@ const isRoot = (): boolean => process.getuid?.() === 0;
 function proxyUser(): string | undefined {
   if (!isRoot() || !existsSync('/etc/passwd')) return undefined;
   return readFileSync('/etc/passwd', 'utf8').split('\n').some((line) => line.startsWith('haproxy:')) ? 'haproxy' : undefined;
-}
-
-async function replace(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.new`, text, {mode: 0o600});
-  await rename(`${path}.new`, path);
 }
 
 function parsed(text: string): unknown {

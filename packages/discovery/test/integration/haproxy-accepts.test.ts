@@ -23,8 +23,10 @@ const rule = fc.record({
   headers: fc.dictionary(fc.constantFrom('x-a', 'X_b', '0'), value, {maxKeys: 2}), cookies: fc.dictionary(fc.constantFrom('a.b', 'c_d-e'), value, {maxKeys: 2}),
   app: label, protocol: fc.constantFrom('http', 'h2c'),
 });
+/** So many hosts in full that they are looked up in maps. */
+const hosts = fc.array(fc.record({path, match: fc.constantFrom('prefix', 'exact'), app: label}), {minLength: 16, maxLength: 16}).map((rules) => rules.map((one, index) => ({...one, host: `h${index}.example`})));
 const spec = fc.record({
-  rules: fc.array(rule, {minLength: 1, maxLength: 4}),
+  rules: fc.array(rule, {minLength: 1, maxLength: 4}), many: fc.option(hosts, {nil: [], freq: 2}),
   balance: fc.constantFrom('least-connections', 'round-robin', 'random', 'ip-hash'),
   affinity: some(fc.record({cookie: fc.constantFrom('SERVER', 'a.b-c')})),
   retries: fc.record({attempts: fc.nat(10), on: fc.subarray([...retryReasons], {minLength: 1})}),
@@ -47,8 +49,8 @@ afterAll(() => removeTempDir(dir));
 
 it('HAProxy takes every configuration that is made', async () => {
   await fc.assert(fc.asyncProperty(fc.array(spec, {minLength: 1, maxLength: 5}), async (specs) => {
-    const ingresses = specs.map(({secure, redirect, ...rest}, index): MachineIngress => {
-      const wanted = {...JSON.parse(JSON.stringify(rest)) as object, listen: {http: 20_000 + index, https: 21_000 + index}, ...(secure ? {tls: [{file: 'x.pem'}], redirectHttps: redirect} : {})};
+    const ingresses = specs.map(({secure, redirect, many, ...rest}, index): MachineIngress => {
+      const wanted = {...JSON.parse(JSON.stringify(rest)) as object, rules: [...rest.rules, ...many], listen: {http: 20_000 + index, https: 21_000 + index}, ...(secure ? {tls: [{file: 'x.pem'}], redirectHttps: redirect} : {})};
       return {namespace: 'shop', name: `site-${index}`, spec: IngressSpec.parse(wanted)};
     });
     const ports = [{port: 80, protocol: 'tcp' as const}];

@@ -56,8 +56,8 @@ describe('ingress as HAProxy is told it', () => {
     expect(prefix).toMatch(/^\/maps\/\w+\.map$/);
     expect(section(config, 'frontend http.80').filter((line) => /backend|txn.to|txn.path\) path/.test(line))).toEqual([
       'http-request set-var(txn.path) path',
-      `http-request set-var(txn.to) var(txn.host),concat(,txn.path,/),map_beg(${prefix})`,
-      `http-request set-var(txn.to) var(txn.host),concat(,txn.path),map_str(${exact})`,
+      `http-request set-var(txn.to) var(txn.host),concat(,txn.path,/),map_beg(${prefix}) if !{ var(txn.host) -m sub / }`,
+      `http-request set-var(txn.to) var(txn.host),concat(,txn.path),map_str(${exact}) if !{ var(txn.host) -m sub / }`,
       'use_backend hivemind.next-80 if { stopping }',
       "use_backend shop.site.18 if { var(txn.host) -m str 'x.example' } { req.hdr(a) -m str 'b' }",
       "use_backend shop.site.17 if { var(txn.host) -m str 'x.example' }",

@@ -102,7 +102,8 @@ function globalLines(dir: string, user: string | undefined, structure: string): 
     '  option redispatch 1',
     // A client that sends on a connection which a reload closes this very moment would see an error: it is closed with the next answer.
     '  option idle-close-on-response',
-    // A process from before a reload lets go of what it keeps by this alone: of half of those that it did not need, each time.
+    // How often half of the connections that were not needed of late are closed. A process from before a reload, which needs none, lets go
+    // of all by this alone; the present one, with less to do, opens some anew when there is more again.
     '  default-server pool-purge-delay 1s',
     '  timeout http-request 10s',
     '  timeout http-keep-alive 60s',

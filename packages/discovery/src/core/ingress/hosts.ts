@@ -46,12 +46,14 @@ export function byHost<T extends Routed>(routed: readonly T[], folder: string): 
     files.set(path, text);
     return path;
   };
+  // What is sent as a host is anything: one with a slash in it would be taken for a host and part of a path.
+  const isHost = 'if !{ var(txn.host) -m sub / }';
   return {
     lines: [
       // The longest that the key begins with. A slash behind it, as behind the map's keys: prefixes are of whole segments.
-      ...(prefix.size === 0 ? [] : [`  http-request set-var(txn.to) var(txn.host),concat(,txn.path,/),map_beg(${fileOf(prefix)})`]),
+      ...(prefix.size === 0 ? [] : [`  http-request set-var(txn.to) var(txn.host),concat(,txn.path,/),map_beg(${fileOf(prefix)}) ${isHost}`]),
       // Nothing found leaves what was set.
-      ...(exact.size === 0 ? [] : [`  http-request set-var(txn.to) var(txn.host),concat(,txn.path),map_str(${fileOf(exact)})`]),
+      ...(exact.size === 0 ? [] : [`  http-request set-var(txn.to) var(txn.host),concat(,txn.path),map_str(${fileOf(exact)}) ${isHost}`]),
     ],
     files,
     others: routed.filter((one) => !mapped.has(one)),
