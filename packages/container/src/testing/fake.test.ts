@@ -17,8 +17,8 @@ runtimeContract('fake', () => {
       async *context() {
         yield await Promise.resolve(Buffer.from('tar'));
       },
-      async *foreign(name) {
-        yield await Promise.resolve(Buffer.from(`images\n${name} linux/other`));
+      async *foreign(...names) {
+        yield await Promise.resolve(Buffer.from(['images', ...names.map((name) => `${name} linux/other`)].join('\n')));
       },
     },
     close: async () => {

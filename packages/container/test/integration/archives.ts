@@ -25,18 +25,18 @@ export async function bytesOf(stream: AsyncIterable<Uint8Array>): Promise<Buffer
 }
 
 /** As `docker save` wrote it before OCI, of one layer. @param packed how the layer is compressed */
-export async function saved(name: string, layer: readonly File[], architecture = here, packed = (tar: Buffer): Buffer => tar): Promise<File[]> {
+export async function saved(name: string | readonly string[], layer: readonly File[], architecture = here, packed = (tar: Buffer): Buffer => tar): Promise<File[]> {
   const tar = await bytesOf(tarOf(layer));
   const config = JSON.stringify({os: 'linux', architecture, config: {Cmd: ['true']}, rootfs: {type: 'layers', diff_ids: [`sha256:${digestOf(tar)}`]}});
   return [
     {name: `${digestOf(config)}.json`, body: config},
     {name: 'l1/layer.tar', body: packed(tar)},
     {name: 'l1/json', body: '{}'},
-    {name: 'manifest.json', body: JSON.stringify([{Config: `${digestOf(config)}.json`, RepoTags: [name], Layers: ['l1/layer.tar']}])},
+    {name: 'manifest.json', body: JSON.stringify([{Config: `${digestOf(config)}.json`, RepoTags: [name].flat(), Layers: ['l1/layer.tar']}])},
   ];
 }
 
 /** Of an image that does not run here. */
-export async function* foreignArchive(name: string): AsyncGenerator<Uint8Array> {
-  yield await bytesOf(tarOf(await saved(name, [{name: 'a', body: 'a'}], other)));
+export async function* foreignArchive(...names: readonly string[]): AsyncGenerator<Uint8Array> {
+  yield await bytesOf(tarOf(await saved(names, [{name: 'a', body: 'a'}], other)));
 }

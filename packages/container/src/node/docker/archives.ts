@@ -32,7 +32,7 @@ export async function* importImages(engine: Engine, archive: AsyncIterable<Uint8
   if (loaded.length === 0) throw runtimeErrors['archive-refused']('The archive holds no image: send what docker save or an export wrote.');
   const other = await forOthers(engine, loaded);
   if (other !== undefined) {
-    for (const name of loaded) await undo(engine, name, before);
+    await undo(engine, loaded, before);
     throw runtimeErrors['archive-refused'](`The archive was not taken: ${other}.`);
   }
   for (const name of loaded) yield {status: `Imported ${name}`};
@@ -49,21 +49,32 @@ async function forOthers(engine: Engine, names: readonly string[]): Promise<stri
   return undefined;
 }
 
-/** Whoever had the name before has it again. */
-async function undo(engine: Engine, name: string, before: Awaited<ReturnType<typeof listImages>>): Promise<void> {
-  await asking(engine, `Taking the image ${name} away again`, async () => {
-    const {Id} = z.object({Id: z.string()}).parse(await engine.docker.getImage(name).inspect());
-    const earlier = before.find(({tags}) => tags.includes(name));
-    const known = before.some(({id}) => id === Id);
-    if (earlier?.id === Id || (name === Id && known)) return;
-    const colon = name.lastIndexOf(':');
-    if (earlier) await engine.docker.getImage(earlier.id).tag({repo: name.slice(0, colon), tag: name.slice(colon + 1)});
-    if (earlier && known) return;
-    await engine.docker.getImage(earlier ? Id : name).remove().catch((error: unknown) => {
-      // One of several names goes alone, and the image with the last.
-      if (!isStatus(error, 404) && !isStatus(error, 409)) throw error;
-    });
+/** Whoever had a name before has it again. */
+async function undo(engine: Engine, loaded: readonly string[], before: Awaited<ReturnType<typeof listImages>>): Promise<void> {
+  await asking(engine, `Taking ${loaded.join(' and ')} away again`, async () => {
+    const names = new Set<string>();
+    const ids = new Set<string>();
+    // All names first: an image that is removed by its id takes the last name that it has along.
+    for (const name of loaded) {
+      const found = await engine.docker.getImage(name).inspect().catch(unlessGone);
+      const id = found && z.object({Id: z.string()}).parse(found).Id;
+      const earlier = before.find(({tags}) => tags.includes(name));
+      const known = before.some((image) => image.id === id);
+      if (id !== undefined && !known) ids.add(id);
+      if (earlier && earlier.id !== id) {
+        const colon = name.lastIndexOf(':');
+        await engine.docker.getImage(earlier.id).tag({repo: name.slice(0, colon), tag: name.slice(colon + 1)});
+      }
+      if (!earlier && name !== id) names.add(name);
+    }
+    // One of several names goes alone, and the image with the last.
+    for (const image of [...names, ...ids]) await engine.docker.getImage(image).remove().catch(unlessGone);
   });
+}
+
+/** Somebody was faster, or uses it. */
+function unlessGone(error: unknown): undefined {
+  if (!isStatus(error, 404) && !isStatus(error, 409)) throw error;
 }
 
 /** @throws `image-not-found` before the first byte; the signal's reason */

@@ -17,8 +17,8 @@ export interface RuntimeUnderTest {
   readonly registry: {readonly open: string; readonly closed: string; readonly missing: string; readonly credentials: z.infer<typeof RegistryCredentials>};
   /** A build context as a tar, with a Dockerfile that builds from `image`. */
   readonly context: () => AsyncIterable<Uint8Array>;
-  /** An archive of an image of that name, for a platform that the machine is not. */
-  readonly foreign: (name: string) => AsyncIterable<Uint8Array>;
+  /** An archive of one image of these names, for a platform that the machine is not. */
+  readonly foreign: (...names: readonly string[]) => AsyncIterable<Uint8Array>;
 }
 
 type Log = z.infer<typeof LogOptions>;

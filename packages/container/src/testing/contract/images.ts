@@ -65,21 +65,24 @@ export function imageContract(bench: ContractBench, {builder = false}: Lacks): v
       await expect(runtime.exportImage(under.registry.missing, over.signal)[Symbol.asyncIterator]().next()).rejects.toMatchObject({code: 'image-not-found', message: expect.stringContaining(under.registry.missing)});
     });
 
-    it('for another platform are not taken from an archive, and whoever has their name keeps it', async () => {
+    it('for another platform are not taken from an archive, and whoever has their names keeps them', async () => {
       const {runtime, under, over} = bench;
-      const taken = async (name: string): Promise<void> => {
-        for await (const step of runtime.importImages(under.foreign(name), over.signal)) if (step.error !== undefined) throw new Error(step.error);
+      const taken = async (...names: readonly string[]): Promise<void> => {
+        for await (const step of runtime.importImages(under.foreign(...names), over.signal)) if (step.error !== undefined) throw new Error(step.error);
       };
       const idOf = async (name: string) => (await runtime.images()).find(({tags}) => tags.includes(name))?.id;
       const name = `hivemind-test/foreign-${under.cluster.toLowerCase()}:1`;
       await expect(taken(name)).rejects.toMatchObject({code: 'archive-refused', message: expect.stringMatching(/ is for linux\/\w+, and this machine is linux\/\w+/)});
       expect(await idOf(name)).toBeUndefined();
-      const known = under.registry.open;
-      if (!(await runtime.hasImage(known))) await pull(known);
-      const before = await idOf(known);
-      await expect(taken(known)).rejects.toMatchObject({code: 'archive-refused'});
-      expect(before).toMatch(/^sha256:/);
-      expect(await idOf(known)).toBe(before);
+      const {open, closed, credentials} = under.registry;
+      if (!(await runtime.hasImage(open))) await pull(open);
+      if (!(await runtime.hasImage(closed))) await pull(closed, credentials);
+      const before = [await idOf(open), await idOf(closed)];
+      expect(before).toEqual([expect.stringMatching(/^sha256:/), expect.stringMatching(/^sha256:/)]);
+      for (const names of [[open], [open, name], [open, closed]]) {
+        await expect(taken(...names)).rejects.toMatchObject({code: 'archive-refused'});
+        expect([await idOf(open), await idOf(closed), await idOf(name)]).toEqual([...before, undefined]);
+      }
     });
 
     const build = async (tag: string) => {
