@@ -1,11 +1,12 @@
 /** Real registries, each reached as its settings say. */
-import {createPrivateKey, randomUUID, sign, X509Certificate} from 'node:crypto';
+import {createHash, createPrivateKey, randomUUID, sign, X509Certificate} from 'node:crypto';
 import {once} from 'node:events';
 import {createServer} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import type {Runtime} from '@hivemind/runtime';
 import {type Registry, type RegistryOptions, startRegistry} from '@hivemind/testkit';
 import {createAuthority, issueCertificate} from '@hivemind/trust';
+import {ImageConfig, Manifest} from '../../src/node/containerd/core/manifest.ts';
 import type {RegistrySettings} from '../../src/node/index.ts';
 import {containerdBench, type ContainerdBench, pulled} from './containerd-harness.ts';
 import {faultyRegistry} from './faulty-registry.ts';
@@ -136,4 +137,39 @@ it('one that keeps its layers elsewhere is followed there, without the password'
   await pulled(runtime, `${front.host}/base:1`);
   expect(await runtime.hasImage(`${front.host}/base:1`)).toBe(true);
   expect([...shown]).toEqual([undefined]);
+});
+
+/** The base image with each layer twice. @returns the layers' digests */
+async function pushTwice(url: string, name: string): Promise<readonly string[]> {
+  const base = `${url}/v2/${name}`;
+  const {layers, config, mediaType} = Manifest.parse(await (await fetch(`${base}/manifests/1`, {headers: {accept: 'application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json'}})).json());
+  const {rootfs, ...rest} = ImageConfig.parse(await (await fetch(`${base}/blobs/${config.digest}`)).json());
+  const body = JSON.stringify({...rest, rootfs: {type: 'layers', diff_ids: rootfs.diff_ids.flatMap((id) => [id, id])}});
+  const digest = `sha256:${createHash('sha256').update(body).digest('hex')}`;
+  const {headers} = await fetch(`${base}/blobs/uploads/`, {method: 'POST'});
+  const place = new URL(headers.get('location') ?? '', url);
+  place.searchParams.set('digest', digest);
+  expect((await fetch(place, {method: 'PUT', headers: {'content-type': 'application/octet-stream'}, body})).status).toBe(201);
+  const manifest = {schemaVersion: 2, mediaType, config: {...config, digest, size: body.length}, layers: layers.flatMap((layer) => [layer, layer])};
+  expect((await fetch(`${base}/manifests/twice`, {method: 'PUT', headers: {'content-type': mediaType ?? ''}, body: JSON.stringify(manifest)})).status).toBe(201);
+  return layers.map((layer) => layer.digest);
+}
+
+it('one that has a layer twice in an image gives it once, and where it loses it the pull fails and nothing else', async () => {
+  const digests = await pushTwice(bench.registry.url, 'base');
+  await using registry = await faultyRegistry(bench.registry.url);
+  registry.harm = ({url}, _body, response) => {
+    if (!digests.some((digest) => url.endsWith(digest))) return false;
+    response.writeHead(404).end();
+    return true;
+  };
+  const runtime = await open({[registry.host]: {plainHttp: true}});
+  const image = `${registry.host}/base:twice`;
+  // A rejection that nobody handles fails the test, as it would end the agent.
+  await expect(pulled(runtime, image)).rejects.toMatchObject({code: 'image-not-found'});
+  registry.harm = () => false;
+  const before = registry.asked.length;
+  await pulled(runtime, image);
+  expect(registry.asked.slice(before).filter((asked) => asked.endsWith(digests[0] ?? ''))).toHaveLength(1);
+  expect(await runtime.hasImage(image)).toBe(true);
 });

@@ -4,7 +4,7 @@ import {request as requestHttp, type IncomingMessage} from 'node:http';
 import {request as requestHttps} from 'node:https';
 import {errnoOf} from '../errno.ts';
 
-/** A registry that sends nothing for so long is given up. */
+/** A registry that sends nothing for so long is given up, unless what it sent is not read. */
 const SILENCE_MS = 60_000;
 const MOST_REDIRECTS = 5;
 const CREDENTIALS = ['authorization'];
@@ -25,7 +25,18 @@ export async function get(url: URL, question: Question, redirects = 0): Promise<
   const {headers, authorityOf, signal} = question;
   const ca = authorityOf(url.host);
   const asked = url.protocol === 'https:' ? requestHttps(url, {headers, signal, timeout: SILENCE_MS, ...(ca === undefined ? {} : {ca})}) : requestHttp(url, {headers, signal, timeout: SILENCE_MS});
-  asked.once('timeout', () => asked.destroy(new Error(`nothing came for ${SILENCE_MS / 1000} s`)));
+  let arrived: IncomingMessage | undefined;
+  asked.once('response', (response) => (arrived = response));
+  asked.once('socket', (socket) => {
+    const silent = (): void => {
+      // Where this machine is what is slow, the silence is its own.
+      if (arrived && arrived.readableLength > 0) socket.setTimeout(SILENCE_MS);
+      else asked.destroy(new Error(`nothing came for ${SILENCE_MS / 1000} s`));
+    };
+    socket.on('timeout', silent);
+    // Sockets are used again.
+    asked.once('close', () => socket.off('timeout', silent));
+  });
   asked.end();
   const [response] = (await once(asked, 'response')) as [IncomingMessage];
   // What comes after the headers shows where the body is read.

@@ -49,8 +49,10 @@ interface Source {
 export class ImagePuller {
   readonly #options: PullerOptions;
   readonly #gate = new Gate(PARALLEL);
-  /** Where this machine is what is slow, layers come in the order in which they are unpacked: that begins with the first. */
+  /** Where this machine is what is slow, layers come in the order in which they are unpacked: the first pull's before the next one's. */
   readonly #order = new Gate(PIECES);
+  /** Layers begun so far, of all pulls: the rank of the next. */
+  #begun = 0;
   /** Blobs on their way, by digest: images share layers. */
   readonly #arriving = new Map<string, Promise<void>>();
 
@@ -122,9 +124,15 @@ export class ImagePuller {
     tell({status: `Pulling ${image.full}`});
     const {descriptor, manifest} = await this.#manifest(source);
     const config = this.#config(source, manifest, signal);
-    const arriving = new Map(manifest.layers.map((layer, rank) => [layer.digest, this.#layer(source, layer, rank, signal)]));
-    // Each is waited for in its turn; one that fails early is heard of then.
-    for (const layer of arriving.values()) layer.catch(() => undefined);
+    const arriving = new Map<string, Promise<void>>();
+    for (const layer of manifest.layers) {
+      // Images have the same layer twice, most of all the empty one.
+      if (arriving.has(layer.digest)) continue;
+      const coming = this.#layer(source, layer, ++this.#begun, signal);
+      // Each is waited for in its turn; one that fails early is heard of then.
+      coming.catch(() => undefined);
+      arriving.set(layer.digest, coming);
+    }
     const failed = (why: string, cause?: unknown): Error => runtimeErrors['image-pull-failed'](`The image ${image.full} could not be pulled: ${why}.`, {cause});
     try {
       const unpacked = new Set<string>();
@@ -179,7 +187,7 @@ export class ImagePuller {
       tell({status: 'Downloading', layer: name, current, total: layer.size});
     };
     progress(0);
-    await this.#gate.pass(() => this.#blob(source, layer, rank, progress, signal));
+    await this.#gate.pass(() => this.#blob(source, layer, rank, progress, signal), rank, signal);
     tell({status: 'Downloaded', layer: name, current: layer.size, total: layer.size});
   }
 
@@ -206,7 +214,7 @@ export class ImagePuller {
       // Under the lease even where it is there: its image may be removed meanwhile.
       try {
         if (!(await hasContent(client, digest))) progress(0);
-        await writeContent(client, {digest, size, lease}, open, (send) => this.#order.pass(send, rank));
+        await writeContent(client, {digest, size, lease}, open, (send) => this.#order.pass(send, rank, signal));
         return;
       } catch (error) {
         if (isStatus(error, 'UNAVAILABLE') && /locked/.test(wordsOf(error))) {
