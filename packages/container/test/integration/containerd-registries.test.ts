@@ -1,10 +1,10 @@
 /** Real registries, each reached as its settings say. */
 import {createHash, createPrivateKey, randomUUID, sign, X509Certificate} from 'node:crypto';
 import {once} from 'node:events';
-import {createServer} from 'node:http';
+import {createServer, type ServerResponse} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import type {Runtime} from '@hivemind/runtime';
-import {type Registry, type RegistryOptions, startRegistry} from '@hivemind/testkit';
+import {type Registry, type RegistryOptions, startRegistry, waitFor} from '@hivemind/testkit';
 import {createAuthority, issueCertificate} from '@hivemind/trust';
 import {ImageConfig, Manifest} from '../../src/node/containerd/core/manifest.ts';
 import type {RegistrySettings} from '../../src/node/index.ts';
@@ -172,4 +172,26 @@ it('one that has a layer twice in an image gives it once, and where it loses it 
   await pulled(runtime, image);
   expect(registry.asked.slice(before).filter((asked) => asked.endsWith(digests[0] ?? ''))).toHaveLength(1);
   expect(await runtime.hasImage(image)).toBe(true);
+});
+
+it('one that is slow holds up no pull that is given up, also where another waits for the same layer', async () => {
+  await using registry = await faultyRegistry(bench.registry.url);
+  const held: [Buffer, ServerResponse][] = [];
+  registry.harm = ({url}, body, response) => {
+    if (!url.includes('/blobs/') || body.length < 100_000) return false;
+    response.writeHead(200, {'content-length': body.length}).flushHeaders();
+    held.push([body, response]);
+    return true;
+  };
+  const runtime = await open({[registry.host]: {plainHttp: true}});
+  const image = `${registry.host}/base:1`;
+  const first = pulled(runtime, image);
+  await waitFor(() => held.length === 1, {what: 'the layer to be asked for'});
+  const over = new AbortController();
+  await expect(async () => {
+    for await (const {status} of runtime.pull(image, undefined, over.signal)) if (status === 'Downloading') over.abort(new Error('given up'));
+  }).rejects.toThrow('given up');
+  for (const [body, response] of held) response.end(body);
+  await first;
+  expect(held).toHaveLength(1);
 });

@@ -5,6 +5,7 @@
  */
 import type {PullProgress, RegistryCredentials} from '@hivemind/contracts';
 import {runtimeErrors} from '@hivemind/runtime';
+import {once} from 'node:events';
 import {setTimeout as pause} from 'node:timers/promises';
 import type {z} from 'zod';
 import {type ContainerdClient, isStatus, wordsOf} from '../api/client.ts';
@@ -161,7 +162,7 @@ export class ImagePuller {
     }
     const manifest = parsed(Manifest, bytes, image);
     const descriptor = {mediaType: manifest.mediaType ?? mediaType, digest: sha256(bytes), size: bytes.length};
-    await writeContent(client, {digest: descriptor.digest, size: descriptor.size, lease, labels: referencesOf(manifest)}, once(bytes));
+    await writeContent(client, {digest: descriptor.digest, size: descriptor.size, lease, labels: referencesOf(manifest)}, whole(bytes));
     return {descriptor, manifest};
   }
 
@@ -193,7 +194,10 @@ export class ImagePuller {
 
   async #blob(source: Source, blob: Descriptor, rank: number, progress: (current: number) => void, signal: AbortSignal): Promise<void> {
     // Credentials of one must not open what another may not see: only who comes through with the manifest gets here.
-    for (let other = this.#arriving.get(blob.digest); other; other = this.#arriving.get(blob.digest)) await other.catch(() => undefined);
+    for (let other = this.#arriving.get(blob.digest); other; other = this.#arriving.get(blob.digest)) {
+      signal.throwIfAborted();
+      await Promise.race([other.catch(() => undefined), once(signal, 'abort')]);
+    }
     const arriving = this.#fetch(source, blob, rank, progress, signal).finally(() => this.#arriving.delete(blob.digest));
     this.#arriving.set(blob.digest, arriving);
     await arriving;
@@ -241,7 +245,7 @@ function parsed<T>(schema: z.ZodType<T>, bytes: Buffer, {full}: ImageName): T {
   }
 }
 
-function once(bytes: Buffer): (offset: number) => AsyncGenerator<Uint8Array> {
+function whole(bytes: Buffer): (offset: number) => AsyncGenerator<Uint8Array> {
   return async function* (offset) {
     await Promise.resolve();
     yield bytes.subarray(offset);
