@@ -1,7 +1,7 @@
 /**
  * Requests a second through ingress, beside HAProxy configured by hand for the same app, on the same machine.
  *
- *   node bench/network/ingress.ts [--seconds 5] [--rounds 5] [--connections 32]
+ *   node bench/network/ingress.ts [--seconds 5] [--rounds 5] [--connections 32] [--write]
  *
  * Needs the Debian packages haproxy and wrk. The two containers of the app are a HAProxy too, which answers by itself, so that what is
  * measured is not they. Contenders take turns in each round, the rounds' medians count; processor time a request is told too, since it
@@ -18,9 +18,9 @@ import {IngressSpec} from '@hivemind/contracts';
 import {freePort, waitFor} from '@hivemind/testkit';
 import {compile} from '../../packages/discovery/src/core/ingress/compile.ts';
 import {median, type Row} from '../measure.ts';
-import {printRows} from '../report.ts';
+import {printRows, writeReport} from '../report.ts';
 
-const {values} = parseArgs({options: {seconds: {type: 'string', default: '5'}, rounds: {type: 'string', default: '5'}, connections: {type: 'string', default: '32'}}});
+const {values} = parseArgs({options: {seconds: {type: 'string', default: '5'}, rounds: {type: 'string', default: '5'}, connections: {type: 'string', default: '32'}, write: {type: 'boolean', default: false}}});
 /** ms of the kernel's clock tick. */
 const TICK_MS = 1000 / Number(execFileSync('getconf', ['CLK_TCK'], {encoding: 'utf8'}));
 const MUST = 0.9;
@@ -109,7 +109,9 @@ try {
     detail: `${Math.round(of(`ours${kind}`, 'rate'))} against ${Math.round(of(`by hand${kind}`, 'rate'))} a second; ${of(`ours${kind}`, 'cpu').toFixed(1)} against ${of(`by hand${kind}`, 'cpu').toFixed(1)} µs of processor each`,
   }));
   const share = of('tried again', 'rate') / of('by hand, log', 'rate');
-  printRows([...rows, {what: 'the same where GET is tried again when a container closes unanswered (retries.on: [connect, empty])', unit: 'x', better: 'higher', value: share, detail: `${of('tried again', 'cpu').toFixed(1)} µs of processor each`}]);
+  const all = [...rows, {what: 'the same where GET is tried again when a container closes unanswered (retries.on: [connect, empty])', unit: 'x', better: 'higher', value: share, detail: `${of('tried again', 'cpu').toFixed(1)} µs of processor each`} satisfies Row];
+  printRows(all);
+  if (values.write) writeReport('Ingress', all, {engine: 'not used', subject: `${values.rounds} rounds of ${values.seconds} s, ${values.connections} kept connections`});
   if (rows.some(({value}) => value < MUST)) process.exitCode = 1;
 } finally {
   for (const child of running) await end(child);

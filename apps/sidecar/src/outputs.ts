@@ -24,12 +24,13 @@ export function keepOutputs(options: LogStandbyOptions): Outputs {
   let cancel: (() => void) | undefined;
   const watched = () => (lease?.engine.startsWith(CONTAINERD) === true ? {cluster: lease.cluster, socketPath: lease.engine.slice(CONTAINERD.length)} : undefined);
   const look = async (): Promise<void> => {
-    const alive = await ownerLives(lease?.agent ?? '');
-    // Told otherwise meanwhile.
+    const asked = lease;
+    const alive = await ownerLives(asked?.agent ?? '');
+    // Told to rest meanwhile.
     if (cancel === undefined) return;
-    cancel = alive ? nextLook() : undefined;
-    if (alive) return;
-    // It asks containerd whose output there is, and goes on looking by itself, also when there is an agent again.
+    cancel = alive || lease !== asked ? nextLook() : undefined;
+    if (cancel) return;
+    // It asks containerd whose output there is.
     standby = import('@hivemind/container/containerd-standby').then((module) => new module.LogStandby(options));
     await (await standby).heard(watched());
   };
@@ -40,6 +41,12 @@ export function keepOutputs(options: LogStandbyOptions): Outputs {
   };
   const heard = async (spoken: Pick<Lease, 'cluster' | 'engine' | 'agent'>): Promise<void> => {
     lease = spoken;
+    if (standby && (await ownerLives(spoken.agent ?? ''))) {
+      const before = standby;
+      standby = undefined;
+      await (await before).stop();
+    }
+    // One that does not say which process it is leaves the looking to it.
     if (standby) await (await standby).heard(watched());
     else if (watched() === undefined) rest();
     else cancel ??= nextLook();

@@ -30,7 +30,7 @@ const pass = (ms: number): Promise<unknown> => {
   return waitFor(() => performance.now() > until, {what: 'time to pass', deadlineMs: ms + 5_000});
 };
 
-/** Whoever asks by name on `machine` is answered by `web`, as often as it takes to meet each of its containers. */
+/** Whoever asks by name on `machine` is answered by `web`, for a second without one that is not. */
 async function untilAnswered(machine: string, deadlineMs = 20_000): Promise<void> {
   const {pid} = (await clients()).find(({node}) => node === machine)!;
   await waitFor(async () => {

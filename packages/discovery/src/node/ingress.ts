@@ -244,7 +244,7 @@ export class MachineIngresses {
     const text = planText(plan);
     for (const [path, content] of texts) await writeWhole(path, content);
     if (this.#plan === undefined || text !== planText(this.#plan)) {
-      await writeWhole(this.#planFile, text);
+      await writeWhole(this.#planFile, text, true);
       this.#plan = plan;
       await this.#push(waiting);
     } else if (waiting.length > 0) {

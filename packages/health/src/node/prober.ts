@@ -5,8 +5,8 @@ import type {Verdict} from '@hivemind/runtime';
 import {activeKinds, afterResult, initialState, type Kind, type ProbeState, type Result, verdictOf} from '../core/probes.ts';
 import {gridOffset, nextProbeAt} from '../core/schedule.ts';
 
-/** A deadline that is noticed so late (ms) was missed by this process, which was held up: an answer may have come, and not be read yet. */
-const HELD_UP_MS = 200;
+/** For so long (ms) past its deadline an answer is still read: where this process was held up, it came in time, and timers come first. */
+const READ_MS = 50;
 
 export interface ProberOptions {
   /** Container id. */
@@ -71,13 +71,13 @@ export class Prober {
     const {id, health, clock, ask} = this.#options;
     const started = clock.monotonic();
     const timeout = new AbortController();
-    const timeoutMs = durationMs(probe.timeout);
-    const timedOut = Promise.withResolvers<Result | undefined>();
-    const cancelTimeout = clock.setTimer(() => {
-      timeout.abort();
-      const isHeldUp = clock.monotonic() - started > timeoutMs + HELD_UP_MS;
-      timedOut.resolve(isHeldUp ? undefined : {ok: false, message: `no answer within ${probe.timeout}`});
-    }, timeoutMs);
+    const timedOut = Promise.withResolvers<Result>();
+    let cancelTimeout = clock.setTimer(() => {
+      cancelTimeout = clock.setTimer(() => {
+        timedOut.resolve({ok: false, message: `no answer within ${probe.timeout}`});
+        timeout.abort();
+      }, READ_MS);
+    }, durationMs(probe.timeout));
     const asking = ask(probe, AbortSignal.any([timeout.signal, this.#ending.signal]));
     asking.catch(() => undefined);
     const result = await Promise.race([asking, timedOut.promise]);

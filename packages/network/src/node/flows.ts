@@ -88,13 +88,19 @@ export class Flows {
     const {within, logger} = this.#options;
     const due = [...this.#due];
     this.#due.clear();
-    for (const {select, leads} of due) {
+    for (const kind of due) {
+      const {select, leads} = kind;
       const {status, stdout, stderr, missing} = await run('conntrack', ['-L', ...select, '--dst-nat']);
       if (missing) {
         this.#isMissing = true;
         return logger.info({}, 'the command conntrack is missing (Debian: conntrack): who sends UDP on to a container that is gone, or was not answered by one, is led to no other until it pauses');
       }
-      if (status !== 0) return logger.debug({stderr}, 'flows could not be listed');
+      if (status !== 0) {
+        // With the next change.
+        this.#due.add(kind);
+        logger.debug({stderr}, 'flows could not be listed');
+        continue;
+      }
       // What changed meanwhile counts.
       const there = new Set([...this.#services.values()].flatMap((known) => leads(known)));
       for (const address of leftBehind(stdout, (one) => there.has(one), within)) await run('conntrack', ['-D', ...select, '--dst-nat', '--reply-src', address]);

@@ -30,7 +30,7 @@ export async function reflect(bridge: string, known: Set<string>): Promise<void>
 async function ownMembers(bridge: string): Promise<readonly string[] | undefined> {
   const members = await readdir(`/sys/class/net/${bridge}/brif`).catch(() => []);
   // Of this process' network, whatever /sys is. Names of members are of chance.
-  const devices = new Set((await readFile('/proc/self/net/dev', 'utf8')).split('\n').map((line) => line.split(':', 1)[0]!.trim()));
+  const devices = new Set((await readFile('/proc/self/net/dev', 'utf8').catch(() => '')).split('\n').map((line) => line.split(':', 1)[0]!.trim()));
   return members.length > 0 && members.every((member) => devices.has(member)) ? members : undefined;
 }
 
