@@ -99,7 +99,7 @@ async function start(node: string): Promise<Machine> {
   const space = `hvready${process.pid}${node}`;
   execFileSync('ip', ['netns', 'add', space]);
   const waiting = new Map<string, () => void>();
-  const balancer = new Balancer({node, containers: '10.244.0.0/16', virtualIps: ['10.96.0.0/16'], bridge: 'hm0', overlay: 'hm-vx'});
+  const balancer = new Balancer({node, containers: '10.244.0.0/16', virtualIps: ['10.96.0.0/16'], bridge: 'hm0', overlays: ['hm-vx']});
   const table = new KeptTable({table: TABLE, nft: createNft(['ip', 'netns', 'exec', space]), wanted: () => balancer.ruleset(), clock: systemClock, logger: pino({level: 'warn'})});
   const unfollow = discovery.onEndpointsChanged(async ({whole, gone, services}) => {
     await table.change(balancer.apply({whole, gone, services: services.map((service) => ({...service, ports: service.ports.map(({port, protocol}) => ({port, targetPort: port, protocol})), balance: service.balancing?.strategy, affinity: service.balancing?.affinity}))}));

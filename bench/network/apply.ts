@@ -51,7 +51,7 @@ async function timed(act: () => Promise<void>): Promise<number> {
 }
 
 async function ours(): Promise<{readonly load: number; readonly apply: ReturnType<typeof quantiles>; readonly memory: number}> {
-  const balancer = new Balancer({node: 'm0', containers: '10.244.0.0/16', virtualIps: ['10.96.0.0/16'], bridge: 'hm0', overlay: 'hm-vx'});
+  const balancer = new Balancer({node: 'm0', containers: '10.244.0.0/16', virtualIps: ['10.96.0.0/16'], bridge: 'hm0', overlays: ['hm-vx']});
   const table = new KeptTable({table: TABLE, nft: createNft(), wanted: () => balancer.ruleset(), clock: systemClock, logger: pino({level: 'warn'})});
   const before = heap();
   const load = await timed(() => table.change(balancer.apply({services: Array.from({length: count}, (_, index) => service(index, 3)), gone: [], whole: true})));

@@ -19,6 +19,8 @@ const packages = {
   'bind9-dnsutils': {anyOf: ['/usr/bin/dig'], why: 'tests of names'},
   conntrack: {anyOf: ['/usr/sbin/conntrack'], why: 'tests of UDP that is led on'},
   haproxy: {anyOf: ['/usr/sbin/haproxy', '/usr/local/sbin/haproxy'], why: 'ingress'},
+  'wireguard-tools': {anyOf: ['/usr/bin/wg'], why: 'tests of the encrypted network'},
+  'wireguard-go': {anyOf: ['/usr/bin/wireguard-go'], why: 'tests of the encrypted network where the kernel has no WireGuard'},
   wrk: {anyOf: ['/usr/bin/wrk'], why: 'the bench of ingress'},
   iperf3: {anyOf: ['/usr/bin/iperf3'], why: 'the bench of the network'},
   containerd: {anyOf: ['/usr/bin/containerd', '/usr/local/bin/containerd'], why: 'tests of containers without Docker'},
@@ -27,7 +29,7 @@ const packages = {
 };
 
 export const packagesToStart = ['docker.io', 'iptables', 'busybox-static', 'ca-certificates'];
-export const packagesToTest = [...packagesToStart, 'iproute2', 'nftables', 'redis-server', 'nats-server', 'docker-registry', 'bind9-dnsutils', 'containerd', 'runc', 'haproxy', 'conntrack'];
+export const packagesToTest = [...packagesToStart, 'iproute2', 'nftables', 'redis-server', 'nats-server', 'docker-registry', 'bind9-dnsutils', 'containerd', 'runc', 'haproxy', 'conntrack', 'wireguard-tools', 'wireguard-go'];
 
 /** Installs those of `names` that are missing. `yes` answers the question beforehand. */
 export async function installDebianPackages(names, {yes = false} = {}) {

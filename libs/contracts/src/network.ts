@@ -10,9 +10,12 @@ const Cidr = z.cidrv4('is not a range of IPv4 addresses: write it as in 10.244.0
 
 /**
  * How packets go from machine to machine. `none`: not at all, containers are on networks of the engine's own. `direct`: by plain
- * routes, for machines that share a segment. `vxlan`: in UDP. `auto`: direct to those on the same segment, else in UDP.
+ * routes, for machines that share a segment. `vxlan`: in UDP. `auto`: direct to those on the same segment, else in UDP. `wireguard`: in
+ * UDP, encrypted from machine to machine.
  */
 export const networkBackends = ['auto', 'vxlan', 'direct', 'none', 'wireguard'] as const;
+/** UDP, where nothing else is said. */
+export const WIREGUARD_PORT = 51_820;
 export const NetworkSpec = z.strictObject({
   backend: z.enum(networkBackends, `is not a back-end: use one of ${networkBackends.join(', ')}`).default('auto'),
   /** All containers' addresses. Each machine has a part of it. */
@@ -26,6 +29,8 @@ export const NetworkSpec = z.strictObject({
     /** UDP. */
     port: z.number().int().min(1).max(65_535).default(8472),
   }).prefault({}),
+  /** UDP; {@link WIREGUARD_PORT} when absent, which a machine of an earlier release reads, too. */
+  wireguard: z.strictObject({port: z.number().int().min(1).max(65_535)}).optional(),
 });
 export type NetworkSpec = z.infer<typeof NetworkSpec>;
 /** Whether containers have addresses that every machine reaches, and machines lead published ports to them; else that is the engines' own. Undefined: nothing was set. */
@@ -59,6 +64,9 @@ export const Network = resource('Network', NetworkSpec, z.object({
 }));
 export type Network = z.infer<typeof Network>;
 
+/** A public key as WireGuard writes it: 32 bytes in base64. */
+export const WireGuardKey = z.string().regex(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/, 'is not a public key of WireGuard');
+
 export const SubnetLease = z.object({
   cidr: z.string(),
   /** RFC 3339. */
@@ -73,11 +81,13 @@ export const SubnetsRecord = z.object({
   leases: z.record(z.string(), SubnetLease),
   /** The part that was given last: the next one is looked for from there, so that one that was released rests for long. */
   last: z.string().optional(),
+  /** Public keys that machines told, by machine. No two have the same. */
+  wireguardKeys: z.record(z.string(), WireGuardKey).optional(),
 });
 export type SubnetsRecord = z.infer<typeof SubnetsRecord>;
 
 /** Another machine, as a machine has to know it. */
-export const NetworkPeer = z.object({node: z.string(), address: z.string(), subnet: z.string()});
+export const NetworkPeer = z.object({node: z.string(), address: z.string(), subnet: z.string(), /** Absent where it has told none. */ wireguardKey: WireGuardKey.optional()});
 export type NetworkPeer = z.infer<typeof NetworkPeer>;
 
 /** The network as one machine sees it. */
@@ -93,10 +103,10 @@ export const NetworkView = z.object({
 });
 export type NetworkView = z.infer<typeof NetworkView>;
 
-/** agent → network manager: my part, and the others. `holds`: the part that its containers have addresses of. `subnets-exhausted` (422), `node-unknown` (404). */
+/** agent → network manager: my part, and the others. `holds`: the part that its containers have addresses of; `wireguardKey`: its public key. `subnets-exhausted` (422), `node-unknown` (404). */
 export const getNetwork = defineRequest({
   subject: 'network.{node}.get',
-  request: z.object({session: z.number().int(), holds: z.string().optional()}),
+  request: z.object({session: z.number().int(), holds: z.string().optional(), wireguardKey: WireGuardKey.optional()}),
   reply: NetworkView,
 });
 /** network manager → every agent: what `getNetwork` answers changed. */
@@ -107,7 +117,7 @@ export const PeerReach = z.object({
   node: z.string(),
   address: z.string(),
   subnet: z.string(),
-  via: z.enum(['vxlan', 'direct', 'none']),
+  via: z.enum(['vxlan', 'direct', 'wireguard', 'none']),
   sent: z.number().int(),
   loss: z.number().nullable(),
   roundTrip: z.object({least: z.number(), mean: z.number(), most: z.number()}).nullable(),
@@ -130,6 +140,8 @@ export const OverlayStatus = z.object({
   mended: z.object({times: z.number().int(), last: z.string().nullable()}),
   /** Null where there is no device. */
   device: Counters.nullable(),
+  /** By what the machine can encrypt (a program of its own is slower than the kernel), or why it cannot; absent from earlier releases. */
+  wireguard: z.union([z.object({by: z.enum(['kernel', 'wireguard-go'])}), z.object({unable: z.string()})]).optional(),
   peers: z.array(PeerReach),
 });
 export type OverlayStatus = z.infer<typeof OverlayStatus>;

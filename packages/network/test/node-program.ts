@@ -4,7 +4,7 @@ import {once} from 'node:events';
 import {join} from 'node:path';
 import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
-import {NetworkSpec, OverlayStatus} from '@hivemind/contracts';
+import {NetworkSpec, OverlayStatus, WireGuardKey} from '@hivemind/contracts';
 import {type Machine, waitFor} from '@hivemind/testkit';
 import {z} from 'zod';
 
@@ -14,6 +14,8 @@ export class NodeProgram {
   readonly machine: Machine;
   readonly subnet: string;
   readonly cluster: string;
+  /** Public, as the other machines are told it; of {@link learnKey}. */
+  #key: string | undefined;
   #child: ChildProcess | undefined;
   #answers: AsyncIterator<string> | undefined;
 
@@ -24,7 +26,7 @@ export class NodeProgram {
   }
 
   get peer() {
-    return {node: this.machine.name, address: this.machine.address, subnet: this.subnet};
+    return {node: this.machine.name, address: this.machine.address, subnet: this.subnet, wireguardKey: this.#key};
   }
 
   launch(): void {
@@ -61,6 +63,12 @@ export class NodeProgram {
 
   async prepare(id: string): Promise<z.infer<typeof Prepared>> {
     return Prepared.parse(await this.#ask({prepare: id}));
+  }
+
+  /** What it tells the control plane of itself, from now on also told to others. */
+  async learnKey(): Promise<string> {
+    this.#key = z.object({key: WireGuardKey}).parse(await this.#ask({key: true})).key;
+    return this.#key;
   }
 
   async removed(id: string): Promise<void> {

@@ -62,6 +62,7 @@ export function register(parent: Command, host: Host): void {
         {title: 'SENT', value: ({device}) => (device === null ? '-' : bytes(device.sentBytes))},
       ], data.backend !== 'none' && data.items.length + data.silent.length < 2 ? `Back-end ${data.backend}: there is no other machine.` : `Back-end ${data.backend}: no machine reaches another one's containers.`);
       if (data.because !== undefined) session.output.note(`${data.because}: containers are on networks of the engine's own; where that has changed: hivemind network set --backend auto`);
+      for (const {node, backend, wireguard} of data.items) if (backend === 'wireguard' && wireguard !== undefined && 'by' in wireguard && wireguard.by === 'wireguard-go') session.output.note(`${node}: encrypted by wireguard-go, which is slower than WireGuard of the kernel`);
       for (const {node, problems} of data.items) for (const problem of problems) session.output.note(`${node}: ${problem}`);
       if (data.silent.length > 0) session.output.note(`no answer from ${data.silent.join(', ')}`);
     },

@@ -15,7 +15,7 @@ type Backend = z.infer<typeof Backend>;
 export function askedBackend(given: string | undefined, env: Readonly<Record<string, string | undefined>>): Backend | undefined {
   const asked = given ?? (env.HIVEMIND_NETWORK_BACKEND || undefined);
   const {success, data} = Backend.optional().safeParse(asked);
-  if (!success) throw networkErrors['backend-unsupported'](`The back-end ${asked} (--network, HIVEMIND_NETWORK_BACKEND) is none that containers' packets are carried by: use ${Backend.options.join(', ')}.`);
+  if (!success) throw networkErrors['backend-unsupported'](`The back-end ${asked} (--network, HIVEMIND_NETWORK_BACKEND) is none that a cluster begins with: use ${Backend.options.join(', ')}.${asked === 'wireguard' ? ' Whether machines can encrypt is known when they are there: hivemind network set --backend wireguard.' : ''}`);
   return data;
 }
 

@@ -1,5 +1,5 @@
 import {type Bus, call, createEmbeddedBus, listen, serve} from '@hivemind/bus';
-import {collections, getNetwork, getOverlay, Ipam, networkChanged, Overlay} from '@hivemind/contracts';
+import {collections, getNetwork, getOverlay, Ipam, networkChanged, Overlay, type OverlayStatus} from '@hivemind/contracts';
 import {createHttp, flushEvents, type HttpServer, type Manager} from '@hivemind/service';
 import {collection, openSqliteStore, type Store} from '@hivemind/store';
 import {waitFor} from '@hivemind/testkit';
@@ -105,7 +105,6 @@ describe('the network manager', () => {
     [{backend: 'vxlan', cidr: '10.200.0.0/24'}, 'range-unusable', 'spec.cidr'],
     [{backend: 'vxlan', cidr: '10.50.0.0/24'}, 'range-unusable', 'spec.cidr'],
     [{backend: 'vxlan', cidr: '10.50.0.0/16'}, 'range-in-use', 'spec.cidr'],
-    [{backend: 'wireguard'}, 'backend-unsupported', 'spec.backend'],
   ])('refuses %j', async (spec, code, path) => {
     await set({backend: 'vxlan'});
     await aNode('n1');
@@ -113,6 +112,40 @@ describe('the network manager', () => {
     await get('n1');
     expect((await set(spec)).body).toMatchObject({status: 422, code, errors: [{path}]});
     expect((await ask('/networks/cluster')).body).toMatchObject({spec: {backend: 'vxlan', cidr: '10.244.0.0/16'}});
+  });
+
+  it('hands on the keys that machines told, no key twice, and forgets those of machines that are gone', async () => {
+    const [one, two] = ['A'.repeat(43), 'B'.repeat(42) + 'A'].map((key) => `${key}=`);
+    await Promise.all(['n1', 'n2', 'n3'].map((name) => aNode(name)));
+    const tell = (node: string, wireguardKey: string | undefined) => call(bus, getNetwork, {node}, {session: 1, wireguardKey});
+    // Before anybody wants it.
+    expect((await tell('n1', one)).self).toBeNull();
+    await set({backend: 'vxlan'});
+    await tell('n1', one);
+    await tell('n2', two);
+    expect((await tell('n3', one)).peers.map(({node, wireguardKey}) => [node, wireguardKey])).toEqual([['n1', one], ['n2', two]]);
+    expect((await get('n1')).peers.map(({node, wireguardKey}) => [node, wireguardKey])).toEqual([['n2', two], ['n3', undefined]]);
+    await nodes.in(store).delete('n1');
+    await waitFor(async () => (await ipam()).used === 2, {what: 'the part to be released'});
+    await tell('n3', one);
+    expect((await get('n2')).peers).toMatchObject([{node: 'n3', wireguardKey: one}]);
+    await expect(tell('n3', 'a key\n[Peer]')).rejects.toThrow();
+  });
+
+  it('refuses to encrypt while machines that answer cannot, and says why', async () => {
+    const status = {backend: 'vxlan' as const, subnet: null, mtu: null, problems: [], mended: {times: 0, last: null}, device: null, peers: []};
+    const means: Record<string, OverlayStatus['wireguard']> = {n1: {by: 'kernel'}, n2: {unable: 'no WireGuard in the kernel'}, n3: undefined};
+    await set({backend: 'vxlan'});
+    for (const node of ['n1', 'n2', 'n3', 'n4']) await aNode(node);
+    for (const node of Object.keys(means)) await serve(bus, getOverlay, {node}, async () => ({...status, node, wireguard: means[node]}));
+    const refused = await ask('/networks/cluster', 'PATCH', {spec: {backend: 'wireguard'}});
+    expect(refused.body).toMatchObject({status: 422, code: 'backend-unsupported', detail: 'Back-end wireguard cannot be had on n2 (no WireGuard in the kernel), n3 (its agent is of an earlier release).', errors: [{path: 'spec.backend'}]});
+    means.n2 = {by: 'wireguard-go'};
+    means.n3 = {by: 'kernel'};
+    expect((await ask('/networks/cluster', 'PATCH', {spec: {backend: 'wireguard'}})).body).toMatchObject({spec: {backend: 'wireguard'}});
+    // What it was switched to goes on.
+    means.n3 = {unable: 'gone'};
+    expect((await ask('/networks/cluster', 'PATCH', {spec: {mtu: 1400}})).status).toBe(200);
   });
 
   it('tells machines where virtual IPs are taken from, and keeps that clear of containers and machines', async () => {

@@ -25,7 +25,7 @@ export const createNetworkManager: CreateManager = (host) => {
   return {
     name: 'network',
     routes(app) {
-      networkRoutes(app, {bus, tables, settings: new Settings(context, tables)});
+      networkRoutes(app, {bus, tables, settings: new Settings(context, tables, bus)});
       policyRoutes(app, new Policies(context, tables), tables);
     },
     async start() {
@@ -34,7 +34,7 @@ export const createNetworkManager: CreateManager = (host) => {
       await beginNetwork(context, tables, asked);
       // Not before: a machine that is told of no network, since nothing is known yet, would take its own down.
       subscriptions = [
-        await serve(bus, getNetwork, {}, ({holds}, {tokens: {node}}) => views.of(node, holds), {queue: 'network'}),
+        await serve(bus, getNetwork, {}, (told, {tokens: {node}}) => views.of(node, told), {queue: 'network'}),
         await serve(bus, getPolicies, {}, async ({after}) => policyViews.page(after), {queue: 'network'}),
       ];
       leader = runAsLeader({store, election: 'network', holder: instance, logger, onElected: (fence, signal) => Promise.all([lead({context, tables, views}, fence, signal), tellPolicies({context, tables, views: policyViews}, signal)]).then(() => undefined)});

@@ -1,17 +1,16 @@
 /** /networks: the cluster's network, who has which addresses, and how machines reach each other. */
-import {type Bus, call} from '@hivemind/bus';
-import {CLUSTER_NETWORK, getOverlay, Ipam, isError, mergePatch, Network, NetworkBody, Overlay, type OverlayStatus, parseInput} from '@hivemind/contracts';
+import type {Bus} from '@hivemind/bus';
+import {CLUSTER_NETWORK, Ipam, mergePatch, Network, NetworkBody, Overlay, parseInput} from '@hivemind/contracts';
 import {type HttpServer, ifMatch, listQuery, listReply, manifest, sameName, withETag, withSpec} from '@hivemind/service';
 import {z} from 'zod';
 import {gatewayOf, parseCidr} from '../core/cidr.ts';
 import {capacityOf} from '../core/subnets.ts';
+import {askMachines} from './ask-machines.ts';
 import type {Settings} from './settings.ts';
 import {specOf, subnetsOf, type Tables} from './tables.ts';
 
 const tags = ['network'];
 const Params = z.object({name: z.string()});
-/** Machines asked at once. */
-const AT_ONCE = 64;
 
 export interface NetworkRoutes {
   readonly bus: Bus;
@@ -36,21 +35,8 @@ export function networkRoutes(app: HttpServer, {bus, tables, settings}: NetworkR
   });
 
   app.get('/networks/overlay', {schema: {tags, summary: 'How machines reach each other: loss, round trips, counters', response: {200: Overlay}}}, async () => {
-    const names = tables.nodes.list().map(({key}) => key).toSorted();
-    const items: OverlayStatus[] = [];
-    const silent: string[] = [];
-    const queue = [...names];
-    const askNext = async (): Promise<void> => {
-      for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
-        const answer = await call(bus, getOverlay, {node}, {}).catch(absent);
-        if (answer === undefined) silent.push(node);
-        else items.push(answer);
-      }
-    };
-    await Promise.all(Array.from({length: AT_ONCE}, askNext));
-    const byNode = (a: {readonly node: string}, b: {readonly node: string}): number => (a.node < b.node ? -1 : 1);
     const because = tables.networks.get(CLUSTER_NETWORK)?.value.because;
-    return {backend: specOf(tables).backend, ...(because === undefined ? {} : {because}), items: items.toSorted(byNode), silent: silent.toSorted()};
+    return {backend: specOf(tables).backend, ...(because === undefined ? {} : {because}), ...(await askMachines(bus, tables))};
   });
 
   app.get('/networks/:name', {schema: {tags, summary: 'The network, how packets are carried and which range it has', params: Params}}, async ({params}, reply) =>
@@ -67,10 +53,4 @@ export function networkRoutes(app: HttpServer, {bus, tables, settings}: NetworkR
     sameName(name, body);
     return withETag(reply, await settings.write(body, ifMatch(request) ?? meta.version));
   });
-}
-
-/** A machine that does not answer, or whose agent does not know the question, is silent. */
-function absent(error: unknown): undefined {
-  if (['no-responders', 'timeout', 'disconnected', 'invalid-reply'].some((code) => isError(error, code))) return undefined;
-  throw error;
 }

@@ -1,18 +1,25 @@
 /** The one network of the cluster, as people read and set it. */
+import type {Bus} from '@hivemind/bus';
 import {CLUSTER_NETWORK, type Network, type NetworkBody, type NetworkRecord, type NetworkSpec} from '@hivemind/contracts';
 import {checkMatch, type ManagerContext, recordEvent} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
 import type {z} from 'zod';
 import {capacityOf, outside, unreachable, unusable} from '../core/subnets.ts';
 import {networkErrors} from '../errors.ts';
+import {askMachines} from './ask-machines.ts';
 import {networks, specOf, subnetsOf, type Tables, virtualIpsOf} from './tables.ts';
+
+/** Machines in a refusal. */
+const NAMED = 8;
 
 export class Settings {
   readonly #context: Pick<ManagerContext, 'store' | 'now' | 'uid' | 'logger'>;
+  readonly #bus: Bus;
   readonly #tables: Tables;
 
-  constructor(context: Pick<ManagerContext, 'store' | 'now' | 'uid' | 'logger'>, tables: Tables) {
+  constructor(context: Pick<ManagerContext, 'store' | 'now' | 'uid' | 'logger'>, tables: Tables, bus: Bus) {
     this.#context = context;
+    this.#bus = bus;
     this.#tables = tables;
   }
 
@@ -26,6 +33,7 @@ export class Settings {
   async write({name, labels, annotations, spec}: z.output<typeof NetworkBody>, expected: number | undefined): Promise<Network> {
     await this.read(name);
     this.#check(spec);
+    if (spec.backend === 'wireguard' && specOf(this.#tables).backend !== 'wireguard') await this.#checkEncryption();
     const collection = networks.in(this.#context.store);
     const before = await collection.get(CLUSTER_NETWORK);
     checkMatch(expected, before?.version ?? 0, `The network ${name}`);
@@ -39,9 +47,6 @@ export class Settings {
   }
 
   #check(spec: NetworkSpec): void {
-    if (spec.backend === 'wireguard') {
-      throw networkErrors['backend-unsupported']('Back-end wireguard is not carried by this release: use vxlan or direct on a network that you trust.', {errors: [{path: 'spec.backend', message: 'is not carried yet; use auto, vxlan, direct or none'}]});
-    }
     const machines = this.#tables.nodes.list().map(({key: node, value}) => ({node, address: value.spec.address}));
     const refuse = (path: string, detail: string): Error => networkErrors['range-unusable'](detail, {errors: [{path, message: detail}]});
     const virtualIps = virtualIpsOf(this.#tables);
@@ -53,6 +58,16 @@ export class Settings {
     if (total < machines.length) throw refuse('spec.cidr', `${spec.cidr} has ${total} parts of /${spec.nodePrefix}, and there are ${machines.length} machines.`);
     const stranded = specOf(this.#tables).backend === 'none' ? [] : outside(subnetsOf(this.#tables), spec);
     if (stranded.length > 0) throw networkErrors['range-in-use'](`Containers on ${stranded.join(', ')} may have addresses that are not of ${spec.cidr}/${spec.nodePrefix}: choose a range that holds the present one, or set back-end none first and drain those machines.`, {errors: [{path: 'spec.cidr', message: 'leaves out addresses that are in use'}]});
+  }
+
+  /** Containers of a machine that cannot would reach nobody. One that does not answer now says it when it is back. */
+  async #checkEncryption(): Promise<void> {
+    const {items} = await askMachines(this.#bus, this.#tables);
+    const unable = items.flatMap(({node, wireguard}) => (wireguard === undefined ? [`${node} (its agent is of an earlier release)`] : 'unable' in wireguard ? [`${node} (${wireguard.unable})`] : []));
+    if (unable.length === 0) return;
+    const more = unable.length > NAMED ? ` and ${unable.length - NAMED} more` : '';
+    const detail = `Back-end wireguard cannot be had on ${unable.slice(0, NAMED).join(', ')}${more}.`;
+    throw networkErrors['backend-unsupported'](detail, {errors: [{path: 'spec.backend', message: detail}]});
   }
 
   #present(stored: Stored<NetworkRecord> | undefined): Network {

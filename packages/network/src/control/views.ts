@@ -1,9 +1,15 @@
 /** What each machine is told: its own part of the addresses, and how the others are reached. */
 import type {NetworkPeer, NetworkRecord, NetworkView, SubnetsRecord} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
-import {noSubnets, withLease} from '../core/subnets.ts';
+import {noSubnets, withKey, withLease} from '../core/subnets.ts';
 import {networkErrors} from '../errors.ts';
 import {IPV4, nodes, specOf, subnets, subnetsOf, type Tables, virtualIpsOf} from './tables.ts';
+
+/** What a machine says of itself as it asks. */
+export interface Told {
+  readonly holds?: string | undefined;
+  readonly wireguardKey?: string | undefined;
+}
 
 export class Views {
   readonly #context: Pick<ManagerContext, 'store' | 'now'>;
@@ -17,37 +23,47 @@ export class Views {
   }
 
   /** Takes a part for the machine where it has none. @throws `node-unknown` 404, `subnets-exhausted` 422 */
-  async of(node: string, holds: string | undefined): Promise<NetworkView> {
+  async of(node: string, told: Told): Promise<NetworkView> {
     const spec = specOf(this.#tables);
     const virtualIps = virtualIpsOf(this.#tables);
-    if (spec.backend === 'none') return {spec, self: null, peers: [], virtualIps};
+    if (spec.backend === 'none') {
+      // Known before it is needed: who is switched over is understood by the others at once.
+      if (this.#tables.nodes.get(node)) await this.#write((record) => withKey(record, node, told.wireguardKey));
+      return {spec, self: null, peers: [], virtualIps};
+    }
     const address = await this.#addressOf(node);
-    const subnet = await this.#subnetOf(node, spec, holds);
+    const subnet = await this.#subnetOf(node, spec, told);
     return {spec, self: {node, address, subnet}, publishes: true, peers: this.peers().filter((peer) => peer.node !== node), virtualIps};
   }
 
   /** Every machine that is registered and has a part, by name. */
   peers(): readonly NetworkPeer[] {
-    const {leases} = subnetsOf(this.#tables);
+    const {leases, wireguardKeys = {}} = subnetsOf(this.#tables);
     return this.#tables.nodes.list().flatMap(({key: node, value}) => {
       const lease = leases[node];
-      return lease === undefined ? [] : [{node, address: value.spec.address, subnet: lease.cidr}];
+      const wireguardKey = wireguardKeys[node];
+      return lease === undefined ? [] : [{node, address: value.spec.address, subnet: lease.cidr, ...(wireguardKey === undefined ? {} : {wireguardKey})}];
     }).toSorted((a, b) => (a.node < b.node ? -1 : 1));
   }
 
-  async #subnetOf(node: string, spec: NetworkRecord['spec'], holds: string | undefined): Promise<string> {
+  async #subnetOf(node: string, spec: NetworkRecord['spec'], {holds, wireguardKey}: Told): Promise<string> {
     const now = new Date(this.#context.now()).toISOString();
-    const leased = (record: SubnetsRecord): SubnetsRecord => {
+    const record = await this.#write((record: SubnetsRecord): SubnetsRecord => {
       const after = withLease(record, {node, spec, holds, now});
       if (after === undefined) throw networkErrors['subnets-exhausted'](`All parts of ${spec.cidr} are taken: node ${node} can have no containers until another machine is removed, or the network has a larger range (hivemind network set --cidr).`);
-      return after;
-    };
+      return withKey(after, node, wireguardKey);
+    });
+    return record.leases[node]?.cidr ?? '';
+  }
+
+  /** What is right already is not written. */
+  async #write(change: (record: SubnetsRecord) => SubnetsRecord): Promise<SubnetsRecord> {
     const known = subnetsOf(this.#tables);
-    if (leased(known) === known) return known.leases[node]?.cidr ?? '';
-    const write = async (): Promise<string> => {
-      const written = await subnets.in(this.#context.store).update(IPV4, (record) => leased(record ?? noSubnets));
+    if (change(known) === known) return known;
+    const write = async (): Promise<SubnetsRecord> => {
+      const written = await subnets.in(this.#context.store).update(IPV4, (record) => change(record ?? noSubnets));
       if (written) await this.#tables.subnets.waitForRevision(written.version);
-      return written?.value.leases[node]?.cidr ?? '';
+      return written?.value ?? subnetsOf(this.#tables);
     };
     const writing = this.#writing.then(write);
     this.#writing = writing.catch(() => undefined);

@@ -1,9 +1,11 @@
 /** What the kernel has, as far as the network is concerned: read from what `ip -json -details` and `bridge -json` print. Pure. */
 import {z} from 'zod';
+import type {WireGuardState} from './wireguard.ts';
 
-/** The containers' bridge, the device to other machines, and the mark of our routes (rtproto). */
+/** The containers' bridge, the devices to other machines, and the mark of our routes (rtproto). */
 export const BRIDGE = 'hm0';
 export const VXLAN = 'hm-vx';
+export const WIREGUARD = 'hm-wg';
 export const ROUTE_PROTOCOL = 244;
 
 export interface Link {
@@ -23,6 +25,7 @@ export interface Link {
 export interface Route {
   readonly destination: string;
   readonly gateway: string | undefined;
+  /** Empty: to nowhere, such packets are refused. */
   readonly device: string;
   readonly source: string | undefined;
   readonly onLink: boolean;
@@ -36,6 +39,8 @@ export interface KernelState {
   readonly neighbours: readonly {readonly address: string; readonly mac: string}[];
   /** Of the VXLAN device: behind which machine a hardware address is. */
   readonly forwarding: readonly {readonly mac: string; readonly machine: string}[];
+  /** What the WireGuard device is set to; absent where there is none that answers, and where it was not asked for. */
+  readonly wireguard?: WireGuardState | undefined;
 }
 
 /** What `ip` is asked, a line each; a device that is missing prints nothing for its line. */

@@ -3,10 +3,13 @@
  * made anew is seen to be missing at the next look, which follows at once. Pure.
  */
 import type {Declared} from './declare.ts';
-import {BRIDGE, type KernelState, type Link, ROUTE_PROTOCOL, type Route, VXLAN} from './kernel.ts';
+import {BRIDGE, type KernelState, type Link, ROUTE_PROTOCOL, type Route, VXLAN, WIREGUARD} from './kernel.ts';
+import {isSetTo, type WireGuardSettings} from './wireguard.ts';
 
 /** Lines for `ip -batch` and, after it, for `bridge -batch`. */
 export interface Batch {
+  /** Before both: the device is made anew, or keeps its state, and gets the settings. Absent: nothing of that. */
+  readonly wireguard?: {readonly isMade: boolean; readonly settings: WireGuardSettings} | undefined;
   readonly ip: readonly string[];
   readonly bridge: readonly string[];
 }
@@ -29,17 +32,21 @@ export function otherOwner({links}: KernelState, owner: string): string | undefi
 /**
  * @param members interfaces known to belong to the bridge: they are put back into one that is new
  * @param owner the cluster
+ * @param now ms since 1970
  */
-export function mend(declared: Declared, kernel: KernelState, members: ReadonlySet<string>, owner: string): Batch {
+export function mend(declared: Declared, kernel: KernelState, members: ReadonlySet<string>, owner: string, now: number): Batch {
+  const {wireguard} = declared;
+  const isRight = wireguard === undefined || (kernel.wireguard !== undefined && isSetTo(wireguard, kernel.wireguard, now));
   return {
-    ip: [...mendBridge(declared, kernel, owner), ...mendMembers(kernel, members), ...mendVxlan(declared, kernel), ...mendNeighbours(declared, kernel), ...mendRoutes(declared, kernel)],
+    ...(isRight ? {} : {wireguard: {isMade: kernel.wireguard === undefined, settings: wireguard}}),
+    ip: [...mendBridge(declared, kernel, owner), ...mendMembers(kernel, members), ...mendVxlan(declared, kernel), ...mendWireGuard(declared, kernel), ...mendNeighbours(declared, kernel), ...mendRoutes(declared, kernel)],
     bridge: mendForwarding(declared, kernel),
   };
 }
 
 /** All of it is to go. */
 export function removal({links, routes}: KernelState): Batch {
-  const devices = [VXLAN, BRIDGE].filter((name) => links.some((link) => link.name === name));
+  const devices = [VXLAN, WIREGUARD, BRIDGE].filter((name) => links.some((link) => link.name === name));
   return {ip: [...routes.map(withoutRoute), ...devices.map((name) => `link delete ${name}`)], bridge: []};
 }
 
@@ -84,6 +91,19 @@ function mendVxlan({vxlan}: Declared, {links}: KernelState): string[] {
   ];
 }
 
+/** The device itself is made before: not each kernel can. */
+function mendWireGuard({wireguard}: Declared, {links, wireguard: state}: KernelState): string[] {
+  const found = links.find(({name}) => name === WIREGUARD);
+  if (wireguard === undefined) return found === undefined ? [] : [`link delete ${WIREGUARD}`];
+  // What does not answer as WireGuard is replaced.
+  const {mtu, up, addresses} = state === undefined || found === undefined ? {mtu: 0, up: false, addresses: []} : found;
+  return [
+    ...(mtu === wireguard.mtu ? [] : [`link set ${WIREGUARD} mtu ${wireguard.mtu}`]),
+    ...mendAddresses(WIREGUARD, [{address: wireguard.address, prefix: 32}], addresses),
+    ...(up ? [] : [`link set ${WIREGUARD} up`]),
+  ];
+}
+
 function mendAddresses(device: string, wanted: Link['addresses'], found: Link['addresses']): string[] {
   const text = ({address, prefix}: Link['addresses'][number]): string => `${address}/${prefix}`;
   const [has, wants] = [new Set(found.map(text)), new Set(wanted.map(text))];
@@ -124,7 +144,7 @@ function mendRoutes({routes}: Declared, kernel: KernelState): string[] {
     ...kernel.routes.filter(({destination}) => !wanted.has(destination)).map(withoutRoute),
     ...routes.filter(({destination}) => !there.has(destination)).map(({destination, gateway, device, source, onLink}) =>
       // Whatever other network of the machine has that range, its own route comes first.
-      `route replace ${destination}${gateway === undefined ? '' : ` via ${gateway}`} dev ${device}${onLink ? ' onlink' : ''}${source === undefined ? '' : ` src ${source}`} proto ${ROUTE_PROTOCOL}${gateway === undefined ? ` metric ${LAST}` : ''}`),
+      `route replace ${device === '' ? 'unreachable ' : ''}${destination}${gateway === undefined ? '' : ` via ${gateway}`}${device === '' ? '' : ` dev ${device}`}${onLink ? ' onlink' : ''}${source === undefined ? '' : ` src ${source}`} proto ${ROUTE_PROTOCOL}${gateway === undefined ? ` metric ${LAST}` : ''}`),
   ];
 }
 

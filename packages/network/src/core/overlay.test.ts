@@ -60,11 +60,11 @@ describe('what is put right', () => {
   };
 
   it('is nothing where all is right', () => {
-    expect(mend(declared, right, new Set(), 'c1')).toEqual({ip: [], bridge: []});
+    expect(mend(declared, right, new Set(), 'c1', 0)).toEqual({ip: [], bridge: []});
   });
 
   it('is all of it on a machine that has nothing', () => {
-    const {ip, bridge: entries} = mend(declared, empty, new Set(), 'c1');
+    const {ip, bridge: entries} = mend(declared, empty, new Set(), 'c1', 0);
     expect(ip).toEqual([
       'link add hm0 address 0a:58:0a:f4:01:01 mtu 1450 type bridge', 'link set hm0 alias hivemind:c1', 'addr add 10.244.1.1/24 dev hm0', 'link set hm0 up',
       'link add hm-vx address 0a:58:0a:f4:01:00 mtu 1450 type vxlan id 244 dstport 8472 local 10.200.0.11 nolearning', 'link set hm-vx addrgenmode none', 'addr add 10.244.1.0/32 dev hm-vx', 'link set hm-vx up',
@@ -76,14 +76,14 @@ describe('what is put right', () => {
 
   it('is what a person took away or changed, and nothing else', () => {
     const members = new Set(['veth1', 'veth2', 'vethgone']);
-    const of = (change: Partial<KernelState>) => mend(declared, {...right, ...change}, members, 'c1').ip;
+    const of = (change: Partial<KernelState>) => mend(declared, {...right, ...change}, members, 'c1', 0).ip;
     expect(of({routes: right.routes.filter(({device}) => device !== 'eth0')})).toEqual(['route replace 10.244.2.0/24 via 10.200.0.12 dev eth0 src 10.244.1.1 proto 244']);
     expect(of({routes: [...right.routes, {destination: '10.244.9.0/24', gateway: '10.200.0.19', device: 'eth0', source: undefined, onLink: false}]})).toEqual(['route del 10.244.9.0/24 proto 244']);
     expect(of({neighbours: []})).toEqual(['neigh replace 10.244.3.0 lladdr 0a:58:0a:f4:03:00 dev hm-vx nud permanent']);
     expect(of({links: [...links, vxlan, link('veth1', '', 0, {addresses: []}), link('veth2', '', 0, {addresses: [], master: 'br0'})]})).toEqual(['link add hm0 address 0a:58:0a:f4:01:01 mtu 1450 type bridge', 'link set hm0 alias hivemind:c1', 'addr add 10.244.1.1/24 dev hm0', 'link set hm0 up', 'link set veth1 master hm0']);
     expect(of({links: [...links, {...bridge, up: false, addresses: [{address: '10.9.9.9', prefix: 24}]}, vxlan]})).toEqual(['addr del 10.9.9.9/24 dev hm0', 'addr add 10.244.1.1/24 dev hm0', 'link set hm0 up']);
     expect(of({links: [...links, bridge, {...vxlan, vxlan: {id: 7, port: 8472, local: '10.200.0.11'}}]}).slice(0, 2)).toEqual(['link delete hm-vx', expect.stringContaining('id 244')]);
-    expect(mend(declared, {...right, forwarding: [{mac: '0a:58:0a:f4:03:00', machine: '10.0.0.1'}, {mac: '0a:58:0a:f4:08:00', machine: '10.0.0.8'}]}, members, 'c1').bridge).toEqual(['fdb del 0a:58:0a:f4:03:00 dev hm-vx dst 10.0.0.1 self', 'fdb del 0a:58:0a:f4:08:00 dev hm-vx dst 10.0.0.8 self', 'fdb replace 0a:58:0a:f4:03:00 dev hm-vx dst 172.20.1.13 self permanent']);
+    expect(mend(declared, {...right, forwarding: [{mac: '0a:58:0a:f4:03:00', machine: '10.0.0.1'}, {mac: '0a:58:0a:f4:08:00', machine: '10.0.0.8'}]}, members, 'c1', 0).bridge).toEqual(['fdb del 0a:58:0a:f4:03:00 dev hm-vx dst 10.0.0.1 self', 'fdb del 0a:58:0a:f4:08:00 dev hm-vx dst 10.0.0.8 self', 'fdb replace 0a:58:0a:f4:03:00 dev hm-vx dst 172.20.1.13 self permanent']);
   });
 
   it('is nothing of another cluster\'s', () => {
@@ -91,7 +91,7 @@ describe('what is put right', () => {
   });
 
   it('takes the device away when nobody is reached over it any more', () => {
-    expect(mend(of('auto', [near]), right, new Set(), 'c1')).toEqual({ip: ['link delete hm-vx', 'route del 10.244.3.0/24 proto 244'], bridge: []});
+    expect(mend(of('auto', [near]), right, new Set(), 'c1', 0)).toEqual({ip: ['link delete hm-vx', 'route del 10.244.3.0/24 proto 244'], bridge: []});
   });
 
   it('leaves nothing where all is to go', () => {

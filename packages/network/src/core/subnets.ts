@@ -32,10 +32,20 @@ export function withLease(record: SubnetsRecord, {node, spec, holds, now}: Lease
   return {...record, leases: {...record.leases, [node]: {cidr, since: now}}, last: cidr};
 }
 
+/** With the machine's public key; not where it is another's already: who sends on could not tell the two apart. */
+export function withKey(record: SubnetsRecord, node: string, key: string | undefined): SubnetsRecord {
+  const keys = record.wireguardKeys ?? {};
+  if (key === undefined || keys[node] === key || Object.values(keys).includes(key)) return record;
+  return {...record, wireguardKeys: {...keys, [node]: key}};
+}
+
 /** Without those of machines that are gone. */
 export function withoutGone(record: SubnetsRecord, nodes: ReadonlySet<string>): SubnetsRecord {
   const kept = Object.entries(record.leases).filter(([node]) => nodes.has(node));
-  return kept.length === Object.keys(record.leases).length ? record : {...record, leases: Object.fromEntries(kept)};
+  const keys = Object.entries(record.wireguardKeys ?? {});
+  const keptKeys = keys.filter(([node]) => nodes.has(node));
+  if (kept.length === Object.keys(record.leases).length && keptKeys.length === keys.length) return record;
+  return {...record, leases: Object.fromEntries(kept), ...(record.wireguardKeys === undefined ? {} : {wireguardKeys: Object.fromEntries(keptKeys)})};
 }
 
 /** Why the range cannot be the containers'; undefined where it can. `machines`: addresses of machines, as far as they are IPv4. `virtualIps`: the range of services. */

@@ -1,7 +1,7 @@
 /** Whether a machine uses addresses for something else that would be the cluster's. Pure. */
 import {z} from 'zod';
 import {contains, parseCidr} from './cidr.ts';
-import {BRIDGE, ROUTE_PROTOCOL, VXLAN} from './kernel.ts';
+import {BRIDGE, ROUTE_PROTOCOL, VXLAN, WIREGUARD} from './kernel.ts';
 
 const Routes = z.array(z.object({dst: z.string(), dev: z.string().default(''), protocol: z.string().default('')}));
 
@@ -17,7 +17,7 @@ export interface TakenRange {
  * @param routes what `ip -json route show` printed. @throws where that cannot be read
  */
 export function takenRange(routes: string, ranges: readonly string[]): TakenRange | undefined {
-  const others = Routes.parse(JSON.parse(routes.trim() === '' ? '[]' : routes)).filter(({dev, protocol}) => dev !== BRIDGE && dev !== VXLAN && protocol !== String(ROUTE_PROTOCOL));
+  const others = Routes.parse(JSON.parse(routes.trim() === '' ? '[]' : routes)).filter(({dev, protocol}) => dev !== BRIDGE && dev !== VXLAN && dev !== WIREGUARD && protocol !== String(ROUTE_PROTOCOL));
   for (const range of ranges) {
     const outer = parseCidr(range);
     const found = outer && others.find(({dst}) => {

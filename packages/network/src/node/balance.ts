@@ -85,11 +85,11 @@ export async function removeBalance(nft: Nft = createNft()): Promise<boolean> {
  * addresses.
  * @returns whether the bridge shows them
  */
-async function settings({bridge, overlay}: Pick<BalanceMachine, 'bridge' | 'overlay'>, reflected: Set<string>): Promise<boolean> {
+async function settings({bridge, overlays}: Pick<BalanceMachine, 'bridge' | 'overlays'>, reflected: Set<string>): Promise<boolean> {
   const [isShown] = await Promise.all([
     showBridge(bridge),
     reflect(bridge, reflected),
-    ...[bridge, overlay].map((device) => set(`/proc/sys/net/ipv4/conf/${device}/route_localnet`)),
+    ...[bridge, ...overlays].map((device) => set(`/proc/sys/net/ipv4/conf/${device}/route_localnet`)),
   ]);
   if (isShown) return true;
   await run('modprobe', ['br_netfilter']);

@@ -1,5 +1,5 @@
 /** Programs of the machine: `ip`, `bridge`, `nft` and `iptables`, each run to its end. */
-import {spawn} from 'node:child_process';
+import {spawn, type SpawnOptions} from 'node:child_process';
 
 export interface Outcome {
   /** null: it could not be started, or a signal ended it. */
@@ -16,9 +16,10 @@ const WITHIN_MS = 10_000;
 export const searchPath = (): string => `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
 const env = {...process.env, LC_ALL: 'C', PATH: searchPath()};
 
-export function run(program: string, args: readonly string[], input = ''): Promise<Outcome> {
+/** @param how where it is otherwise than for the others */
+export function run(program: string, args: readonly string[], input = '', how: Pick<SpawnOptions, 'detached' | 'cwd' | 'env'> = {}): Promise<Outcome> {
   return new Promise((resolve) => {
-    const child = spawn(program, args, {stdio: ['pipe', 'pipe', 'pipe'], env, timeout: WITHIN_MS, killSignal: 'SIGKILL'});
+    const child = spawn(program, args, {stdio: ['pipe', 'pipe', 'pipe'], env, timeout: WITHIN_MS, killSignal: 'SIGKILL', ...how});
     let [stdout, stderr] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));

@@ -1,27 +1,34 @@
 /** The network of this machine, read and changed: in one batch a tool, and nothing where nothing is to change. */
 import {readFile, writeFile} from 'node:fs/promises';
 import {masquerade, mendForwardingRules, NFT_TABLE, removeForwardingRules} from '../core/forwarding.ts';
-import {type KernelState, parseKernel, questions, VXLAN} from '../core/kernel.ts';
+import {type KernelState, parseKernel, questions, VXLAN, WIREGUARD} from '../core/kernel.ts';
 import type {Batch} from '../core/mend.ts';
 import {networkErrors} from '../errors.ts';
 import {run} from './command.ts';
+import {makeWireGuard, readWireGuard, setWireGuard} from './wireguard.ts';
 
 const IP_FORWARD = '/proc/sys/net/ipv4/ip_forward';
 
-/** @throws `machine-unable` 503 */
-export async function readKernel(): Promise<KernelState> {
-  const [ip, bridge] = await Promise.all([run('ip', ['-json', '-details', '-force', '-batch', '-'], `${questions.join('\n')}\n`), run('bridge', ['-json', 'fdb', 'show', 'dev', VXLAN])]);
+/** @param encrypts also what WireGuard's device is set to. @throws `machine-unable` 503 */
+export async function readKernel(encrypts = false): Promise<KernelState> {
+  const [ip, bridge, wireguard] = await Promise.all([run('ip', ['-json', '-details', '-force', '-batch', '-'], `${questions.join('\n')}\n`), run('bridge', ['-json', 'fdb', 'show', 'dev', VXLAN]), encrypts ? readWireGuard() : undefined]);
   if (ip.missing || bridge.missing) throw networkErrors['machine-unable']('The commands ip and bridge are missing: install iproute2.');
   if (!ip.stdout.startsWith('[')) throw networkErrors['machine-unable'](`ip does not say what there is: ${ip.stderr.trim()}`);
-  return parseKernel(ip.stdout, bridge.status === 0 ? bridge.stdout : '');
+  return {...parseKernel(ip.stdout, bridge.status === 0 ? bridge.stdout : ''), wireguard};
 }
 
-/** Goes on after a line that fails: another may not depend on it. @returns what failed, in the tools' words */
-export async function apply({ip, bridge}: Batch): Promise<readonly string[]> {
+/** Goes on after a line that fails: another may not depend on it. @param privateKey of WireGuard, where that is to be set. @returns what failed, in the tools' words */
+export async function apply({wireguard, ip, bridge}: Batch, privateKey = ''): Promise<readonly string[]> {
   const failed: string[] = [];
+  if (wireguard) {
+    const because = (wireguard.isMade ? await makeWireGuard() : undefined) ?? (await setWireGuard(wireguard.settings, privateKey));
+    if (because !== undefined) failed.push(because);
+  }
   for (const [program, lines] of [['ip', ip], ['bridge', bridge]] as const) {
-    if (lines.length === 0) continue;
-    const {status, stderr} = await run(program, ['-force', '-batch', '-'], `${lines.join('\n')}\n`);
+    // Where there is no such device, the rest is done all the same: no packet goes out as it is meanwhile.
+    const possible = failed.length === 0 ? lines : lines.filter((line) => !line.includes(WIREGUARD));
+    if (possible.length === 0) continue;
+    const {status, stderr} = await run(program, ['-force', '-batch', '-'], `${possible.join('\n')}\n`);
     if (status !== 0) failed.push(`${program}: ${stderr.trim().replaceAll(/\s*\n\s*/g, '; ')}`);
   }
   return failed;

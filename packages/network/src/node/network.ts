@@ -11,7 +11,7 @@ import type {Logger} from 'pino';
 import {rangeOfOthers} from '../core/addresses.ts';
 import {formatCidr, gatewayOf, parseCidr} from '../core/cidr.ts';
 import {decide, type InForce} from '../core/force.ts';
-import {BRIDGE, VXLAN} from '../core/kernel.ts';
+import {BRIDGE, VXLAN, WIREGUARD} from '../core/kernel.ts';
 import {networkErrors} from '../errors.ts';
 import {Addresses} from './addresses.ts';
 import {type Claimant, claim, unableBecause} from './claim.ts';
@@ -22,6 +22,7 @@ import {removeNetwork} from './remove.ts';
 import {type ServicesFeed, VirtualIps} from './virtual-ips.ts';
 import {Told} from './told.ts';
 import {startUpkeep, type Upkeep} from './upkeep.ts';
+import {MachineKey, wireGuardMeans} from './wireguard.ts';
 
 export interface NetworkOptions {
   readonly bus: Bus;
@@ -70,6 +71,7 @@ class MachineNetwork implements Network {
   readonly #isRoot = process.platform === 'linux' && process.getuid?.() === 0;
   readonly #addresses: Addresses;
   readonly #told: Told;
+  readonly #key: MachineKey;
   readonly hook: NodeHook;
   #subscription: Subscription | undefined;
   #latest: NetworkView | undefined;
@@ -96,10 +98,12 @@ class MachineNetwork implements Network {
       const address = labels[engineLabels.address];
       return address === undefined ? [] : [{id, address}];
     }));
+    this.#key = new MachineKey(join(dataDir, 'agent', 'wireguard.key'));
     this.#told = new Told({
       bus, node, cluster, session, clock: this.#clock, logger: this.#logger,
       path: join(dataDir, 'agent', 'network.json'),
       holds: () => (this.#addresses.all.size > 0 ? this.#inForce?.self.subnet : undefined),
+      wireguardKey: () => this.#publicKey(),
       onView: (view) => void this.#take(view),
       onRefused: (error) => (this.#refused = error),
     });
@@ -161,6 +165,16 @@ class MachineNetwork implements Network {
     await this.#policies?.release(id);
     await this.#addresses.free(id);
     if (this.#addresses.all.size === 0 && this.#latest) await this.#take(this.#latest);
+  }
+
+  async #publicKey(): Promise<string | undefined> {
+    if (!this.#isRoot) return undefined;
+    try {
+      return (await this.#key.pair()).publicKey;
+    } catch (err) {
+      this.#logger.warn({err}, 'this machine has no key for WireGuard');
+      return undefined;
+    }
   }
 
   #take(view: NetworkView): Promise<void> {
@@ -232,13 +246,13 @@ class MachineNetwork implements Network {
   }
 
   async #lookAfter(inForce: InForce): Promise<void> {
-    this.#upkeep ??= startUpkeep({cluster: this.#options.cluster, onDevicesMade: () => this.#virtualIps?.devicesMade(), clock: this.#clock, logger: this.#logger});
+    this.#upkeep ??= startUpkeep({cluster: this.#options.cluster, key: this.#key, onDevicesMade: () => this.#virtualIps?.devicesMade(), clock: this.#clock, logger: this.#logger});
     this.#mesh ??= startMesh(this.#clock);
     this.#policies ??= this.#startPolicies();
     this.#upkeep.want(inForce);
     this.#mesh.watch(inForce.self.subnet, inForce.view.spec.cidr, inForce.view.peers);
     const {services, node, onVirtualIps} = this.#options;
-    if (services) this.#virtualIps ??= new VirtualIps({services, node, bridge: BRIDGE, overlay: VXLAN, engine: () => this.#boundByEngine(), onTaken: (taken) => this.#options.onTakenPorts?.(taken), onDelivered: (delivered) => onVirtualIps?.(delivered), clock: this.#clock, logger: this.#logger});
+    if (services) this.#virtualIps ??= new VirtualIps({services, node, bridge: BRIDGE, overlays: [VXLAN, WIREGUARD], engine: () => this.#boundByEngine(), onTaken: (taken) => this.#options.onTakenPorts?.(taken), onDelivered: (delivered) => onVirtualIps?.(delivered), clock: this.#clock, logger: this.#logger});
     await this.#virtualIps?.among(inForce.view.spec.cidr, inForce.view.virtualIps);
   }
 
@@ -296,6 +310,7 @@ class MachineNetwork implements Network {
   async #status(): Promise<OverlayStatus> {
     const upkeep = this.#upkeep;
     const inForce = this.#inForce;
+    const {vxlan, wireguard} = upkeep?.declared ?? {};
     return {
       node: this.#options.node,
       backend: upkeep && inForce ? inForce.view.spec.backend : 'none',
@@ -303,7 +318,8 @@ class MachineNetwork implements Network {
       mtu: upkeep?.declared?.bridge.mtu ?? null,
       problems: [...(this.#refused ? [this.#refused.message] : []), ...(this.#because === '' ? [] : [this.#because]), ...(upkeep?.problems ?? []), ...(this.#policies?.problems ?? []), ...(this.#virtualIps?.problems ?? [])],
       mended: upkeep?.mended ?? {times: 0, last: null},
-      device: upkeep?.declared?.vxlan ? await deviceCounters() : null,
+      device: vxlan ? await deviceCounters(VXLAN) : wireguard ? await deviceCounters(WIREGUARD) : null,
+      wireguard: await wireGuardMeans(),
       peers: (upkeep?.declared?.peers ?? []).map(({node, address, subnet, via}) => ({node, address, subnet, via, ...(this.#mesh?.reach(node) ?? {sent: 0, loss: null, roundTrip: null})})),
     };
   }

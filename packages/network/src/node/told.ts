@@ -28,6 +28,8 @@ export interface ToldOptions {
   readonly session: {current(): number | undefined; onRegistered(listener: () => void): () => void};
   /** The part that containers have addresses of. */
   readonly holds: () => string | undefined;
+  /** Undefined: the machine can have none. */
+  readonly wireguardKey: () => Promise<string | undefined>;
   readonly onView: (view: NetworkView) => void;
   /** The control plane refuses to give addresses. */
   readonly onRefused: (error: HivemindError) => void;
@@ -101,7 +103,7 @@ export class Told {
   }
 
   async #ask(): Promise<void> {
-    const {bus, node, session, holds, onView, onRefused, clock, logger} = this.#options;
+    const {bus, node, session, holds, wireguardKey, onView, onRefused, clock, logger} = this.#options;
     let delay = RETRY_MS;
     while (this.#again && !this.#stopped) {
       this.#again = false;
@@ -113,7 +115,8 @@ export class Told {
       }
       try {
         const held = holds();
-        onView(await call(bus, getNetwork, {node}, {session: number, ...(held === undefined ? {} : {holds: held})}));
+        const key = await wireguardKey();
+        onView(await call(bus, getNetwork, {node}, {session: number, ...(held === undefined ? {} : {holds: held}), ...(key === undefined ? {} : {wireguardKey: key})}));
         this.#first.resolve();
         delay = REFRESH_MS;
       } catch (error) {

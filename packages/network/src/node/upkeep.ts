@@ -6,12 +6,13 @@ import type {NetworkPeer, NetworkView} from '@hivemind/contracts';
 import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
 import {declare, type Declared} from '../core/declare.ts';
-import {BRIDGE} from '../core/kernel.ts';
+import {BRIDGE, WIREGUARD} from '../core/kernel.ts';
 import {mend, otherOwner} from '../core/mend.ts';
 import {networkErrors} from '../errors.ts';
 import {showBridge} from './kernel-settings.ts';
 import {apply, forwardPackets, mendFilter, readKernel, Translation} from './machine.ts';
 import {monitor} from './monitor.ts';
+import type {MachineKey} from './wireguard.ts';
 
 /** Without news of a change. */
 const LOOK_MS = 5_000;
@@ -41,6 +42,7 @@ export interface Upkeep {
 export interface UpkeepOptions {
   /** Whose network it is. */
   readonly cluster: string;
+  readonly key: MachineKey;
   /** A device is new, or a container's has its place on the bridge again: what others had set there is gone. */
   readonly onDevicesMade: () => void;
   readonly clock: Clock;
@@ -53,6 +55,7 @@ export function startUpkeep(options: UpkeepOptions): Upkeep {
 
 class Keeper implements Upkeep {
   readonly #cluster: string;
+  readonly #key: MachineKey;
   readonly #onDevicesMade: () => void;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -71,8 +74,9 @@ class Keeper implements Upkeep {
   declared: Declared | undefined;
   mended: {times: number; last: string | null} = {times: 0, last: null};
 
-  constructor({cluster, onDevicesMade, clock, logger}: UpkeepOptions) {
+  constructor({cluster, key, onDevicesMade, clock, logger}: UpkeepOptions) {
     this.#cluster = cluster;
+    this.#key = key;
     this.#onDevicesMade = onDevicesMade;
     this.#clock = clock;
     this.#logger = logger;
@@ -142,22 +146,24 @@ class Keeper implements Upkeep {
     const wanted = this.#wanted;
     if (wanted === undefined) return [];
     const {view, self} = wanted;
+    const pair = view.spec.backend === 'wireguard' ? await this.#key.pair() : undefined;
     const changes: string[] = [];
     let failed: readonly string[] = [];
     for (let round = 0; round < ROUNDS; round++) {
-      const kernel = await readKernel();
+      const kernel = await readKernel(pair !== undefined);
       const other = otherOwner(kernel, this.#cluster);
       if (other !== undefined) throw networkErrors['machine-unable'](`The bridge ${BRIDGE} of this machine is another cluster's (${other}): hivemind network down removes it.`);
-      const declared = declare(view, self, kernel.links);
+      const declared = declare(view, {...self, wireguardKey: pair?.publicKey}, kernel.links);
       this.declared = declared;
-      const batch = mend(declared, kernel, this.#members, this.#cluster);
+      const batch = mend(declared, kernel, this.#members, this.#cluster, this.#clock.now());
       this.#remember(kernel.links);
-      if (batch.ip.length === 0 && batch.bridge.length === 0) {
+      if (batch.ip.length === 0 && batch.bridge.length === 0 && batch.wireguard === undefined) {
         failed = [];
         break;
       }
-      changes.push(...batch.ip, ...batch.bridge);
-      failed = await apply(batch);
+      const {wireguard} = batch;
+      changes.push(...(wireguard ? [`${wireguard.isMade ? 'link add' : 'wg syncconf'} ${WIREGUARD}`] : []), ...batch.ip, ...batch.bridge);
+      failed = await apply(batch, pair?.privateKey);
     }
     // A bridge that was made anew hides again what crosses it, and policies would not hold there.
     await showBridge(BRIDGE);

@@ -36,7 +36,7 @@ export interface VirtualIpsOptions {
   readonly services: ServicesFeed;
   readonly node: string;
   readonly bridge: string;
-  readonly overlay: string;
+  readonly overlays: readonly string[];
   /** As {@link HostPortsOptions}. */
   readonly engine: HostPortsOptions['engine'];
   readonly onTaken: HostPortsOptions['onTaken'];
@@ -94,7 +94,7 @@ export class VirtualIps {
   }
 
   #begin(containers: string, virtualIps: string): void {
-    const {services, node, bridge, overlay, engine, onTaken, clock, logger} = this.#options;
+    const {services, node, bridge, overlays, engine, onTaken, clock, logger} = this.#options;
     /** All that is known is in the kernel. What an agent before left stands until then. */
     let isWhole = false;
     const assess = (): void => {
@@ -102,7 +102,7 @@ export class VirtualIps {
       if (balancing.problem !== undefined) this.#say(false);
       else if (isWhole) this.#say(true);
     };
-    const balancing = startBalance({machine: {node, containers, virtualIps: [virtualIps], bridge, overlay}, onWorked: assess, clock, logger});
+    const balancing = startBalance({machine: {node, containers, virtualIps: [virtualIps], bridge, overlays}, onWorked: assess, clock, logger});
     this.#balancing = balancing;
     const hostPorts = new HostPorts({node, apply: (change) => balancing.apply(change), before: portsLed, engine, onTaken, clock, logger});
     this.#hostPorts = hostPorts;

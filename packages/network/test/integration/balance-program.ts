@@ -8,7 +8,7 @@ import {pino} from 'pino';
 import {startBalance} from '../../src/node/balance.ts';
 
 const balancing = startBalance({
-  machine: {node: 'm1', containers: '10.244.0.0/16', virtualIps: ['10.96.0.0/16'], bridge: 'hm0', overlay: 'hm-vx'},
+  machine: {node: 'm1', containers: '10.244.0.0/16', virtualIps: ['10.96.0.0/16'], bridge: 'hm0', overlays: ['hm-vx']},
   clock: systemClock,
   logger: pino({level: process.env.LOG ?? 'silent'}, pino.destination(2)),
 });

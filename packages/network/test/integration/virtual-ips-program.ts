@@ -17,7 +17,7 @@ const virtualIps = new VirtualIps({
     tell = listener;
     return () => undefined;
   }},
-  node: 'm1', bridge: 'hm0', overlay: 'hm-vx',
+  node: 'm1', bridge: 'hm0', overlays: ['hm-vx'],
   engine: async () => [], onTaken: () => undefined, onDelivered: (delivered) => say({delivered}),
   clock: systemClock,
   logger: pino({level: process.env.LOG ?? 'silent'}, pino.destination(2)),

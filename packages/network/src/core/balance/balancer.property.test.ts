@@ -8,7 +8,7 @@ function randomOf(seed: number): () => number {
   return () => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) / 2 ** 32;
 }
 
-const machine = {node: 'm1', containers: '10.244.0.0/16', virtualIps: ['10.96.0.0/16'], bridge: 'hm0', overlay: 'hm-vx'};
+const machine = {node: 'm1', containers: '10.244.0.0/16', virtualIps: ['10.96.0.0/16'], bridge: 'hm0', overlays: ['hm-vx']};
 
 function anyService(random: () => number): BalancedService {
   const index = Math.floor(random() * 6);

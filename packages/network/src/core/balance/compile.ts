@@ -64,7 +64,7 @@ export interface BalanceMachine {
   readonly virtualIps: readonly string[];
   /** The bridge with the machine's containers, and the device to other machines. */
   readonly bridge: string;
-  readonly overlay: string;
+  readonly overlays: readonly string[];
 }
 
 export interface Element {
@@ -150,7 +150,7 @@ const translation: Readonly<Record<SlotsName, (number: string) => string>> = {
 };
 
 /** The table as it is without any service. */
-export function frame({containers, virtualIps, bridge, overlay}: BalanceMachine): Omit<Ruleset, 'chains'> & {readonly chains: Map<string, Chain>} {
+export function frame({containers, virtualIps, bridge, overlays}: BalanceMachine): Omit<Ruleset, 'chains'> & {readonly chains: Map<string, Chain>} {
   const objects = new Map<string, Declaration>([
     ['containers', {kind: 'set', body: 'type ipv4_addr; flags interval;'}],
     ['virtual', {kind: 'set', body: 'type ipv4_addr; flags interval;'}],
@@ -189,8 +189,8 @@ export function frame({containers, virtualIps, bridge, overlay}: BalanceMachine)
       // What was not translated has nobody to go to.
       ['forward', {hook: {...refuse, hook: 'forward'}, rules: refusals}],
       ['refuse_own', {hook: {...refuse, hook: 'output'}, rules: refusals}],
-      // The two devices route 127.0.0.0/8, so that answers find back to a local client; nobody else may use that.
-      ['guard', {hook: {type: 'filter', hook: 'prerouting', priority: -300}, rules: [`iifname { "${bridge}", "${overlay}" } ip daddr 127.0.0.0/8 drop`]}],
+      // These devices route 127.0.0.0/8, so that answers find back to a local client; nobody else may use that.
+      ['guard', {hook: {type: 'filter', hook: 'prerouting', priority: -300}, rules: [`iifname { ${[bridge, ...overlays].map((device) => `"${device}"`).join(', ')} } ip daddr 127.0.0.0/8 drop`]}],
     ]),
   };
 }
