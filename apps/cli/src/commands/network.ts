@@ -1,5 +1,5 @@
 /** `hivemind network …`: how containers of different machines reach each other. */
-import {Ipam, Network, networkBackends, Overlay} from '@hivemind/contracts';
+import {Ipam, Network, networkBackends, Overlay, WIREGUARD_PORT} from '@hivemind/contracts';
 import {networkOwner, removeNetwork} from '@hivemind/network/node';
 import {endIngress} from '@hivemind/sidecar/ingress';
 import type {EngineOptions} from '@hivemind/agent';
@@ -22,7 +22,7 @@ export function register(parent: Command, host: Host): void {
       const {data: {spec, status}, raw} = await session.api.get(CLUSTER, Network);
       await session.output.one(raw, () => fields([
         ['Back-end', spec.backend], ['Range', spec.cidr], ['A machine\'s part', `/${spec.nodePrefix}`], ['Parts', `${status.subnets.used} of ${status.subnets.total} taken`],
-        ['MTU', spec.mtu === undefined ? 'as the machines\' own' : String(spec.mtu)], ['VXLAN', `id ${spec.vxlan.id}, UDP ${spec.vxlan.port}`],
+        ['MTU', spec.mtu === undefined ? 'as the machines\' own' : String(spec.mtu)], ['VXLAN', `id ${spec.vxlan.id}, UDP ${spec.vxlan.port}`], ['WireGuard', `UDP ${spec.wireguard?.port ?? WIREGUARD_PORT}`],
       ]));
     },
   });

@@ -6,7 +6,7 @@ export interface Outcome {
   readonly status: number | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** There is no such program. */
+  /** There is no such program, or none that may be run. */
   readonly missing: boolean;
 }
 
@@ -24,7 +24,7 @@ export function run(program: string, args: readonly string[], input = '', how: P
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
     child.stdin.on('error', () => undefined).end(input);
-    child.once('error', (error: NodeJS.ErrnoException) => resolve({status: null, stdout, stderr: error.message, missing: error.code === 'ENOENT'}));
+    child.once('error', (error: NodeJS.ErrnoException) => resolve({status: null, stdout, stderr: error.message, missing: error.code === 'ENOENT' || error.code === 'EACCES'}));
     child.once('close', (status) => resolve({status, stdout, stderr, missing: false}));
   });
 }

@@ -1,6 +1,6 @@
 /** WireGuard on this machine: the device, made by the kernel or else by the program wireguard-go, its settings, and the machine's key. */
 import {createPrivateKey, generateKeyPairSync, type KeyObject} from 'node:crypto';
-import {access, readFile} from 'node:fs/promises';
+import {access, constants, readFile} from 'node:fs/promises';
 import {delimiter, join} from 'node:path';
 import {WIREGUARD} from '../core/kernel.ts';
 import {configOf, parseDump, type WireGuardSettings, type WireGuardState} from '../core/wireguard.ts';
@@ -107,5 +107,5 @@ function inBase64(key: KeyObject): KeyPair {
 }
 
 async function isThere(program: string): Promise<boolean> {
-  return Promise.any(searchPath().split(delimiter).map((dir) => access(join(dir, program)))).then(() => true, () => false);
+  return Promise.any(searchPath().split(delimiter).map((dir) => access(join(dir, program), constants.X_OK))).then(() => true, () => false);
 }

@@ -96,6 +96,19 @@ describe('machines that encrypt', () => {
     await reach();
   }, 40_000);
 
+  it('say why where a machine cannot, which is reached by no other way, until it can', async () => {
+    const {wireguard} = await one.overlay();
+    // A file that cannot be run, in place of the one without which it cannot be had here.
+    const [program, because] = wireguard !== undefined && 'by' in wireguard && wireguard.by === 'kernel' ? ['wg', 'The command wg is missing'] : ['wireguard-go', 'no WireGuard in the kernel (modprobe wireguard), nor the command wireguard-go'];
+    await one.sh(`mount --bind /dev/null "$(command -v ${program})" && ip link delete hm-wg`);
+    await waitFor(async () => (await one.overlay()).problems.join().includes(because), {what: 'the reason to be told'});
+    expect((await one.overlay()).wireguard).toEqual({unable: expect.stringContaining(program)});
+    expect(await one.sh('ip route get 10.244.2.1 2>&1')).toMatch(/unreachable|No route to host/);
+    await one.sh(`umount "$(command -v ${program} || echo /usr/bin/${program})"`);
+    await reach();
+    expect(await seen('plain')).toBe(0);
+  }, 40_000);
+
   it('have nothing left of it when a person says so', async () => {
     await one.kill();
     const down = await one.sh(`${process.execPath} ${join(import.meta.dirname, '../../../../apps/cli/bin/hivemind.mjs')} network down --data-dir ${one.machine.dir}/cli`);
