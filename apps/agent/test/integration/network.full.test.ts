@@ -1,5 +1,5 @@
 /** A whole cluster whose machines carry containers' packets to each other: addresses last for a container's life. */
-import {type Container, Ipam} from '@hivemind/contracts';
+import {type Container, Ipam, Overlay} from '@hivemind/contracts';
 import {waitFor} from '@hivemind/testkit';
 import {startCluster, type TestCluster} from '../cluster.ts';
 
@@ -55,6 +55,15 @@ describe('a cluster with a network of its own', () => {
     await cluster.untilRunning('web', 4);
     await waitFor(async () => new Set([...(await addresses('web')).values()].filter((address) => address !== '')).size === 4, {what: 'four addresses'});
     await untilAllReach('web');
+  }, 60_000);
+
+  it('encrypts from when that is wanted, while all go on with the addresses that they have', async () => {
+    const before = await addresses('web');
+    await cluster.connect('wireguard');
+    await untilAllReach('web');
+    const {items} = Overlay.parse(await cluster.api.ask('GET', '/networks/overlay'));
+    expect(items.map(({problems, peers}) => [problems, peers.map(({via}) => via)])).toEqual([[[], ['wireguard']], [[], ['wireguard']]]);
+    await untilAddresses('web', before);
   }, 60_000);
 
   it('has the same addresses after an agent was killed, and after a machine was off and the control plane is gone', async () => {
