@@ -1,12 +1,12 @@
 /**
  * Requests a second through ingress, beside HAProxy configured by hand for the same app, on the same machine.
  *
- *   node bench/network/ingress.ts [--seconds 5] [--rounds 5] [--connections 32] [--write]
+ *   node bench/network/ingress.ts [--seconds 2] [--rounds 15] [--connections 32] [--write]
  *
  * Needs the Debian packages haproxy and wrk. The two containers of the app are a HAProxy too, which answers by itself, so that what is
- * measured is not they. Contenders take turns in each round, the rounds' medians count; processor time a request is told too, since it
- * hardly depends on what else runs on the machine. By hand: as few lines as do the same, with and without a log of requests. Exit
- * status 1: a *must* was missed.
+ * measured is not they. Contenders take turns in each of many short rounds, whose medians count: one process of the same program may
+ * be a quarter faster than the next one. Processor time a request is told too. By hand: as few lines as do the same, with and without
+ * a log of requests. Exit status 1: a *must* was missed.
  */
 import {type ChildProcess, execFileSync, spawn} from 'node:child_process';
 import {once} from 'node:events';
@@ -20,7 +20,7 @@ import {compile} from '../../packages/discovery/src/core/ingress/compile.ts';
 import {median, type Row} from '../measure.ts';
 import {printRows, writeReport} from '../report.ts';
 
-const {values} = parseArgs({options: {seconds: {type: 'string', default: '5'}, rounds: {type: 'string', default: '5'}, connections: {type: 'string', default: '32'}, write: {type: 'boolean', default: false}}});
+const {values} = parseArgs({options: {seconds: {type: 'string', default: '2'}, rounds: {type: 'string', default: '15'}, connections: {type: 'string', default: '32'}, write: {type: 'boolean', default: false}}});
 /** ms of the kernel's clock tick. */
 const TICK_MS = 1000 / Number(execFileSync('getconf', ['CLK_TCK'], {encoding: 'utf8'}));
 const MUST = 0.9;

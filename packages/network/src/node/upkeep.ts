@@ -69,6 +69,7 @@ class Keeper implements Upkeep {
   #again = false;
   #stopped = false;
   #cancel = (): void => undefined;
+  #isDue = false;
   #lastLook = -REST_MS;
   #failures: readonly string[] = [];
   declared: Declared | undefined;
@@ -114,7 +115,11 @@ class Keeper implements Upkeep {
   #schedule(ms: number): void {
     if (this.#stopped) return;
     this.#cancel();
-    this.#cancel = this.#clock.setTimer(() => this.#look(), ms);
+    this.#isDue = true;
+    this.#cancel = this.#clock.setTimer(() => {
+      this.#isDue = false;
+      this.#look();
+    }, ms);
   }
 
   #look(): void {
@@ -122,7 +127,8 @@ class Keeper implements Upkeep {
     if (this.#running || this.#stopped) return;
     this.#running = this.#lookUntilQuiet().finally(() => {
       this.#running = undefined;
-      this.#schedule(LOOK_MS);
+      // News of a change that came meanwhile has set a time that is sooner.
+      if (!this.#isDue) this.#schedule(LOOK_MS);
     });
   }
 
