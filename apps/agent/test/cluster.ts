@@ -7,7 +7,7 @@ import {machines, waitFor, type EngineOptions, type Machines} from '@hivemind/te
 import {z} from 'zod';
 import type {Api} from './api.ts';
 import {startControlPlane, type ControlPlane, type ControlPlaneOptions} from './control-plane.ts';
-import type {EngineContainer, RuntimeName} from './engines.ts';
+import {type EngineContainer, type RuntimeName, runtimeUnderTest} from './engines.ts';
 import {Member, type MemberOptions} from './member.ts';
 
 export interface ClusterOptions extends Pick<ControlPlaneOptions, 'services' | 'hivemind' | 'supervised'> {
@@ -24,9 +24,8 @@ export interface ClusterOptions extends Pick<ControlPlaneOptions, 'services' | '
 
 const Items = <S extends z.ZodType>(item: S) => z.object({items: z.array(item)});
 const Token = z.object({token: z.string()});
-const Runtime = z.enum(['docker', 'containerd']).default('docker');
 
-export async function startCluster({machines: count = 3, services = 'together', engines = {}, runtime = Runtime.parse(process.env.HIVEMIND_TEST_RUNTIME), ...shared}: ClusterOptions = {}): Promise<TestCluster> {
+export async function startCluster({machines: count = 3, services = 'together', engines = {}, runtime = runtimeUnderTest(), ...shared}: ClusterOptions = {}): Promise<TestCluster> {
   const lan = await machines(count, {engines});
   let control: ControlPlane | undefined;
   try {

@@ -11,6 +11,11 @@ import {z} from 'zod';
 /** What agents under test run containers with. With containerd, it is that of the machine's Docker Engine, which itself is not asked. */
 export type RuntimeName = 'docker' | 'containerd';
 
+const Runtime = z.enum(['docker', 'containerd']).default('docker');
+
+/** What HIVEMIND_TEST_RUNTIME says, else docker. */
+export const runtimeUnderTest = (): RuntimeName => Runtime.parse(process.env.HIVEMIND_TEST_RUNTIME);
+
 /** A container as an engine has it. */
 export interface EngineContainer {
   /** Ours. */

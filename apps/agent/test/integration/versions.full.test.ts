@@ -38,7 +38,11 @@ beforeAll(async () => {
     machines: 2,
     services: 'apart',
     // A service that was not there then can only be this one's.
-    hivemind: (program) => (runsAs.get(program) ?? (program === 'm2' || !(known.has(program) || program === 'm1') ? thisOne : previous)).hivemind,
+    hivemind: (program) => {
+      const isAgent = ['m1', 'm2'].includes(program);
+      const from = runsAs.get(program) ?? (program === 'm1' || (!isAgent && known.has(program)) ? previous : thisOne);
+      return isAgent ? from.agent : from.hivemind;
+    },
   });
 }, 120_000);
 afterAll(async () => {

@@ -3,6 +3,7 @@ import {execFileSync} from 'node:child_process';
 import {cpSync, mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync} from 'node:fs';
 import {join, resolve} from 'node:path';
 import {z} from 'zod';
+import {runtimeUnderTest} from '../engines.ts';
 
 /** A source tree that programs are run from. */
 export interface Checkout {
@@ -10,6 +11,8 @@ export interface Checkout {
   readonly dir: string;
   /** For Node: its `hivemind` command, which loads nothing of another tree. */
   readonly hivemind: readonly string[];
+  /** As `hivemind`: its agent on a machine under test. */
+  readonly agent: readonly string[];
 }
 
 const root = realpathSync(resolve(import.meta.dirname, '../../../..'));
@@ -63,7 +66,8 @@ function linkPackages(dir: string): void {
 function checkout(dir: string): Checkout {
   const guard = new URL('./only-this-tree.ts', import.meta.url);
   guard.searchParams.set('tree', dir);
-  return {dir, hivemind: ['--import', guard.href, join(dir, 'apps/cli/src/main.ts')]};
+  const program = (path: string): readonly string[] => ['--import', guard.href, join(dir, path)];
+  return {dir, hivemind: program('apps/cli/src/main.ts'), agent: program(runtimeUnderTest() === 'docker' ? 'apps/cli/src/main.ts' : 'apps/agent/test/containerd-agent.ts')};
 }
 
 function git(cwd: string, ...args: readonly string[]): string {
