@@ -100,8 +100,12 @@ export interface EngineContainer {
 /** The engine's containers of an app, by our id, whatever their state. */
 export async function engineContainers(docker: Docker, cluster: string, name: string): Promise<readonly EngineContainer[]> {
   const listed = await docker.listContainers({all: true, filters: {label: [`hivemind.cluster=${cluster}`, `hivemind.app=${name}`]}});
-  const inspected = await Promise.all(listed.map(({Id}) => docker.getContainer(Id).inspect()));
-  return inspected
+  // One that was removed meanwhile is not there.
+  const inspected = await Promise.all(listed.map(({Id}) => docker.getContainer(Id).inspect().catch((error: unknown) => {
+    if (error instanceof Error && 'statusCode' in error && error.statusCode === 404) return undefined;
+    throw error;
+  })));
+  return inspected.flatMap((found) => (found === undefined ? [] : [found]))
     .map(({Id, State, Config}) => ({id: Config.Labels['hivemind.container'] ?? '', runtimeId: Id, state: State.Status, pid: State.Pid, startedAt: State.StartedAt, revision: Config.Labels['hivemind.revision'] ?? ''}))
     .toSorted((a, b) => a.id.localeCompare(b.id));
 }

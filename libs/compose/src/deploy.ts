@@ -26,16 +26,18 @@ export function readMode(deploy: Deploy | null | undefined, scope: Scope): 'job'
   return mode === 'replicated-job' || mode === 'global-job' ? 'job' : undefined;
 }
 
+/** Undefined: nothing is asked for, as by 0, which is no limit to the engine. */
+export function readSize(written: string | number | null | undefined, scope: Scope): string | number | undefined {
+  if (written === undefined || written === null) return undefined;
+  const bytes = composeBytes(written);
+  if (bytes === undefined) scope.error(`${JSON.stringify(written)} is not a size: write a number with b, k, m or g, as in 64m`);
+  return bytes === undefined || bytes === 0 ? undefined : memoryText(bytes);
+}
+
 export function readResources(service: Service, scope: Scope): Resources | undefined {
   const limits = service.deploy?.resources?.limits;
   const reservations = service.deploy?.resources?.reservations;
-  const memory = (written: string | number | null | undefined, ...path: readonly string[]): string | number | undefined => {
-    if (written === undefined || written === null) return undefined;
-    const bytes = composeBytes(written);
-    if (bytes === undefined) scope.at(...path).error(`${JSON.stringify(written)} is not a size: write a number with b, k, m or g, as in 64m`);
-    // 0 is no limit to the engine.
-    return bytes === undefined || bytes === 0 ? undefined : memoryText(bytes);
-  };
+  const memory = (written: string | number | null | undefined, ...path: readonly string[]): string | number | undefined => readSize(written, scope.at(...path));
   const pids = limits?.pids ?? service.pids_limit ?? 0;
   const resources: Resources = defined({
     cpu: reservations?.cpus,

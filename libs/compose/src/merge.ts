@@ -3,6 +3,7 @@
  * replaced; commands and health tests are replaced whole; ports, mounts, configs and secrets are known again by what
  * they bind. `!override` replaces, `!reset` removes.
  */
+import {deviceTarget} from './devices.ts';
 import {mountTarget} from './mounts.ts';
 import {portKey} from './ports.ts';
 import {entry, isNull, toPlain, type Tree} from './tree.ts';
@@ -14,6 +15,7 @@ const replaced = new Set(['services.*.command', 'services.*.entrypoint', 'servic
 const identities: Readonly<Record<string, (item: Tree) => string>> = {
   'services.*.ports': (item) => portKey(toPlain(item)),
   'services.*.volumes': (item) => mountTarget(toPlain(item)),
+  'services.*.devices': (item) => deviceTarget(toPlain(item)),
   'services.*.configs': (item) => fileTarget(item),
   'services.*.secrets': (item) => fileTarget(item),
   'services.*.env_file': (item) => text(entry(item, 'path')),

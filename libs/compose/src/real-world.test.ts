@@ -257,7 +257,7 @@ describe('Compose files of the world', () => {
     const read = await project(stack, {env: {PG_PASSWORD: 'pw'}});
     expect(accepted(read)).toEqual(['proxy', 'api', 'migrate', 'postgres', 'redis']);
     expect(paths(read, 'unsupported')).toEqual([
-      'networks.backend.internal', 'services.api.logging', 'services.migrate.logging', 'services.postgres.logging', 'services.postgres.shm_size', 'services.postgres.ulimits', 'services.postgres.volumes[1]',
+      'networks.backend.internal', 'services.api.logging', 'services.migrate.logging', 'services.postgres.logging', 'services.postgres.volumes[1]',
       'services.proxy.depends_on.api.restart', 'services.proxy.logging', 'services.redis.logging',
     ]);
     expect(notices(read, 'info')).toEqual(expect.arrayContaining(['volumes.pg_data: is named pg-data here']));

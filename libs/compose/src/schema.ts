@@ -102,6 +102,10 @@ export const Dependency = z.object({
 export const NetworkAttachment = z.object({aliases: z.array(z.string()).nullish()});
 export const EnvFile = z.object({path: z.string(), required: Flag.default(true), format: z.enum(['raw']).optional()});
 
+const Ulimit = z.union([Whole, z.object({soft: Whole, hard: Whole})]);
+export const LongDevice = z.object({source: z.string(), target: z.string().optional(), permissions: z.string().optional()});
+export type LongDevice = z.infer<typeof LongDevice>;
+
 export const Service = z.object({
   image: z.string().nullish(),
   build: Build.nullish(),
@@ -133,6 +137,10 @@ export const Service = z.object({
   cap_add: Texts,
   cap_drop: Texts,
   sysctls: Pairs,
+  ulimits: z.record(z.string(), Ulimit).nullish(),
+  shm_size: Size.nullish(),
+  devices: z.array(z.union([z.string(), LongDevice])).nullish(),
+  group_add: Texts,
   extra_hosts: z.record(z.string(), z.union([NullableText, z.array(Text)])).nullish(),
   dns: Texts,
   hostname: z.string().nullish(),

@@ -17,6 +17,10 @@ describe('a service as an app', () => {
     ['extra_hosts as a list', 'extra_hosts: ["a:1.2.3.4", "b=host-gateway", "c:[::1]"]', {extraHosts: {a: '1.2.3.4', b: 'host-gateway', c: '::1'}}],
     ['extra_hosts as a map', 'extra_hosts: {a: 1.2.3.4}', {extraHosts: {a: '1.2.3.4'}}],
     ['dns', 'dns: 8.8.8.8', {dns: ['8.8.8.8']}],
+    ['ulimits', 'ulimits: {nofile: {soft: 1024, hard: "4096"}, memlock: -1, core: "0"}', {ulimits: {nofile: {soft: 1024, hard: 4096}, memlock: -1, core: 0}}],
+    ['shm_size', 'shm_size: 1gb', {shmSize: '1Gi'}],
+    ['devices', 'devices: [/dev/fuse, "/dev/ttyUSB0:/dev/modem", "/dev/sda:/dev/xvda:mr", "/dev/kvm:r", {source: /dev/dri, target: /dev/gpu, permissions: rw}]', {devices: [{host: '/dev/fuse'}, {host: '/dev/ttyUSB0', mount: '/dev/modem'}, {host: '/dev/sda', mount: '/dev/xvda', permissions: 'rm'}, {host: '/dev/kvm', permissions: 'r'}, {host: '/dev/dri', mount: '/dev/gpu', permissions: 'rw'}]}],
+    ['group_add', 'group_add: [video, 998]', {groups: ['video', '998']}],
     ['stop', 'stop_grace_period: 1m30s\nstop_signal: SIGQUIT', {stop: {grace: '90s', signal: 'SIGQUIT'}}],
     ['stop signal without SIG', 'stop_signal: quit', {stop: {signal: 'SIGQUIT'}}],
     ['environment as a map', 'environment: {A: 1, B: true, C: "x", D: 1.5}', {env: {A: '1', B: 'true', C: 'x', D: '1.5'}}],
@@ -136,10 +140,10 @@ services:
   web:
     image: nginx
     security_opt: [no-new-privileges:true]
-    ulimits: {nofile: 1024}
-    shm_size: 64m
+    group_add: []
+    cpuset: "0"
     logging: {driver: syslog}
-    devices: ["/dev/fuse:/dev/fuse"]
+    devices: ["vendor.com/class=name"]
     network_mode: host
     build: {context: ., ssh: [default]}
     deploy: {mode: global-job, endpoint_mode: vip, update_config: {delay: 10s, failure_action: continue}, resources: {reservations: {devices: [{capabilities: [gpu]}]}}}
@@ -156,9 +160,9 @@ x-also-mine: {a: 1}
     expect(paths(read, 'unsupported')).toEqual([
       'networks.front.driver', 'networks.front.internal',
       'services.web', // the name My+Web, which no resolver would ask for
-      'services.web.build.ssh', 'services.web.deploy.endpoint_mode', 'services.web.deploy.mode', 'services.web.deploy.resources.reservations.devices',
-      'services.web.deploy.update_config.delay', 'services.web.deploy.update_config.failure_action', 'services.web.devices', 'services.web.logging',
-      'services.web.network_mode', 'services.web.networks.front.ipv4_address', 'services.web.security_opt', 'services.web.shm_size', 'services.web.ulimits',
+      'services.web.build.ssh', 'services.web.cpuset', 'services.web.deploy.endpoint_mode', 'services.web.deploy.mode', 'services.web.deploy.resources.reservations.devices',
+      'services.web.deploy.update_config.delay', 'services.web.deploy.update_config.failure_action', 'services.web.devices[0]', 'services.web.logging',
+      'services.web.network_mode', 'services.web.networks.front.ipv4_address', 'services.web.security_opt',
       'services.web.volumes[0]', 'volumes.data.driver', 'volumes.data.external',
     ]);
     expect(paths(read, 'info')).toEqual(['services.web.container_name', 'services.web.develop', 'services.web.networks.front.priority', 'services.web.ports[0].mode']);

@@ -1,6 +1,7 @@
 /** One service of a Compose file to one app spec. */
 import {AppSpec, type AppSpecInput, Labels} from '@hivemind/contracts';
-import {defined, readMode, readPlacement, readReplicas, readResources, readRestart, readUpdate} from './deploy.ts';
+import {defined, readMode, readPlacement, readReplicas, readResources, readRestart, readSize, readUpdate} from './deploy.ts';
+import {readDevices} from './devices.ts';
 import {readHealth} from './health.ts';
 import {readMounts, type VolumeNames} from './mounts.ts';
 import {type Port, readExposed, readPort} from './ports.ts';
@@ -125,6 +126,10 @@ function readEngineOptions(service: Service, scope: Scope): Partial<AppSpecInput
     sysctls: service.sysctls ? Object.fromEntries(Object.entries(service.sysctls).map(([name, value]) => [name, value ?? ''])) : undefined,
     extraHosts: nonEmptyObject(hosts),
     dns: nonEmpty(service.dns ?? []),
+    ulimits: nonEmptyObject(service.ulimits ?? {}),
+    shmSize: readSize(service.shm_size, scope.at('shm_size')),
+    devices: nonEmpty(readDevices(service, scope)),
+    groups: nonEmpty(service.group_add ?? []),
   });
 }
 

@@ -94,6 +94,32 @@ export const VolumeMount = z.strictObject({
 });
 export type VolumeMount = z.infer<typeof VolumeMount>;
 
+const LimitValue = z.number().int('is not a whole number').min(-1, 'is below -1, which is: without limit');
+/** Of one process: both limits at once, or the one that warns and the one that it may be raised to. -1: without limit. */
+export const Ulimit = z.union([LimitValue, z.strictObject({soft: LimitValue, hard: LimitValue}).refine(({soft, hard}) => hard === -1 || (soft !== -1 && soft <= hard), {message: 'has a soft limit above its hard one'})]);
+export type Ulimit = z.infer<typeof Ulimit>;
+const ulimit = Ulimit.optional();
+/** As setrlimit(2) names them, in small letters without RLIMIT_. */
+export const Ulimits = z.strictObject({
+  core: ulimit, cpu: ulimit, data: ulimit, fsize: ulimit, locks: ulimit, memlock: ulimit, msgqueue: ulimit, nice: ulimit,
+  nofile: ulimit, nproc: ulimit, rss: ulimit, rtprio: ulimit, rttime: ulimit, sigpending: ulimit, stack: ulimit,
+});
+export type Ulimits = z.infer<typeof Ulimits>;
+
+/** The limits that are given, by name. */
+export function ulimitsOf(ulimits: Ulimits): readonly {readonly name: string; readonly soft: number; readonly hard: number}[] {
+  return Object.entries(ulimits).flatMap(([name, limit]) => (limit === undefined ? [] : [{name, ...(typeof limit === 'number' ? {soft: limit, hard: limit} : limit)}]));
+}
+
+/** A device of the machine (`host`), or all in a folder of them, in the container at `mount`: the same path when absent. */
+export const DeviceSpec = z.strictObject({
+  host: AbsolutePath.regex(/^\/dev\/./, 'is not a device: write a path below /dev'),
+  mount: AbsolutePath.optional(),
+  /** Read, write, make (mknod). */
+  permissions: z.string().regex(/^(?=.)r?w?m?$/, 'is none of r, w and m, in this order').default('rwm'),
+});
+export type DeviceSpec = z.infer<typeof DeviceSpec>;
+
 export const Constraint = z.strictObject({
   label: LabelKey,
   in: z.array(z.string()).min(1).optional(),
@@ -183,6 +209,13 @@ export const templateFields = {
   privileged: z.boolean().optional(),
   capabilities: z.strictObject({add: z.array(z.string()).optional(), drop: z.array(z.string()).optional()}).optional(),
   sysctls: z.record(z.string(), z.string()).optional(),
+  /** Where absent: as the engine has them. */
+  ulimits: Ulimits.optional(),
+  /** Most bytes of /dev/shm; 64Mi when absent. They count as the container's memory. */
+  shmSize: Memory.optional(),
+  devices: z.array(DeviceSpec).optional(),
+  /** Groups of the image, or their numbers, that its processes are in beside the user's own. */
+  groups: z.array(z.string().regex(/^[^\s:]+$/, 'is not a group: write a name of the image, or a number')).optional(),
   extraHosts: z.record(z.string(), z.string()).optional(),
   dns: z.array(z.string()).optional(),
   env: z.record(z.string().min(1).regex(/^[^=\0]+$/, 'has = in it'), EnvValue).default({}),

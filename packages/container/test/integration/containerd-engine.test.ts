@@ -80,10 +80,28 @@ describe('a container', () => {
   it('is limited, and told apart when it takes too much memory', async () => {
     const events = heard(runtime);
     await waitFor(() => events.length > 0, {what: 'the events to begin'});
-    const spec = scripted('tail /dev/zero; exit 1', {template: {resources: {memoryLimit: '8Mi', pids: 20, cpuLimit: 0.5}}});
-    await run(spec);
-    await ended(spec);
+    // Not before its memory is watched, which begins when it has started.
+    const spec = scripted('while [ ! -e /go ]; do :; done; tail /dev/zero; exit 1', {template: {resources: {memoryLimit: '8Mi', pids: 20, cpuLimit: 0.5}}});
+    const {exitCode} = await runtime.exec(await run(spec), {command: ['touch', '/go'], tty: false, stdin: false});
+    await Promise.all([exitCode, ended(spec)]);
     await waitFor(() => events.some(({type}) => type === 'oom'), {what: 'the event'});
+  });
+
+  it('has the limits, shared memory, devices and groups that it asks for, also for a command in it', async () => {
+    const template = {ulimits: {nofile: {soft: 512, hard: 1024}, core: 0, fsize: -1}, shmSize: '8Mi' as const, groups: ['nogroup', '998'], devices: [
+      {host: '/dev/null', mount: '/dev/nothing', permissions: 'rw'}, {host: '/dev/loop-control', mount: '/dev/read', permissions: 'r'}, {host: '/dev/net', permissions: 'rwm'},
+    ]};
+    const limits = 'ulimit -Sn; ulimit -Hn; ulimit -c; ulimit -f';
+    expect(await said(`${limits}; df -k /dev/shm | tail -1 | tr -s " " | cut -d" " -f2; echo x > /dev/nothing && ls -l /dev/nothing | cut -c1; (: < /dev/read) && (: > /dev/read) 2>&1 | grep -c permitted; ls /dev/net; id -G`, {template})).toEqual([
+      '512', '1024', '0', 'unlimited', '8192', 'c', '1', 'tun', expect.stringMatching(/(?=.* 65534\b)(?=.* 998\b)/),
+    ]);
+    const session = await runtime.exec(await run(scripted('sleep 1000', {template})), {command: ['sh', '-c', limits], tty: false, stdin: false});
+    let seen = '';
+    for await (const {data} of session.output) seen += Buffer.from(data).toString();
+    expect(seen.split('\n').slice(0, 4)).toEqual(['512', '1024', '0', 'unlimited']);
+    const refused = (wanted: object) => expect(runtime.create(scripted('', {template: wanted}))).rejects;
+    await refused({devices: [{host: '/dev/absent', permissions: 'rwm'}]}).toMatchObject({code: 'start-failed', message: expect.stringContaining('no device /dev/absent')});
+    await refused({groups: ['none']}).toMatchObject({code: 'start-failed', message: expect.stringContaining('no group none')});
   });
 
   it('has volumes, files and tmpfs, and an init', async () => {

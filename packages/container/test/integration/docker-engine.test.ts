@@ -167,6 +167,14 @@ describe('containers', () => {
     expect(HostConfig).toMatchObject({CpuShares: 256, NanoCpus: 500_000_000, Memory: 33_554_432, MemoryReservation: 16_777_216, PidsLimit: 20, RestartPolicy: {Name: 'no'}});
   });
 
+  it('have the limits, shared memory, devices and groups that they ask for', async () => {
+    const template = {ulimits: {nofile: {soft: 512, hard: 1024}, core: 0, fsize: -1}, shmSize: '8Mi' as const, devices: [{host: '/dev/null', mount: '/dev/nothing', permissions: 'rw'}], groups: ['nogroup', '998']};
+    const spec = scripted(ours, 'ulimit -Sn; ulimit -Hn; ulimit -c; ulimit -f; df -k /dev/shm | tail -1 | tr -s " " | cut -d" " -f2; echo x > /dev/nothing && ls -l /dev/nothing | cut -c1; id -G', {template});
+    const runtimeId = await run(ours, spec);
+    await exited(ours, spec);
+    expect(await lines(ours, runtimeId)).toEqual(['512', '1024', '0', 'unlimited', '8192', 'c', expect.stringMatching(/(?=.* 65534\b)(?=.* 998\b)/)]);
+  });
+
   it('that use a processor show it', async () => {
     const spec = scripted(ours, 'while :; do :; done');
     await run(ours, spec);
@@ -176,9 +184,10 @@ describe('containers', () => {
   it('that take too much memory are told apart from those that fail', async () => {
     const events = heard(ours);
     await waitFor(() => events.length > 0, {what: 'the events to begin'});
-    const spec = scripted(ours, 'tail /dev/zero; exit 1', {template: {resources: {memoryLimit: '8Mi'}}});
-    await run(ours, spec);
-    await exited(ours, spec);
+    // Not before the engine watches its memory, which it begins to do when it has started.
+    const spec = scripted(ours, 'while [ ! -e /go ]; do :; done; tail /dev/zero; exit 1', {template: {resources: {memoryLimit: '8Mi'}}});
+    const {exitCode} = await ours.runtime.exec(await run(ours, spec), {command: ['touch', '/go'], tty: false, stdin: false});
+    await Promise.all([exitCode, exited(ours, spec)]);
     await waitFor(() => events.some(({type}) => type === 'oom'), {what: 'the event'});
   });
 });

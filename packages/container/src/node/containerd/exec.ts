@@ -6,6 +6,7 @@ import {join} from 'node:path';
 import {runtimeErrors, type ExecOptions, type ExecSession} from '@hivemind/runtime';
 import {type ContainerdClient, isStatus, wordsOf} from './api/client.ts';
 import {execProcess} from './core/oci-spec.ts';
+import {specText} from './core/spec-text.ts';
 import type {User} from './core/users.ts';
 import {containerdError} from './errors.ts';
 import {openPipe, openPipeToWrite} from './logs/pump.ts';
@@ -45,7 +46,7 @@ export async function execute({client, place, runtimeId, main, user}: ExecTarget
   try {
     for (const name of names.filter((each) => each !== 'stdin')) outputs.push(await openPipe(pipe(name)));
     const spec = execProcess(main, {command, tty, env, ...(user ? {user} : {}), ...(workdir === undefined ? {} : {workdir}), ...(columns === undefined ? {} : {columns}), ...(rows === undefined ? {} : {rows})});
-    await client.call('exec', {...process, terminal: tty, stdin: stdin ? pipe('stdin') : '', stdout: pipe('stdout'), stderr: tty ? '' : pipe('stderr'), spec: {typeUrl: 'types.containerd.io/opencontainers/runtime-spec/1/Process', value: Buffer.from(JSON.stringify(spec))}});
+    await client.call('exec', {...process, terminal: tty, stdin: stdin ? pipe('stdin') : '', stdout: pipe('stdout'), stderr: tty ? '' : pipe('stderr'), spec: {typeUrl: 'types.containerd.io/opencontainers/runtime-spec/1/Process', value: Buffer.from(specText(spec))}});
     const ended = client.call('wait', process, {deadlineMs: Infinity});
     ended.catch(() => undefined);
     await client.call('startTask', process);

@@ -1,9 +1,10 @@
 /** What this machine allows, asked once. */
-import {existsSync, readFileSync} from 'node:fs';
-import {lstat, readdir} from 'node:fs/promises';
+import {existsSync, readFileSync, type Stats} from 'node:fs';
+import {lstat, readdir, realpath, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {arch} from 'node:process';
-import type {Device, MachineFacts} from './core/oci-spec.ts';
+import type {DeviceSpec} from '@hivemind/contracts';
+import type {Device, GivenDevice, MachineFacts} from './core/oci-spec.ts';
 
 const SYS_RESOURCE = 24n;
 const CGROUPS = '/sys/fs/cgroup';
@@ -41,14 +42,37 @@ export async function hostDevices(): Promise<readonly Device[]> {
       if (entry.isDirectory()) {
         if (!['/dev/pts', '/dev/shm', '/dev/mqueue'].includes(path)) await walk(path);
       } else if ((entry.isCharacterDevice() || entry.isBlockDevice()) && path !== '/dev/console') {
-        const {rdev} = await lstat(path);
-        // As the kernel packs them: 12 bits of the major number between two parts of the minor.
-        devices.push({path, type: entry.isBlockDevice() ? 'b' : 'c', major: (rdev >> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >> 12) & 0xfff00)});
+        devices.push({path, ...deviceOf(await lstat(path))});
       }
     }
   };
   await walk('/dev');
   return devices;
+}
+
+/** As the kernel packs them: 12 bits of the major number between two parts of the minor. */
+function deviceOf(stats: Stats): Pick<Device, 'type' | 'major' | 'minor'> {
+  const {rdev} = stats;
+  return {type: stats.isBlockDevice() ? 'b' : 'c', major: (rdev >> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >> 12) & 0xfff00)};
+}
+
+/**
+ * What an app asked for: links are followed, as those below /dev/serial/by-id, and a folder stands for the devices in it.
+ * @throws TypeError naming what the machine does not have
+ */
+export async function givenDevices(asked: readonly DeviceSpec[]): Promise<readonly GivenDevice[]> {
+  const found = new Map<string, GivenDevice>();
+  const take = async (host: string, path: string, access: string, isAsked: boolean): Promise<void> => {
+    const real = await realpath(host).catch(() => undefined);
+    const stats = real === undefined ? undefined : await stat(real).catch(() => undefined);
+    if (stats?.isDirectory() === true) {
+      for (const name of await readdir(host)) await take(join(host, name), join(path, name), access, false);
+    } else if (stats?.isCharacterDevice() === true || stats?.isBlockDevice() === true) {
+      found.set(path, {path, ...deviceOf(stats), fileMode: stats.mode & 0o777, uid: stats.uid, gid: stats.gid, access});
+    } else if (isAsked) throw new TypeError(stats === undefined ? `this machine has no device ${host}: name machines that do with placement` : `${host} is no device`);
+  };
+  for (const {host, mount: path = host, permissions} of asked) await take(host, path, permissions, true);
+  return [...found.values()];
 }
 
 /** A static init program, as Docker brings one. */

@@ -7,10 +7,11 @@ import type {Logger} from 'pino';
 import {z} from 'zod';
 import type {ContainerdClient} from './api/client.ts';
 import type {Container, Mount as SnapshotMount} from './api/messages.ts';
-import {type MachineFacts, type Mount, ociSpec} from './core/oci-spec.ts';
+import {type GivenDevice, type MachineFacts, type Mount, ociSpec} from './core/oci-spec.ts';
+import {parseSpec} from './core/spec-text.ts';
 import {resolveUser, type User} from './core/users.ts';
 import type {KnownImage} from './images/store.ts';
-import {hostDevices, initProgram, machineFacts} from './machine.ts';
+import {givenDevices, hostDevices, initProgram, machineFacts} from './machine.ts';
 import type {Connections, Networks} from './network/networks.ts';
 import {resolvConf} from './network/resolv-conf.ts';
 import type {Place} from './place.ts';
@@ -57,16 +58,17 @@ export class Maker {
     if (template.init === true && init === undefined) throw refused(spec, 'this machine has no init program for it: install tini, or leave `init` out');
     const connections = await networks.assign(runtimeId, spec);
     const parts = [
-      this.#user(template.user ?? image.config.config?.User ?? '', image.chainId, spec),
+      this.#user(template.user ?? image.config.config?.User ?? '', image.chainId, spec, template.groups),
       this.#files(runtimeId, spec, connections, cluster),
       volumes.resolve(spec.mounts, () => this.#view(image.chainId)),
       template.privileged === true ? hostDevices() : Promise.resolve([]),
+      this.#devices(spec),
     ] as const;
     // What fails is cleared away by who asked: nothing of it may come later.
     await Promise.allSettled(parts);
-    const [user, files, mounts, devices] = await Promise.all(parts);
+    const [user, files, mounts, devices, given] = await Promise.all(parts);
     const machine = this.#facts();
-    const input = {record, image: image.config, env: spec.env, user, mounts: [...files, ...mounts], cgroupsPath: cgroup, devices, machine, ...(init === undefined ? {} : {init})};
+    const input = {record, image: image.config, env: spec.env, user, mounts: [...files, ...mounts], cgroupsPath: cgroup, devices, given, machine, ...(init === undefined ? {} : {init})};
     try {
       return {kept: keptOf(spec, cluster, cgroup, connections), spec: ociSpec(input)};
     } catch (error) {
@@ -93,7 +95,7 @@ export class Maker {
     this.#accounts.clear();
   }
 
-  async #user(wanted: string, chainId: string, spec: RuntimeSpec): Promise<User> {
+  async #user(wanted: string, chainId: string, spec: RuntimeSpec, groups: readonly string[] = []): Promise<User> {
     let reading = this.#accounts.get(chainId);
     if (!reading) {
       reading = this.#readAccounts(chainId);
@@ -104,7 +106,15 @@ export class Maker {
     }
     const {passwd, group} = await reading;
     try {
-      return resolveUser(wanted, passwd, group);
+      return resolveUser(wanted, passwd, group, groups);
+    } catch (error) {
+      throw refused(spec, error instanceof Error ? error.message : String(error), error);
+    }
+  }
+
+  async #devices(spec: RuntimeSpec): Promise<readonly GivenDevice[]> {
+    try {
+      return await givenDevices(spec.record.template.devices ?? []);
     } catch (error) {
       throw refused(spec, error instanceof Error ? error.message : String(error), error);
     }
@@ -158,7 +168,7 @@ export class Maker {
 
 /** What runs in a container, as its spec says it. */
 export function processOf({spec}: Container): Readonly<Record<string, unknown>> {
-  const {process} = z.object({process: z.record(z.string(), z.unknown())}).parse(JSON.parse(Buffer.from(spec?.value ?? []).toString('utf8')));
+  const {process} = z.object({process: z.record(z.string(), z.unknown())}).parse(parseSpec(Buffer.from(spec?.value ?? []).toString('utf8')));
   return process;
 }
 

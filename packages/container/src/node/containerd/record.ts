@@ -3,6 +3,7 @@ import {engineLabels} from '@hivemind/contracts';
 import type {RuntimeContainer, RuntimeSpec} from '@hivemind/runtime';
 import {z} from 'zod';
 import type {Any, Container, Process} from './api/messages.ts';
+import {specText} from './core/spec-text.ts';
 import {fromTimestamp} from './core/time.ts';
 import {Attachment, PublishedPort} from './network/attachment.ts';
 import type {RunRecord} from './place.ts';
@@ -49,7 +50,7 @@ export function keptOf({record, name, labels, mounts}: RuntimeSpec, cluster: str
 export function toContainer(runtimeId: string, {kept, spec}: {readonly kept: Kept; readonly spec: Readonly<Record<string, unknown>>}, image: string, snapshotter: string): Container {
   return {
     id: runtimeId, labels: searchLabels(kept), image, runtime: {name: 'io.containerd.runc.v2', options: undefined},
-    spec: {typeUrl: 'types.containerd.io/opencontainers/runtime-spec/1/Spec', value: Buffer.from(JSON.stringify(spec))},
+    spec: {typeUrl: 'types.containerd.io/opencontainers/runtime-spec/1/Spec', value: Buffer.from(specText(spec))},
     snapshotter, snapshotKey: runtimeId, createdAt: undefined, extensions: toExtension(kept),
   };
 }

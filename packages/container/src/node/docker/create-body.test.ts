@@ -44,9 +44,10 @@ describe('createBody', () => {
   it('takes command, args and their surroundings as they are', () => {
     expect(body({id: 'web-1'}, {env: {A: 'x=y z'}})).toMatchObject({Hostname: 'web-1', Env: ['A=x=y z'], Tty: false, OpenStdin: false, Healthcheck: {Test: ['NONE']}});
     const made = body({template: {command: ['/bin/a'], args: [], workdir: '/w', user: '1000:1000', hostname: 'h', tty: true, init: true, readOnlyRoot: true, privileged: true,
-      capabilities: {add: ['NET_ADMIN'], drop: ['ALL']}, sysctls: {'net.core.somaxconn': '1024'}, dns: ['1.1.1.1'], extraHosts: {db: '10.0.0.2'}, stop: {signal: 'SIGINT', grace: '1500ms'}}});
+      capabilities: {add: ['NET_ADMIN'], drop: ['ALL']}, sysctls: {'net.core.somaxconn': '1024'}, ulimits: {nofile: 1024, memlock: {soft: 1, hard: -1}}, shmSize: '1Gi', devices: [{host: '/dev/fuse', permissions: 'rwm'}, {host: '/dev/a', mount: '/dev/b', permissions: 'r'}], groups: ['video'], dns: ['1.1.1.1'], extraHosts: {db: '10.0.0.2'}, stop: {signal: 'SIGINT', grace: '1500ms'}}});
     expect(made).toMatchObject({Entrypoint: ['/bin/a'], Cmd: [], WorkingDir: '/w', User: '1000:1000', Hostname: 'h', Tty: true, StopSignal: 'SIGINT', StopTimeout: 2});
-    expect(made.HostConfig).toMatchObject({Init: true, ReadonlyRootfs: true, Privileged: true, CapAdd: ['NET_ADMIN'], CapDrop: ['ALL'], Sysctls: {'net.core.somaxconn': '1024'}, Dns: ['1.1.1.1'], ExtraHosts: ['db:10.0.0.2']});
+    expect(made.HostConfig).toMatchObject({Init: true, ReadonlyRootfs: true, Privileged: true, CapAdd: ['NET_ADMIN'], CapDrop: ['ALL'], Sysctls: {'net.core.somaxconn': '1024'}, Ulimits: [{Name: 'memlock', Soft: 1, Hard: -1}, {Name: 'nofile', Soft: 1024, Hard: 1024}], ShmSize: 2 ** 30,
+      Devices: [{PathOnHost: '/dev/fuse', PathInContainer: '/dev/fuse', CgroupPermissions: 'rwm'}, {PathOnHost: '/dev/a', PathInContainer: '/dev/b', CgroupPermissions: 'r'}], GroupAdd: ['video'], Dns: ['1.1.1.1'], ExtraHosts: ['db:10.0.0.2']});
   });
 
   it('mounts volumes, directories and memory', () => {

@@ -1,5 +1,5 @@
 /** A container as the Engine API takes it, from the runtime port's spec. Pure. */
-import {cpuMillicores, durationMs, engineLabels, memoryBytes, type Memory, type PortBinding} from '@hivemind/contracts';
+import {cpuMillicores, durationMs, engineLabels, memoryBytes, type Memory, type PortBinding, ulimitsOf} from '@hivemind/contracts';
 import type {RuntimeMount, RuntimeSpec} from '@hivemind/runtime';
 import type Docker from 'dockerode';
 
@@ -67,6 +67,10 @@ function hostConfig({record, mounts, networks, network}: RuntimeSpec): HostConfi
     CapAdd: capabilities?.add,
     CapDrop: capabilities?.drop,
     Sysctls: template.sysctls,
+    Ulimits: template.ulimits && ulimitsOf(template.ulimits).map(({name, soft, hard}) => ({Name: name, Soft: soft, Hard: hard})),
+    ShmSize: template.shmSize === undefined ? undefined : memoryBytes(template.shmSize),
+    Devices: template.devices?.map(({host, mount: path = host, permissions}) => ({PathOnHost: host, PathInContainer: path, CgroupPermissions: permissions})),
+    GroupAdd: template.groups,
     Dns: template.dns ?? (network && network.dns.servers.length > 0 ? [...network.dns.servers] : undefined),
     DnsSearch: network && [...network.dns.search],
     DnsOptions: network && [...network.dns.options],

@@ -15,7 +15,7 @@ interface Spec {
 }
 
 function specOf(template: NonNullable<ContainerOverrides['template']>, input: Partial<Parameters<typeof ociSpec>[0]> = {}): Spec {
-  return ociSpec({record: containerRecord({template}), image, env: {}, user: root, mounts: [], cgroupsPath: '/hivemind/x', devices: [], machine, ...input}) as unknown as Spec;
+  return ociSpec({record: containerRecord({template}), image, env: {}, user: root, mounts: [], cgroupsPath: '/hivemind/x', devices: [], given: [], machine, ...input}) as unknown as Spec;
 }
 
 describe('what runc is told', () => {
@@ -52,6 +52,19 @@ describe('what runc is told', () => {
     const {linux} = specOf({privileged: true}, {devices: [{path: '/dev/kvm', type: 'c', major: 10, minor: 232}]});
     expect(linux).toMatchObject({devices: [{path: '/dev/kvm'}], resources: {devices: [{allow: true}]}});
     expect(linux['seccomp'] ?? linux['maskedPaths']).toBeUndefined();
+  });
+
+  it('passes devices in that the app asks for, and lets it do with them no more than that', () => {
+    const given = [{path: '/dev/modem', type: 'c' as const, major: 188, minor: 0, fileMode: 0o660, uid: 0, gid: 20, access: 'rw'}];
+    expect(specOf({}, {given}).linux).toMatchObject({devices: [{path: '/dev/modem', major: 188, minor: 0, fileMode: 0o660, gid: 20}], resources: {devices: [{allow: false, access: 'rwm'}, {allow: true, type: 'c', major: 188, minor: 0, access: 'rw'}]}});
+    expect(specOf({privileged: true}, {given, devices: [{path: '/dev/modem', type: 'c', major: 1, minor: 1}, {path: '/dev/kvm', type: 'c', major: 10, minor: 232}]}).linux['devices']).toMatchObject([{path: '/dev/kvm'}, {path: '/dev/modem', major: 188}]);
+  });
+
+  it('limits processes and shared memory as it is told, and files as usual', () => {
+    const {process, mounts} = specOf({ulimits: {memlock: -1, nproc: {soft: 10, hard: 20}}, shmSize: '1Gi'});
+    expect(process['rlimits']).toEqual([{type: 'RLIMIT_NOFILE', soft: 65_536, hard: 1_048_576}, {type: 'RLIMIT_MEMLOCK', soft: -1, hard: -1}, {type: 'RLIMIT_NPROC', soft: 10, hard: 20}]);
+    expect(mounts.find(({destination}) => destination === '/dev/shm')).toMatchObject({options: expect.arrayContaining(['size=1073741824'])});
+    expect(specOf({ulimits: {nofile: 99}}, {machine: {...machine, raisesLimits: false}}).process['rlimits']).toEqual([{type: 'RLIMIT_NOFILE', soft: 99, hard: 99}]);
   });
 
   it('asks for nothing that the machine forbids', () => {

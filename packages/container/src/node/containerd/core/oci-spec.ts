@@ -1,5 +1,5 @@
 /** What runc is told: the OCI runtime spec of one container. Pure. */
-import {cpuMillicores, memoryBytes, type ContainerRecord} from '@hivemind/contracts';
+import {cpuMillicores, memoryBytes, type ContainerRecord, type ContainerTemplate, ulimitsOf} from '@hivemind/contracts';
 import {capabilitiesOf} from './capabilities.ts';
 import type {ImageConfig} from './manifest.ts';
 import {seccompProfile} from './seccomp.ts';
@@ -31,6 +31,16 @@ export interface Device {
   readonly minor: number;
 }
 
+/** One that the app asked for. */
+export interface GivenDevice extends Device {
+  /** As on the machine: permissions, and whose it is. */
+  readonly fileMode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** `rwm` or less. */
+  readonly access: string;
+}
+
 export interface SpecInput {
   readonly record: ContainerRecord;
   readonly image: ImageConfig;
@@ -43,6 +53,7 @@ export interface SpecInput {
   readonly init?: string;
   /** The machine's, for privileged ones. */
   readonly devices: readonly Device[];
+  readonly given: readonly GivenDevice[];
   readonly machine: MachineFacts;
 }
 
@@ -54,13 +65,16 @@ const LEAST_QUOTA_US = 1_000;
 const LEAST_SHARES = 2;
 /** Few programs need more than the first at once, and some walk through all that they may have. */
 const OPEN_FILES = {soft: 65_536, hard: 1_048_576};
+/** Of /dev/shm, bytes. */
+const USUAL_SHARED_MEMORY = 64 * 2 ** 20;
 
 const masked = ['asound', 'acpi', 'kcore', 'keys', 'latency_stats', 'timer_list', 'timer_stats', 'sched_debug', 'scsi', 'interrupts'].map((name) => `/proc/${name}`).concat('/sys/firmware', '/sys/devices/virtual/powercap');
 const readonly = ['bus', 'fs', 'irq', 'sys', 'sysrq-trigger'].map((name) => `/proc/${name}`);
 
 /** @throws TypeError in words, where it cannot be: no command, an unknown capability */
 export function ociSpec(input: SpecInput): Readonly<Record<string, unknown>> {
-  const {record, machine, devices} = input;
+  const {record, machine, devices, given} = input;
+  const places = new Set(given.map(({path}) => path));
   const {template} = record;
   const privileged = template.privileged ?? false;
   const capabilities = capabilitiesOf(template.capabilities ?? {}, privileged, machine.capabilities);
@@ -69,13 +83,17 @@ export function ociSpec(input: SpecInput): Readonly<Record<string, unknown>> {
     process: {...processOf(input), capabilities: {bounding: capabilities, effective: capabilities, permitted: capabilities}},
     root: {path: 'rootfs', readonly: template.readOnlyRoot ?? false},
     hostname: template.hostname ?? record.id,
-    mounts: [...systemMounts(privileged), ...(input.init === undefined ? [] : [{destination: INIT, type: 'bind', source: input.init, options: ['bind', 'ro']}]), ...byDepth(input.mounts)],
+    mounts: [...systemMounts(template), ...(input.init === undefined ? [] : [{destination: INIT, type: 'bind', source: input.init, options: ['bind', 'ro']}]), ...byDepth(input.mounts)],
     linux: {
       namespaces: [{type: 'pid'}, {type: 'ipc'}, {type: 'uts'}, {type: 'mount'}, {type: 'network'}],
       cgroupsPath: input.cgroupsPath,
-      resources: resourcesOf(record, machine, privileged),
+      resources: resourcesOf(record, machine, given),
       ...(template.sysctls === undefined ? {} : {sysctl: template.sysctls}),
-      ...(privileged ? {devices: devices.map(({path, type, major, minor}) => ({path, type, major, minor}))} : {seccomp: seccompProfile(capabilities, machine.arch), maskedPaths: masked, readonlyPaths: readonly}),
+      devices: [
+        ...devices.filter(({path}) => !places.has(path)).map(({path, type, major, minor}) => ({path, type, major, minor})),
+        ...given.map(({path, type, major, minor, fileMode, uid, gid}) => ({path, type, major, minor, fileMode, uid, gid})),
+      ],
+      ...(privileged ? {} : {seccomp: seccompProfile(capabilities, machine.arch), maskedPaths: masked, readonlyPaths: readonly}),
     },
   };
 }
@@ -113,11 +131,18 @@ function processOf({record, image, env, user, init, machine}: SpecInput): Readon
     env: pairs({PATH, HOSTNAME: template.hostname ?? record.id, ...(tty ? {TERM: 'xterm'} : {}), HOME: user.home, ...fromImage, ...env}),
     cwd: workdir.startsWith('/') ? workdir : `/${workdir}`,
     noNewPrivileges: false,
-    ...(machine.raisesLimits ? {rlimits: [{type: 'RLIMIT_NOFILE', ...OPEN_FILES}], oomScoreAdj: 0} : {}),
+    ...rlimitsOf(template, machine),
+    ...(machine.raisesLimits ? {oomScoreAdj: 0} : {}),
   };
 }
 
-function systemMounts(privileged: boolean): readonly Mount[] {
+/** What the app asks for is asked of the kernel, which may refuse; the usual limit is left out where it would. */
+function rlimitsOf({ulimits = {}}: ContainerTemplate, {raisesLimits}: MachineFacts): Readonly<Record<string, unknown>> {
+  const limits = ulimitsOf({...(raisesLimits ? {nofile: OPEN_FILES} : {}), ...ulimits});
+  return limits.length === 0 ? {} : {rlimits: limits.map(({name, soft, hard}) => ({type: `RLIMIT_${name.toUpperCase()}`, soft, hard}))};
+}
+
+function systemMounts({privileged = false, shmSize = USUAL_SHARED_MEMORY}: ContainerTemplate): readonly Mount[] {
   const access = privileged ? 'rw' : 'ro';
   return [
     {destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev']},
@@ -126,7 +151,7 @@ function systemMounts(privileged: boolean): readonly Mount[] {
     {destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', access]},
     {destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', access]},
     {destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev']},
-    {destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=65536k']},
+    {destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: ['nosuid', 'noexec', 'nodev', 'mode=1777', `size=${memoryBytes(shmSize)}`]},
   ];
 }
 
@@ -136,11 +161,11 @@ function byDepth(mounts: readonly Mount[]): readonly Mount[] {
   return mounts.toSorted((a, b) => depth(a) - depth(b));
 }
 
-function resourcesOf({template: {resources}}: ContainerRecord, {swapLimit}: MachineFacts, privileged: boolean): Readonly<Record<string, unknown>> {
+function resourcesOf({template: {resources, privileged = false}}: ContainerRecord, {swapLimit}: MachineFacts, given: readonly GivenDevice[]): Readonly<Record<string, unknown>> {
   const {cpu, cpuLimit, memory, memoryLimit, pids} = resources;
   const limit = memoryLimit === undefined ? undefined : memoryBytes(memoryLimit);
   return {
-    devices: [{allow: privileged, access: 'rwm'}],
+    devices: [{allow: privileged, access: 'rwm'}, ...given.map(({type, major, minor, access}) => ({allow: true, type, major, minor, access}))],
     cpu: {
       ...(cpu === undefined ? {} : {shares: Math.max(LEAST_SHARES, Math.round((cpuMillicores(cpu) * 1024) / 1000))}),
       ...(cpuLimit === undefined ? {} : {quota: Math.max(LEAST_QUOTA_US, Math.round((cpuMillicores(cpuLimit) * PERIOD_US) / 1000)), period: PERIOD_US}),

@@ -24,9 +24,10 @@ const LARGEST = 2 ** 31 - 1;
 
 /**
  * @param wanted `name`, `1000`, `name:group`, `1000:1000`; empty: root
+ * @param more groups beside, by name or number
  * @throws TypeError naming the user or group that the image does not have
  */
-export function resolveUser(wanted: string, passwd: string, group: string): User {
+export function resolveUser(wanted: string, passwd: string, group: string, more: readonly string[] = []): User {
   const [who = '', inGroup] = wanted.split(':');
   const accounts = accountsOf(passwd);
   const groups = groupsOf(group);
@@ -34,14 +35,19 @@ export function resolveUser(wanted: string, passwd: string, group: string): User
   const account = accounts.find(({name}) => name === who) ?? accounts.find(({uid}) => uid === number);
   const uid = account?.uid ?? number;
   if (uid === undefined) throw new TypeError(`the image has no user ${who}`);
+  const beside = [...new Set(more.map((one) => gidOf(one, groups)))];
   if (inGroup !== undefined && inGroup !== '') {
-    const gid = groups.find(({name}) => name === inGroup)?.gid ?? numberOf(inGroup);
-    if (gid === undefined) throw new TypeError(`the image has no group ${inGroup}`);
-    return {uid, gid, additionalGids: [], home: account?.home ?? '/'};
+    return {uid, gid: gidOf(inGroup, groups), additionalGids: beside, home: account?.home ?? '/'};
   }
   const gid = account?.gid ?? 0;
   const further = account === undefined ? [] : groups.filter(({members, gid: other}) => other !== gid && members.includes(account.name)).map((other) => other.gid);
-  return {uid, gid, additionalGids: [...new Set(further)], home: account?.home ?? '/'};
+  return {uid, gid, additionalGids: [...new Set([...further, ...beside])], home: account?.home ?? '/'};
+}
+
+function gidOf(group: string, groups: readonly Group[]): number {
+  const gid = groups.find(({name}) => name === group)?.gid ?? numberOf(group);
+  if (gid === undefined) throw new TypeError(`the image has no group ${group}`);
+  return gid;
 }
 
 function accountsOf(passwd: string): readonly Account[] {
