@@ -113,7 +113,7 @@ export function ulimitsOf(ulimits: Ulimits): readonly {readonly name: string; re
 
 /** A device of the machine (`host`), or all in a folder of them, in the container at `mount`: the same path when absent. */
 export const DeviceSpec = z.strictObject({
-  host: AbsolutePath.regex(/^\/dev\/./, 'is not a device: write a path below /dev'),
+  host: z.string().max(4096).regex(/^\/dev(\/(?!\.\.?(\/|$))[^/]+)+$/, 'is not a device: write a path below /dev'),
   mount: AbsolutePath.optional(),
   /** Read, write, make (mknod). */
   permissions: z.string().regex(/^(?=.)r?w?m?$/, 'is none of r, w and m, in this order').default('rwm'),

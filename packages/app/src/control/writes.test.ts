@@ -25,6 +25,7 @@ describe('writing apps', () => {
     ['a limit that is none', web({ulimits: {nofiles: 1}}), 'invalid-input', 'spec.ulimits.nofiles', 'did you mean nofile?'],
     ['a soft limit above the hard one', web({ulimits: {nofile: {soft: 2, hard: 1}}}), 'invalid-input', 'spec.ulimits.nofile', 'soft limit above its hard one'],
     ['a device elsewhere', web({devices: [{host: '/etc/passwd'}]}), 'invalid-input', 'spec.devices[0].host', 'below /dev'],
+    ['a device by a way out of /dev', web({devices: [{host: '/dev/../etc'}]}), 'invalid-input', 'spec.devices[0].host', 'below /dev'],
     ['what nobody may do with a device', web({devices: [{host: '/dev/fuse', permissions: 'x'}]}), 'invalid-input', 'spec.devices[0].permissions', 'none of r, w and m'],
     ['a mode that is not acted upon', web({mode: 'cron'}), 'not-supported', 'spec.mode', 'use replicated, global or job'],
     ['two of a singleton', web({singleton: true, replicas: 2}), 'invalid-input', 'spec.replicas', 'a singleton has one'],

@@ -101,6 +101,8 @@ describe('a container', () => {
     expect(seen.split('\n').slice(0, 4)).toEqual(['512', '1024', '0', 'unlimited']);
     const refused = (wanted: object) => expect(runtime.create(scripted('', {template: wanted}))).rejects;
     await refused({devices: [{host: '/dev/absent', permissions: 'rwm'}]}).toMatchObject({code: 'start-failed', message: expect.stringContaining('no device /dev/absent')});
+    // Links in a folder lead anywhere.
+    await refused({devices: [{host: '/dev/fd', permissions: 'rwm'}]}).toMatchObject({code: 'start-failed', message: expect.stringContaining('/dev/fd of this machine is neither')});
     await refused({groups: ['none']}).toMatchObject({code: 'start-failed', message: expect.stringContaining('no group none')});
   });
 

@@ -1,7 +1,7 @@
 /** What this machine allows, asked once. */
 import {existsSync, readFileSync, type Stats} from 'node:fs';
 import {lstat, readdir, realpath, stat} from 'node:fs/promises';
-import {join} from 'node:path';
+import {join, relative} from 'node:path';
 import {arch} from 'node:process';
 import type {DeviceSpec} from '@hivemind/contracts';
 import type {Device, GivenDevice, MachineFacts} from './core/oci-spec.ts';
@@ -34,45 +34,48 @@ export function cgroupDir(path: string, controller: string): string {
 
 /** All of the machine's devices, for privileged containers. */
 export async function hostDevices(): Promise<readonly Device[]> {
-  const devices: Device[] = [];
-  const walk = async (dir: string): Promise<void> => {
-    for (const entry of await readdir(dir, {withFileTypes: true})) {
-      const path = join(dir, entry.name);
-      // Terminals and shared memory are each container's own.
-      if (entry.isDirectory()) {
-        if (!['/dev/pts', '/dev/shm', '/dev/mqueue'].includes(path)) await walk(path);
-      } else if ((entry.isCharacterDevice() || entry.isBlockDevice()) && path !== '/dev/console') {
-        devices.push({path, ...deviceOf(await lstat(path))});
-      }
+  return (await devicesBelow('/dev')).map(({path, stats}) => ({path, ...deviceOf(stats)}));
+}
+
+/**
+ * What an app asked for: a link is followed, as those below /dev/serial/by-id, and a folder stands for the devices in it.
+ * @throws TypeError naming what the machine does not have
+ */
+export async function givenDevices(asked: readonly DeviceSpec[]): Promise<readonly GivenDevice[]> {
+  const found = new Map<string, GivenDevice>();
+  for (const {host, mount = host, permissions: access} of asked) {
+    const real = await realpath(host).catch(() => undefined);
+    const stats = real === undefined ? undefined : await stat(real);
+    if (real === undefined || stats === undefined) throw new TypeError(`this machine has no device ${host}: name machines that do with placement`);
+    const devices = stats.isDirectory() ? await devicesBelow(real) : isDevice(stats) ? [{path: real, stats}] : [];
+    if (devices.length === 0) throw new TypeError(`${host} of this machine is neither a device nor a folder of them`);
+    for (const one of devices) {
+      const path = join(mount, relative(real, one.path));
+      found.set(path, {path, ...deviceOf(one.stats), fileMode: one.stats.mode & 0o777, uid: one.stats.uid, gid: one.stats.gid, access});
     }
-  };
-  await walk('/dev');
+  }
+  return [...found.values()];
+}
+
+/** Links are not followed: they may lead round, or anywhere. */
+async function devicesBelow(dir: string): Promise<readonly {readonly path: string; readonly stats: Stats}[]> {
+  const devices: {path: string; stats: Stats}[] = [];
+  for (const entry of await readdir(dir, {withFileTypes: true})) {
+    const path = join(dir, entry.name);
+    // Terminals and shared memory are each container's own.
+    if (entry.isDirectory()) {
+      if (!['/dev/pts', '/dev/shm', '/dev/mqueue'].includes(path)) devices.push(...(await devicesBelow(path)));
+    } else if (isDevice(entry) && path !== '/dev/console') devices.push({path, stats: await lstat(path)});
+  }
   return devices;
 }
+
+const isDevice = (entry: Pick<Stats, 'isBlockDevice' | 'isCharacterDevice'>): boolean => entry.isBlockDevice() || entry.isCharacterDevice();
 
 /** As the kernel packs them: 12 bits of the major number between two parts of the minor. */
 function deviceOf(stats: Stats): Pick<Device, 'type' | 'major' | 'minor'> {
   const {rdev} = stats;
   return {type: stats.isBlockDevice() ? 'b' : 'c', major: (rdev >> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >> 12) & 0xfff00)};
-}
-
-/**
- * What an app asked for: links are followed, as those below /dev/serial/by-id, and a folder stands for the devices in it.
- * @throws TypeError naming what the machine does not have
- */
-export async function givenDevices(asked: readonly DeviceSpec[]): Promise<readonly GivenDevice[]> {
-  const found = new Map<string, GivenDevice>();
-  const take = async (host: string, path: string, access: string, isAsked: boolean): Promise<void> => {
-    const real = await realpath(host).catch(() => undefined);
-    const stats = real === undefined ? undefined : await stat(real).catch(() => undefined);
-    if (stats?.isDirectory() === true) {
-      for (const name of await readdir(host)) await take(join(host, name), join(path, name), access, false);
-    } else if (stats?.isCharacterDevice() === true || stats?.isBlockDevice() === true) {
-      found.set(path, {path, ...deviceOf(stats), fileMode: stats.mode & 0o777, uid: stats.uid, gid: stats.gid, access});
-    } else if (isAsked) throw new TypeError(stats === undefined ? `this machine has no device ${host}: name machines that do with placement` : `${host} is no device`);
-  };
-  for (const {host, mount: path = host, permissions} of asked) await take(host, path, permissions, true);
-  return [...found.values()];
 }
 
 /** A static init program, as Docker brings one. */
