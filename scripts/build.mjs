@@ -9,7 +9,7 @@ import {enter, root, SetupError} from './setup/enter.mjs';
 
 await enter(async () => {
   const project = process.argv[2]?.replace(/\/$/, '') ?? '';
-  const {default: bundle} = await import('./build/bundle.mjs');
+  const {default: bundle, bundlePrograms} = await import('./build/bundle.mjs');
   const entry = ['main.ts', 'index.ts'].map((file) => join(root, project, 'src', file)).find(existsSync);
   if (!entry) throw new SetupError(`${project || 'An app'} has no src/main.ts or src/index.ts. Name an app: node scripts/build.mjs apps/cli`);
   const out = join(root, 'dist', project);
@@ -22,8 +22,7 @@ await enter(async () => {
   });
   if (name === 'hivemind') {
     // What stays in memory on every machine are smaller programs than the command; the sidecar outlives its agent.
-    await bundle({entry: join(root, 'apps/cli/src/agent-main.ts'), outfile: join(out, 'agent.js')});
-    await bundle({entry: join(root, 'apps/sidecar/src/main.ts'), outfile: join(out, 'sidecar.js')});
+    await bundlePrograms({programs: {agent: join(root, 'apps/cli/src/agent-main.ts'), sidecar: join(root, 'apps/sidecar/src/main.ts')}, outdir: out});
   }
   await (name === 'hivemind' ? writePackage(out) : writeFile(join(out, 'package.json'), '{"type": "module"}\n'));
   process.stdout.write(`dist/${project}/${name}.js ${(bytes / 1024).toFixed(0)} KiB\n`);
@@ -42,7 +41,7 @@ async function writePackage(out) {
     type: 'module',
     bin: {hivemind: 'bin/hivemind.mjs'},
     engines: {node: '>=24'},
-    files: ['bin', ...['hivemind', 'agent', 'sidecar'].flatMap((program) => [`${program}.js`, `${program}.js.LEGAL.txt`])],
+    files: ['bin', 'parts', ...['hivemind', 'agent', 'sidecar'].flatMap((program) => [`${program}.js`, `${program}.js.LEGAL.txt`])],
   };
   await writeFile(join(out, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   await mkdir(join(out, 'bin'));

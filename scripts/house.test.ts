@@ -33,6 +33,7 @@ const banned: {name: string; pattern: RegExp; instead: string; where: (path: str
   {name: 'sleep in a test', pattern: /setTimeout\(\s*(resolve|r|done)\b|\bawait\s+(sleep|delay|setTimeout)\(/g, instead: 'waitFor of @hivemind/testkit, or a clock that the test moves', where: (path) => /\.test\.ts$|\/test\//.test(path)},
   {name: 'test left out', pattern: /\b(describe|it|test)\.(only|skip)\(|\bx(it|describe)\(/g, instead: 'a test that runs, or none', where: (path) => path.endsWith('.test.ts')},
   {name: 'silenced checker', pattern: /@ts-(ignore|nocheck|expect-error)|eslint-disable/g, instead: 'code that passes', where: () => true},
+  {name: 'whole of zod in a bundle', pattern: /\{[^{}]*\bz\b[^{}]*\} from 'zod'/g, instead: "import * as z from 'zod', of which a bundle takes what is used", where: (path) => path.endsWith('.ts')},
   {name: 'debugger', pattern: /^\s*debugger\b/gm, instead: 'nothing', where: () => true},
 ];
 

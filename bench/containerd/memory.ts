@@ -5,7 +5,7 @@ import {join} from 'node:path';
 import {setTimeout as pause} from 'node:timers/promises';
 import {connectSidecar} from '@hivemind/sidecar/client';
 import {type Containerd, freePort, waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {alone, proportional} from '../cluster/memory.ts';
 import {entry, newDataDir, removeDataDir, startHivemind, untilRunning} from '../hivemind.ts';
 import {median, type Row} from '../measure.ts';

@@ -7,7 +7,7 @@
 import {setTimeout as pause} from 'node:timers/promises';
 import {parseArgs} from 'node:util';
 import {waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {startCluster, type TestCluster} from '../../apps/agent/test/cluster.ts';
 import {entry} from '../hivemind.ts';
 import {meets, type Row} from '../measure.ts';

@@ -9,7 +9,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as pause} from 'node:timers/promises';
 import {promisify} from 'node:util';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {Load} from '../../apps/agent/test/load.ts';
 import {GRAIN, type Report} from './load.ts';
 

@@ -3,7 +3,7 @@ import {execFileSync} from 'node:child_process';
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {dirname, join} from 'node:path';
-import {z} from 'zod';
+import * as z from 'zod';
 import {askingProgram, type Load} from '../../apps/agent/test/load.ts';
 import {type FreshOptions, startFresh} from './fresh-connections.ts';
 

@@ -7,7 +7,7 @@ import {once} from 'node:events';
 import {text} from 'node:stream/consumers';
 import {parseArgs} from 'node:util';
 import {machines, waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {NodeProgram} from '../../packages/network/test/node-program.ts';
 import {installDebianPackages} from '../../scripts/setup/debian.mjs';
 import {meets, median, type Row} from '../measure.ts';

@@ -12,7 +12,7 @@ import {parseArgs} from 'node:util';
 import {connectNatsBus} from '@hivemind/bus';
 import {startNats, startRedis, waitFor} from '@hivemind/testkit';
 import {pino} from 'pino';
-import {z} from 'zod';
+import * as z from 'zod';
 import {nowMs, timed} from '../measure.ts';
 import {startMachine, type SimulatedMachine} from './agents.ts';
 

@@ -1,6 +1,6 @@
 /** esbuild, and what it has to be told so that an app works from one file. */
 import {readFile, stat} from 'node:fs/promises';
-import {dirname, resolve, sep} from 'node:path';
+import {dirname, join, resolve, sep} from 'node:path';
 import {build} from 'esbuild';
 import {root} from '../setup/enter.mjs';
 
@@ -17,20 +17,21 @@ const shared = {
 
 /** Bundles `entry` with all it imports into `outfile`; answers the size in bytes. */
 export default async function bundle({entry, outfile, logLevel = 'warning'}) {
-  await build({
-    ...shared,
-    entryPoints: [entry],
-    outfile,
-    logLevel,
-    legalComments: 'external',
-    // Read and hashed at every start: half the size, with the names that a stack trace shows, and lines that say where.
-    minifyWhitespace: true,
-    lineLimit: 240,
-    banner: {js: `${requireShim('import.meta.url')} ${dirnameShim}`},
-    plugins: [leaveOut, builtins, ownSources],
-  });
+  await build({...program, entryPoints: [entry], outfile, logLevel});
   checkAscii(await readFile(outfile));
   return (await stat(outfile)).size;
+}
+
+/**
+ * Bundles programs that stay in memory on every machine into `<outdir>/<name>.js` and the parts that they share: what is imported
+ * when it is needed is a file of its own, and takes no memory before. A package in CommonJS that is imported so has its default
+ * export alone.
+ */
+export async function bundlePrograms({programs, outdir}) {
+  const {metafile} = await build({...program, entryPoints: programs, outdir, splitting: true, metafile: true, chunkNames: 'parts/[name]-[hash]', logLevel: 'warning'});
+  for (const file of Object.keys(metafile.outputs)) {
+    if (file.endsWith('.js')) checkAscii(await readFile(join(root, file)));
+  }
 }
 
 /**
@@ -84,7 +85,7 @@ const leaveOut = {
 const builtins = {
   name: 'builtins',
   setup({onResolve, onLoad}) {
-    onResolve({filter: /^node:/}, ({path, kind}) => (kind === 'require-call' ? {path, external: true} : {path, namespace: 'builtin'}));
+    onResolve({filter: /^node:/}, ({path, kind}) => (kind === 'require-call' || kind === 'dynamic-import' ? {path, external: true} : {path, namespace: 'builtin'}));
     onLoad({filter: /.*/, namespace: 'builtin'}, ({path}) => ({contents: `module.exports = require(${JSON.stringify(path)});`, loader: 'js'}));
   },
 };
@@ -116,6 +117,18 @@ const ownSources = {
       return {contents, loader: 'ts'};
     });
   },
+};
+
+/** What is written to disk. */
+const program = {
+  ...shared,
+  absWorkingDir: root,
+  legalComments: 'external',
+  // Read and hashed at every start: half the size, with the names that a stack trace shows, and lines that say where.
+  minifyWhitespace: true,
+  lineLimit: 240,
+  banner: {js: `${requireShim('import.meta.url')} ${dirnameShim}`},
+  plugins: [leaveOut, builtins, ownSources],
 };
 
 async function workerDataUrl(entry) {

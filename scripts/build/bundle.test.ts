@@ -1,8 +1,8 @@
 import {spawnSync} from 'node:child_process';
-import {mkdirSync, writeFileSync} from 'node:fs';
+import {mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {removeTempDir, tempDir} from '@hivemind/testkit';
-import bundle from './bundle.mjs';
+import bundle, {bundlePrograms} from './bundle.mjs';
 
 describe('bundle', () => {
   let dir: string;
@@ -35,6 +35,19 @@ describe('bundle', () => {
     await removeTempDir(join(dir, 'src'));
     const {stdout, stderr} = spawnSync(process.execPath, [outfile], {encoding: 'utf8', env: {...process.env, NODE_OPTIONS: ''}});
     expect({stdout, stderr}).toEqual({stdout: '42\n', stderr: ''});
+  });
+
+  it('makes programs of what they share, and of parts that are loaded when they are needed', async () => {
+    write('shared.ts', "export const greeting = 'hello';");
+    write('seldom.ts', "console.log('loaded');\nexport const seldom = 'seldom';");
+    for (const name of ['a', 'b']) write(`${name}.ts`, `import {greeting} from './shared.ts';\nconsole.log('${name}', greeting, process.argv[2] === undefined ? '' : (await import('./seldom.ts')).seldom, (await import('node:path')).sep);`);
+    const outdir = join(dir, 'out');
+    await bundlePrograms({programs: {a: join(dir, 'src/a.ts'), b: join(dir, 'src/b.ts')}, outdir});
+    await removeTempDir(join(dir, 'src'));
+    const run = (...words: string[]) => spawnSync(process.execPath, words, {cwd: outdir, encoding: 'utf8', env: {...process.env, NODE_OPTIONS: ''}}).stdout;
+    expect([run('a.js'), run('b.js', 'more')]).toEqual(['a hello  /\n', 'loaded\nb hello seldom /\n']);
+    const holding = (text: string) => ['a.js', 'b.js', ...readdirSync(join(outdir, 'parts')).map((file) => `parts/${file}`)].filter((file) => readFileSync(join(outdir, file), 'utf8').includes(text)).map((file) => file.replace(/-\w+/, ''));
+    expect([holding('"hello"'), holding('"loaded"')]).toEqual([['parts/chunk.js'], ['parts/seldom.js']]);
   });
 
   it('is of ASCII, as a single other character would double it in memory', async () => {

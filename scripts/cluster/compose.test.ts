@@ -2,7 +2,7 @@ import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {serviceNames} from '@hivemind/service-host';
 import {parse} from 'yaml';
-import {z} from 'zod';
+import * as z from 'zod';
 import {machines} from './lifecycle.mjs';
 
 const Service = z.looseObject({

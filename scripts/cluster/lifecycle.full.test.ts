@@ -2,7 +2,7 @@ import {spawnSync} from 'node:child_process';
 import {existsSync} from 'node:fs';
 import {App, Container, Node} from '@hivemind/contracts';
 import {freePort, waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {call, clusterDown, clusterUp, machines} from './lifecycle.mjs';
 import {compose} from './compose.mjs';
 import {clusterImages} from './images.mjs';

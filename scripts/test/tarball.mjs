@@ -20,6 +20,7 @@ export async function tryTarball(scratch) {
   const printed = await must(hivemind, ['--version'], {cwd: folder});
   if (printed.trim() !== version) throw new Error(`hivemind --version prints ${JSON.stringify(printed)}, not ${version}`);
   await deployTheDemo(hivemind, folder);
+  await joinTheMachine(hivemind, folder);
 }
 
 async function deployTheDemo(hivemind, cwd) {
@@ -59,10 +60,46 @@ async function deployTheDemo(hivemind, cwd) {
   }
 }
 
-function startUp(hivemind, cwd, env, listen) {
-  const file = join(cwd, 'up.log');
+/** The agent and its sidecar are programs of their own. */
+async function joinTheMachine(hivemind, cwd) {
+  const {freePort, waitFor} = await import('../../libs/testkit/src/index.ts');
+  const [listen, busPort, gossipPort] = await Promise.all([freePort(), freePort(), freePort()]);
+  const env = {HIVEMIND_DATA_DIR: join(cwd, 'control'), HIVEMIND_SERVER: `http://127.0.0.1:${listen}`};
+  const up = startProgram(hivemind, cwd, env, ['up', '--listen', `127.0.0.1:${listen}`, '--no-agent', '--advertise', '127.0.0.1', '--bus-port', `${busPort}`, '--network', 'none']);
+  const started = [up];
+  try {
+    await waitFor(async () => (await fetch(`${env.HIVEMIND_SERVER}/readyz`)).ok, {what: 'hivemind up to be ready', deadlineMs: 30_000});
+    const {token} = JSON.parse(await must(hivemind, ['node', 'join-token', '-o', 'json'], {cwd, env}));
+    const agentDir = join(cwd, 'agent');
+    const agent = startProgram(hivemind, cwd, env, ['agent', '--join', env.HIVEMIND_SERVER, '--token', token, '--name', 'joined', '--advertise', '127.0.0.1', '--gossip-port', `${gossipPort}`, '--data-dir', agentDir]);
+    started.push(agent);
+    const seen = async (...words) => JSON.parse(await must(hivemind, [...words, '-o', 'json'], {cwd, env}));
+    await waitFor(async () => JSON.stringify(await seen('node', 'ls')).includes('"phase":"ready"'), {what: 'the machine to be ready', deadlineMs: 30_000, intervalMs: 250});
+    await waitFor(async () => JSON.stringify(await seen('membership', 'ls', '--socket', join(agentDir, 'sidecar.sock'))).includes('alive'), {what: 'its sidecar to answer', deadlineMs: 30_000, intervalMs: 250});
+    for (const {child, ended} of started.toReversed()) {
+      child.kill('SIGTERM');
+      const [code] = await ended;
+      if (code !== 0) throw new Error(`${child.spawnargs.slice(1, 3).join(' ')} ended with status ${code} on SIGTERM`);
+    }
+  } catch (error) {
+    throw new Error(`${error.message}\nlogs:\n${started.map((one) => one.log()).join('\n')}`, {cause: error});
+  } finally {
+    for (const {child, ended} of started) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      child.kill('SIGKILL');
+      await ended;
+    }
+    // The sidecar, which outlives its agent.
+    await runQuietly(hivemind, ['down', '--data-dir', join(cwd, 'agent'), '--server', 'http://127.0.0.1:9'], {cwd, env});
+  }
+}
+
+const startUp = (hivemind, cwd, env, listen) => startProgram(hivemind, cwd, env, ['up', '--listen', listen]);
+
+function startProgram(hivemind, cwd, env, words) {
+  const file = join(cwd, `${words[0]}.log`);
   const output = openSync(file, 'a');
-  const child = spawn(hivemind, ['up', '--listen', listen], {cwd, env: {...toolEnvironment(), ...env}, stdio: ['ignore', output, output]});
+  const child = spawn(hivemind, words, {cwd, env: {...toolEnvironment(), ...env}, stdio: ['ignore', output, output]});
   closeSync(output);
   return {child, ended: once(child, 'exit'), log: () => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(-40).join('\n') : '')};
 }

@@ -4,7 +4,7 @@
  */
 import {App, Container, Node, Overlay, type AppSpecInput} from '@hivemind/contracts';
 import {machines, waitFor, type EngineOptions, type Machines} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {Api} from './api.ts';
 import {startControlPlane, type ControlPlane, type ControlPlaneOptions} from './control-plane.ts';
 import {type EngineContainer, type RuntimeName, runtimeUnderTest} from './engines.ts';

@@ -11,7 +11,7 @@ import {collections} from '@hivemind/contracts';
 import {collection, openRedisStore} from '@hivemind/store';
 import {freePort, removeTempDir, startNats, startRedis, tempDir, type NatsServer, type RedisServer} from '@hivemind/testkit';
 import {clusterKeyFile, issueCertificate, natsServerConfig, openClusterKey, openClusterTrust} from '@hivemind/trust';
-import {z} from 'zod';
+import * as z from 'zod';
 import {Api} from './api.ts';
 import {Program, programEnv} from './program.ts';
 

@@ -6,7 +6,7 @@ import {pipeline} from 'node:stream/promises';
 import {ContainerdClient} from '@hivemind/container/containerd-client';
 import {engineLabels} from '@hivemind/contracts';
 import type {Machine} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 
 /** What agents under test run containers with. With containerd, it is that of the machine's Docker Engine, which itself is not asked. */
 export type RuntimeName = 'docker' | 'containerd';

@@ -4,7 +4,7 @@ import {once} from 'node:events';
 import {dirname} from 'node:path';
 import {text} from 'node:stream/consumers';
 import type {AppSpecInput} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {TestCluster} from './cluster.ts';
 
 const LoadReport = z.object({

@@ -1,15 +1,5 @@
 /** What the command can do, by branch. */
-import type {Command} from 'commander';
-import type {Host} from './commands/define.ts';
-
-/** A module, and the commands that it registers. */
-export interface Branch {
-  readonly commands: Readonly<Record<string, string>>;
-  readonly load: () => Promise<{register(parent: Command, host: Host): void}>;
-}
-
-/** All that the program of a machine does: it is bundled alone, as it stays in memory on every machine. */
-export const agentBranch: Branch = {commands: {agent: 'make this machine a node of a cluster'}, load: () => import('./commands/agent.ts')};
+import {agentBranch, type Branch} from './agent-branch.ts';
 
 export const branches: readonly Branch[] = [
   {commands: {up: 'start Hivemind on this machine'}, load: () => import('./commands/up.ts')},

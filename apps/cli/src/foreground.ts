@@ -1,5 +1,5 @@
 /** What runs until it is told to stop: its log, and the signals that tell it. */
-import {z} from 'zod';
+import * as z from 'zod';
 
 const LogLevel = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'HIVEMIND_LOG_LEVEL is not a level: use trace, debug, info, warn, error, fatal or silent');
 
@@ -8,7 +8,7 @@ const UNWRITTEN_BYTES = 1_048_576;
 
 /** For people on a terminal the log goes to a file; a supervisor gets it on stderr, as JSON lines. */
 export async function openLog(file?: string) {
-  const {pino} = await import('pino');
+  const {default: pino} = await import('pino');
   const level = LogLevel.parse(process.env.HIVEMIND_LOG_LEVEL || 'info');
   const destination = pino.destination({dest: file ?? 2, sync: file === undefined, mkdir: true, append: true, mode: 0o600, maxLength: UNWRITTEN_BYTES});
   // What cannot be written, on a full disk, is lost; what runs goes on, and ends when it is told to.

@@ -7,7 +7,7 @@ import {isError} from '@hivemind/contracts';
 import {exampleText, type Host} from './commands/define.ts';
 import {WRONG_USAGE} from './errors.ts';
 import {printError} from './output/error-text.ts';
-import type {Branch} from './branches.ts';
+import type {Branch} from './agent-branch.ts';
 import {processTerminal, type Terminal} from './terminal.ts';
 import {version} from '@hivemind/contracts/version';
 

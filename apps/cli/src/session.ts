@@ -1,7 +1,7 @@
 /** One run of the command: which server, as whom, in which namespace, how to print. */
 import {readFile} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
-import {z} from 'zod';
+import * as z from 'zod';
 import {ApiClient} from './api/client.ts';
 import {cliErrors, systemCode} from './errors.ts';
 import {type Format, Output} from './output/output.ts';

@@ -2,7 +2,7 @@
 import {timingSafeEqual} from 'node:crypto';
 import {commonErrors} from '@hivemind/contracts';
 import type {Caller, HttpServer} from '@hivemind/service';
-import {z} from 'zod';
+import * as z from 'zod';
 import {tokenHash} from './admin-token.ts';
 import {gatewayErrors} from './errors.ts';
 

@@ -1,7 +1,7 @@
 /** `POST /batch`: up to 100 requests in one, made in order and in process. Each has its own answer; there is no rollback. */
 import {commonErrors} from '@hivemind/contracts';
 import {problemOf, type HttpServer} from '@hivemind/service';
-import {z} from 'zod';
+import * as z from 'zod';
 import {gatewayErrors} from './errors.ts';
 
 const MAX_REQUESTS = 100;

@@ -6,7 +6,7 @@ import {PassThrough} from 'node:stream';
 import {DnsLabel, isError, nearestName} from '@hivemind/contracts';
 import {ALL_NAMESPACES, parseRevision, revisionText, type HttpServer, type ManagerContext} from '@hivemind/service';
 import type {Revision} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 import {gatewayErrors} from './errors.ts';
 import {ChangeMap, learnedCollections, publicKinds, watchedCollections, type ChangeFilter, type PublicChange} from './public-change.ts';
 

@@ -7,7 +7,7 @@ import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {commonErrors} from '@hivemind/contracts';
 import {answerFresh, createHttp, honourIdempotencyKeys, hostPort, isWildcard, listenOn, stopHttp, type HttpServer, type ListenAddress, type Manager, type ManagerContext, type TlsOptions} from '@hivemind/service';
-import {z} from 'zod';
+import * as z from 'zod';
 import {loginRoute, requireToken, tokenCheck} from './auth.ts';
 import {batchRoute} from './batch.ts';
 import {eventRoutes} from './events.ts';

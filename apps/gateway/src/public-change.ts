@@ -1,6 +1,6 @@
 /** From a change in the store to what it means to a reader of the API. Pure. */
 import type {ChangeEvent} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 
 /** One change, as `/events` tells it. */
 export interface PublicChange {

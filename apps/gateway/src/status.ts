@@ -2,7 +2,7 @@
 import {AdoptionRecord, collections, NodeReport, nodeState, ServiceInstanceRecord} from '@hivemind/contracts';
 import {revisionText, type HttpServer, type ManagerContext} from '@hivemind/service';
 import {collection, type Store} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 
 const counted = ['namespaces', 'apps', 'containers', 'nodes', 'volumes', 'configs', 'secrets'] as const;
 

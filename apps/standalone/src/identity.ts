@@ -9,7 +9,7 @@ import {join} from 'node:path';
 import {collections, defineErrors} from '@hivemind/contracts';
 import {collection, type Store} from '@hivemind/store';
 import type {Logger} from 'pino';
-import {z} from 'zod';
+import * as z from 'zod';
 
 export const identityErrors = defineErrors({
   'data-dir-damaged': {status: 500, title: 'The data dir cannot be read'},

@@ -2,7 +2,7 @@
 import {App, Container, type AppSpecInput} from '@hivemind/contracts';
 import {busyboxImage, dockerEngine, startHivemind, waitFor, type HivemindOptions, type HivemindProcess} from '@hivemind/testkit';
 import type Docker from 'dockerode';
-import {z} from 'zod';
+import * as z from 'zod';
 
 export interface Fixture extends AsyncDisposable {
   readonly docker: Docker;

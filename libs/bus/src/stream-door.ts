@@ -2,7 +2,7 @@
  * Opening streams. The opener sends its address with the request, the server answers with its own, and the opener's first
  * frame starts the handler: a server whose answer came too late, or second, starts nothing.
  */
-import {z} from 'zod';
+import * as z from 'zod';
 import {busErrors} from './errors.ts';
 import {StreamEnd} from './stream.ts';
 import type {BusLogger} from './client.ts';

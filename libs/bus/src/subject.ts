@@ -2,7 +2,7 @@
  * Typed subjects over any bus: what the schemas of `@hivemind/contracts` define is validated where it leaves and where it
  * arrives. Unknown fields are ignored by the reader, so releases can differ. A token of a subject may be any text.
  */
-import {z} from 'zod';
+import * as z from 'zod';
 import type {FieldError, MessageSubject, RequestSubject, StreamSubject, Tokens} from '@hivemind/contracts';
 import {busErrors} from './errors.ts';
 import type {Bus, ByteStream, HandlerContext, RequestOptions, SubscribeOptions, Subscription} from './bus.ts';

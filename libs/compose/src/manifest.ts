@@ -1,6 +1,6 @@
 /** Native manifests: documents with a `kind`, several in a file, `spec` nested or written flat. */
 import {AppBody, ConfigBody, type FieldError, fieldErrors, IngressBody, nearestName, NamespaceBody, NetworkPolicyBody, SecretBody, VolumeBody} from '@hivemind/contracts';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {composeErrors} from './errors.ts';
 import {entry, locate, pathIn, positionText, toPlain, type Tree} from './tree.ts';
 import {parseYaml} from './yaml.ts';

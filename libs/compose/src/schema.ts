@@ -2,7 +2,7 @@
  * What is read of a Compose file, in canonical form (see canonical.ts). Keys that are known but not read are in
  * support.ts. After interpolation numbers and booleans may be text, so both are taken.
  */
-import {z} from 'zod';
+import * as z from 'zod';
 
 const Text = z.union([z.string(), z.number().transform(String), z.boolean().transform(String)]);
 const NullableText = Text.nullable();

@@ -1,5 +1,5 @@
 /** What a person asks for: the app spec of the public contract, with its defaults. */
-import {z} from 'zod';
+import * as z from 'zod';
 import {AppService} from './discovery.ts';
 import {DnsLabel, DnsName, HostAlias, LabelKey} from './names.ts';
 import {Cpu, cpuMillicores, Duration, Memory, memoryBytes} from './quantity.ts';

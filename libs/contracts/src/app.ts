@@ -1,5 +1,5 @@
 /** Apps, their revisions, rollouts, configs and namespaces. */
-import {z} from 'zod';
+import * as z from 'zod';
 import {AppSpec} from './app-spec.ts';
 import {Condition, resource, resourceBody, StoredMeta} from './meta.ts';
 import {Annotations, Labels} from './names.ts';

@@ -2,7 +2,7 @@
  * Every collection of the store: its name, schema and schema version, as data (`@hivemind/store` binds them). One manager
  * writes each; the others only read.
  */
-import {z} from 'zod';
+import * as z from 'zod';
 import {AppRecord, AppRevision, ConfigRecord, EventRecord, HostPortRecord, NamespaceRecord, Rollout} from './app.ts';
 import {AllocationRecord, AssignmentRecord, ContainerRecord, ContainerStatusRecord, StrangerRecord} from './container.ts';
 import {DiscoverySettings, EndpointRecord, ServiceRecord} from './discovery.ts';

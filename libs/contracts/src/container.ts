@@ -1,5 +1,5 @@
 /** Containers: what should run where, what each node was told, and what it reports. */
-import {z} from 'zod';
+import * as z from 'zod';
 import {ContainerTemplate} from './app-spec.ts';
 
 /** A published port of one container; `host` 0 leaves the choice to the engine. */

@@ -1,5 +1,5 @@
 /** Services: the names that apps are reached by, the containers behind each, and how every machine comes to know them. */
-import {z} from 'zod';
+import * as z from 'zod';
 import {DnsName, HostAlias} from './names.ts';
 import {Condition, resource, StoredMeta} from './meta.ts';
 import {defineMessage, defineRequest} from './subject.ts';

@@ -2,7 +2,7 @@
  * The one shape of an error, from core to HTTP: a stable code, a status, and what to do next.
  * Each package declares its own in `errors.ts` with `defineErrors`; they cross the bus and become problem+json unchanged.
  */
-import {z} from 'zod';
+import * as z from 'zod';
 
 export * from './define-errors.ts';
 

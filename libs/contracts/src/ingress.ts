@@ -1,5 +1,5 @@
 /** Ingress: requests from outside, by host and path to the containers of apps, through HAProxy on the machines that take it. */
-import {z} from 'zod';
+import * as z from 'zod';
 import type {AppSpec} from './app-spec.ts';
 import {Condition, resource, resourceBody, StoredMeta} from './meta.ts';
 import {Annotations, DnsLabel, DnsName, Labels} from './names.ts';

@@ -1,5 +1,5 @@
 /** How a machine becomes part of a cluster, and stays. */
-import {z} from 'zod';
+import * as z from 'zod';
 import {DnsLabel, Labels} from './names.ts';
 import {Duration} from './quantity.ts';
 

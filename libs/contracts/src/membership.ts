@@ -1,5 +1,5 @@
 /** The ring as machines report it, and who leads. */
-import {z} from 'zod';
+import * as z from 'zod';
 import {resource, StoredMeta} from './meta.ts';
 import {Labels} from './names.ts';
 import {defineMessage} from './subject.ts';

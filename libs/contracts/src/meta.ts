@@ -1,5 +1,5 @@
 /** What every resource has beside its spec. */
-import {z} from 'zod';
+import * as z from 'zod';
 import {Annotations, DnsLabel, Labels} from './names.ts';
 
 export const Meta = z.object({

@@ -1,5 +1,5 @@
 /** Names, labels and the keys they are stored under. */
-import {z} from 'zod';
+import * as z from 'zod';
 
 /** RFC 1123 label: how every resource is named, so that each can be a host name. */
 export const DnsLabel = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'is not a DNS label: use 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends');

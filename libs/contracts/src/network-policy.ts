@@ -1,5 +1,5 @@
 /** Who may reach whom: rules of a namespace for its containers, kept by each machine's firewall. */
-import {z} from 'zod';
+import * as z from 'zod';
 import {resource, resourceBody, StoredMeta, Condition} from './meta.ts';
 import {Annotations, DnsLabel, Labels} from './names.ts';
 import {defineMessage, defineRequest} from './subject.ts';

@@ -1,5 +1,5 @@
 /** Addresses of containers, and how machines carry packets between them. */
-import {z} from 'zod';
+import * as z from 'zod';
 import {DiscoverySettings} from './discovery.ts';
 import {resource, resourceBody, StoredMeta} from './meta.ts';
 import {Annotations, Labels} from './names.ts';

@@ -2,7 +2,7 @@
  * How machines fare: what the node manager has ruled of each, the brake on replacement, and what both mean to what runs
  * there. The rulings are made in one place and written down; everyone else reads them.
  */
-import {z} from 'zod';
+import * as z from 'zod';
 import type {Constraint, Toleration} from './app-spec.ts';
 import type {ContainerStatus} from './container.ts';
 import type {NodeRecord, Taint} from './node.ts';

@@ -1,5 +1,5 @@
 /** Machines, volumes. */
-import {z} from 'zod';
+import * as z from 'zod';
 import {Condition, resource, resourceBody, StoredMeta} from './meta.ts';
 import {Annotations, LabelKey, Labels} from './names.ts';
 import {Memory} from './quantity.ts';

@@ -1,5 +1,5 @@
 /** From a template to what the scheduler is asked. */
-import type {z} from 'zod';
+import type * as z from 'zod';
 import type {ContainerTemplate} from './app-spec.ts';
 import type {ResourceAmounts} from './container.ts';
 import {cpuMillicores, memoryBytes} from './quantity.ts';

@@ -2,7 +2,7 @@
  * Quantities as people write them. Specs keep the text as written, so that what was read can be written back;
  * whoever acts on one converts it with the functions below.
  */
-import {z} from 'zod';
+import * as z from 'zod';
 
 const memoryUnits: Readonly<Record<string, number>> = {
   '': 1, b: 1,

@@ -1,5 +1,5 @@
 /** Which services run, and where each of them answers. */
-import {z} from 'zod';
+import * as z from 'zod';
 
 /**
  * Collection `service-instances`, key: `<service>/<instance>`, bound to a lease: gone when its process was not heard for the

@@ -2,7 +2,7 @@
  * Typed subjects as data: which pattern, and the zod schema of what travels. `@hivemind/bus` calls, serves, emits and
  * listens to them, validating at both ends. `{token}` marks one token of the subject that the caller fills in.
  */
-import type {z} from 'zod';
+import type * as z from 'zod';
 
 export interface RequestSubject<Req extends z.ZodType, Rep extends z.ZodType, S extends string = string> {
   readonly kind: 'request';

@@ -2,7 +2,7 @@
  * Every subject of the bus. Wakes carry no decision: whoever hears one re-reads state (law 5).
  * `{node}` subjects belong to one machine, which is served by its agent.
  */
-import {z} from 'zod';
+import * as z from 'zod';
 import {AppSpec, placementStrategies, Toleration} from './app-spec.ts';
 import {EventRecord} from './app.ts';
 import {ContainerRecord, ContainerStatus, PortBinding} from './container.ts';

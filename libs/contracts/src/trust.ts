@@ -1,5 +1,5 @@
 /** What machines and services are trusted by. Private parts stand sealed under the cluster key, which the store never holds. */
-import {z} from 'zod';
+import * as z from 'zod';
 
 /**
  * Collection `cluster-trust`, key: what it is (`authority`, `bus`, `gossip`). Made once, by whichever control service needs it

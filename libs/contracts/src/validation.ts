@@ -1,5 +1,5 @@
 /** From a zod failure to field errors that name the field, the value, and the nearest right name. */
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {commonErrors, type FieldError, type HivemindError} from './error.ts';
 
 /** Edit distance with transpositions (optimal string alignment), capped for speed. */

@@ -3,7 +3,7 @@
  * fake for tests; one contract suite holds them to the same behaviour. "Already done" is success everywhere.
  */
 import type {ContainerRecord, ContainerStats, ImageInfo, LogLine, LogOptions, PortBinding, PullProgress, RegistryCredentials} from '@hivemind/contracts';
-import type {z} from 'zod';
+import type * as z from 'zod';
 
 /** Everything a driver needs to make one container. Secrets and configs are resolved by now. */
 export interface RuntimeSpec {

@@ -6,7 +6,7 @@
 import {createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject} from 'node:crypto';
 import {collections} from '@hivemind/contracts';
 import {collection, type Store} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 import {serviceErrors} from './errors.ts';
 import type {HttpServer} from './http.ts';
 

@@ -1,7 +1,7 @@
 import {AppBody, commonErrors, Container} from '@hivemind/contracts';
 import {pino} from 'pino';
 import {Registry} from 'prom-client';
-import {z} from 'zod';
+import * as z from 'zod';
 import {createHttp, created, listQuery, listReply, manifest, type HttpServer} from './index.ts';
 
 interface Setup {

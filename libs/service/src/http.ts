@@ -9,7 +9,7 @@ import type {IncomingMessage, RequestListener, Server, ServerResponse} from 'nod
 import type {Socket} from 'node:net';
 import type {Logger} from 'pino';
 import type {Registry} from 'prom-client';
-import {z} from 'zod';
+import * as z from 'zod';
 import {readBodies} from './body.ts';
 import {type OpenApiDocument, type OtherDocuments, withPaths} from './openapi-document.ts';
 import {httpMetrics} from './http-metrics.ts';

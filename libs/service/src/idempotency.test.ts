@@ -2,7 +2,7 @@ import {createHash} from 'node:crypto';
 import {openSqliteStore, type Store} from '@hivemind/store';
 import {pino} from 'pino';
 import {Registry} from 'prom-client';
-import {z} from 'zod';
+import * as z from 'zod';
 import {createHttp, honourIdempotencyKeys, type HttpServer} from './index.ts';
 
 interface Setup {

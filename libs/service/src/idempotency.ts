@@ -10,7 +10,7 @@ import {createHash, createHmac} from 'node:crypto';
 import {commonErrors, isError} from '@hivemind/contracts';
 import {collection, type Stored} from '@hivemind/store';
 import type {FastifyReply, FastifyRequest} from 'fastify';
-import {z} from 'zod';
+import * as z from 'zod';
 import {serviceErrors} from './errors.ts';
 import type {HttpServer} from './http.ts';
 import type {ManagerContext} from './manager.ts';

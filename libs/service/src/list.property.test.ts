@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import {z} from 'zod';
+import * as z from 'zod';
 import {listQuery, listReply} from './index.ts';
 
 const Item = z.object({name: z.string(), namespace: z.string(), spec: z.object({weight: z.union([z.number(), z.string()]).optional()})});

@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import * as z from 'zod';
 import {listQuery, listReply, parseRevision, revisionText} from './index.ts';
 
 const Item = z.object({name: z.string(), namespace: z.string(), labels: z.record(z.string(), z.string()), spec: z.object({node: z.string(), size: z.number()}), status: z.object({phase: z.string()})});

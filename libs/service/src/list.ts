@@ -1,7 +1,7 @@
 /** Lists as the API answers them: filtered, sorted, paged by a cursor that survives writes in between, cut to fields. */
 import {invalidInput} from '@hivemind/contracts';
 import type {Revision} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 import {parseLabelSelector} from './label-selector.ts';
 import {FIELD_HOMES, namespaceFilter, type ListQuery} from './query.ts';
 

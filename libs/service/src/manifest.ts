@@ -1,6 +1,6 @@
 /** Bodies as people write them: with a `spec`, or with its fields written flat beside the name. */
 import type {FastifyRequest} from 'fastify';
-import type {z} from 'zod';
+import type * as z from 'zod';
 
 const envelope = new Set(['kind', 'name', 'namespace', 'labels', 'annotations', 'spec', 'status', 'meta']);
 const manifests = new WeakSet<object>();

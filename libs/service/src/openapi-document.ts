@@ -1,5 +1,5 @@
 /** The parts of an OpenAPI document that are used here; the rest is carried along. */
-import {z} from 'zod';
+import * as z from 'zod';
 
 const Operation = z.looseObject({summary: z.string().optional(), description: z.string().optional(), tags: z.array(z.string()).optional(), parameters: z.array(z.looseObject({name: z.string(), in: z.string(), required: z.boolean().optional(), schema: z.unknown()})).optional(), requestBody: z.looseObject({content: z.record(z.string(), z.looseObject({schema: z.unknown()}))}).optional(), responses: z.record(z.string(), z.unknown()).optional()});
 export const OpenApiDocument = z.looseObject({openapi: z.string(), info: z.looseObject({title: z.string(), version: z.string(), description: z.string().optional()}), paths: z.record(z.string(), z.record(z.string(), Operation))});

@@ -2,7 +2,7 @@
 import swagger from '@fastify/swagger';
 import fastify, {type RouteOptions} from 'fastify';
 import {createJsonSchemaTransform} from 'fastify-type-provider-zod';
-import {z} from 'zod';
+import * as z from 'zod';
 import {OpenApiDocument} from './openapi-document.ts';
 
 /** Documents `routes`, by a server that is never started. */

@@ -1,6 +1,6 @@
 /** Pieces of query schemas that routes share. Query values arrive as text. */
 import {DnsLabel, dottedPath, invalidInput, knownNames, nearestName} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 
 export const DEFAULT_NAMESPACE = 'default';
 export const ALL_NAMESPACES = '*';

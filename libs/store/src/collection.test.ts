@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import * as z from 'zod';
 import {collection, commit} from './collection.ts';
 import {openSqliteStore} from './sqlite.ts';
 import type {Store} from './store.ts';

@@ -6,7 +6,7 @@
  * comparisons and writes of transactions over several collections; `.in(store)` binds it for the everyday operations.
  */
 import {isError, type HivemindError} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 import {storeErrors} from './errors.ts';
 import type {Compare, Fence, ListOptions, Revision, Store, StoredRecord, Transaction, Write} from './store.ts';
 import {parseIgnoringUnknown, preserveUnknown} from './unknown-fields.ts';

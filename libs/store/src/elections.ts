@@ -1,6 +1,6 @@
 /** Reads who leads from the leased record in `elections`. */
 import type {HivemindError} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 import {storeErrors} from './errors.ts';
 import type {Leadership, StoredRecord} from './store.ts';
 

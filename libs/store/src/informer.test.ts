@@ -1,5 +1,5 @@
 import {waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {collection, type Stored} from './collection.ts';
 import {storeErrors} from './errors.ts';
 import {informer, type Informer, type InformerOptions} from './informer.ts';

@@ -6,7 +6,7 @@
  */
 import {randomUUID} from 'node:crypto';
 import {isError} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 import {backoff, pause} from './backoff.ts';
 import {systemClock} from './clock.ts';
 import {leaseExpired, toLeadership} from './elections.ts';

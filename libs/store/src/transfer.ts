@@ -10,7 +10,7 @@
  * what is imported is the store exactly as it was at the last line's revision. Records that live with a lease are left
  * out: their holders do not move along.
  */
-import {z} from 'zod';
+import * as z from 'zod';
 import {storeErrors} from './errors.ts';
 import type {ChangeEvent, Revision, Store, StoredRecord, Write} from './store.ts';
 

@@ -4,7 +4,7 @@
  * What the schema dropped while reading is what is unknown: it is in the stored document and not in what was parsed from
  * it. Those fields are put back where they were, unless the object they were in is gone.
  */
-import type {z} from 'zod';
+import type * as z from 'zod';
 
 type Plain = Readonly<Record<string, unknown>>;
 

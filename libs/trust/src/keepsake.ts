@@ -8,7 +8,7 @@
 import {hkdfSync} from 'node:crypto';
 import {collections, isError} from '@hivemind/contracts';
 import {collection, type Store} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 import {seal, unseal} from './cluster-key.ts';
 import {trustErrors} from './errors.ts';
 

@@ -3,7 +3,7 @@
  * them. Signing is OpenSSL's: a library in JavaScript takes 20 ms for each, which a thousand machines would feel.
  */
 import {createHash, createPrivateKey, createPublicKey, randomBytes, sign as signBytes, verify as verifyBytes, type KeyObject} from 'node:crypto';
-import {z} from 'zod';
+import * as z from 'zod';
 
 const kinds = {operator: 14 << 3, account: 0, user: 20 << 3} as const;
 const SEED = 18 << 3;

@@ -1,6 +1,6 @@
 /** What the deployment manager decides with. */
 import {Meta, Rollout, type AppRecord} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 
 export {Rollout};
 

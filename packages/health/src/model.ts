@@ -1,6 +1,6 @@
 /** What health answers: how the cluster, its apps and its machines are doing. */
 import {NodePhase} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 
 export const HealthLevel = z.enum(['healthy', 'degraded', 'unhealthy']);
 export type HealthLevel = z.infer<typeof HealthLevel>;

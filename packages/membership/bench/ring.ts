@@ -11,7 +11,7 @@ import {join} from 'node:path';
 import {parseArgs} from 'node:util';
 import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import {build} from 'esbuild';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {Address} from '../src/node/index.ts';
 import {buildPeer, GoPeer} from '../test/interop/go-peer.ts';
 import {Child, killAll, memberProcess} from '../test/processes.ts';

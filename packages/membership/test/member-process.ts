@@ -5,7 +5,7 @@
  */
 import {createInterface} from 'node:readline';
 import pino from 'pino';
-import {z} from 'zod';
+import * as z from 'zod';
 import {type Address as MemberAddress, type Member, startMember} from '../src/node/index.ts';
 
 const Address = z.object({host: z.string(), port: z.number()});

@@ -4,7 +4,7 @@ import {once} from 'node:events';
 import {fileURLToPath} from 'node:url';
 import {createInterface} from 'node:readline';
 import {waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {Address} from '../src/node/index.ts';
 
 export const Line = z.record(z.string(), z.unknown());

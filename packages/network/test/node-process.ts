@@ -9,7 +9,7 @@ import {ContainerRecord, getNetwork, getOverlay, networkChanged, NetworkView} fr
 import type {RuntimeContainer} from '@hivemind/runtime';
 import Docker from 'dockerode';
 import {pino} from 'pino';
-import {z} from 'zod';
+import * as z from 'zod';
 import {createNetwork} from '../src/node/index.ts';
 import type {ServicesFeed} from '../src/node/virtual-ips.ts';
 

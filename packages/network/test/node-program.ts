@@ -6,7 +6,7 @@ import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
 import {NetworkSpec, OverlayStatus, WireGuardKey} from '@hivemind/contracts';
 import {type Machine, waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 
 const Prepared = z.object({network: z.object({address: z.string(), subnet: z.string(), gateway: z.string(), bridge: z.string(), mtu: z.number(), others: z.string()}).optional(), error: z.string().optional()});
 

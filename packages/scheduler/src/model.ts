@@ -1,6 +1,6 @@
 /** What the scheduler answers over HTTP. */
 import {NodeRefusal, placementStrategies, PortBinding} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 
 export const SchedulerConfig = z.object({
   kind: z.literal('SchedulerConfig'),

@@ -1,6 +1,6 @@
 /** What the security manager keeps and answers. Values of secrets are never among it. */
 import {Secret, SecretBody, SecretRecord, SecretSpec} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 
 export {Secret, SecretBody, SecretRecord, SecretSpec};
 export type SecretResource = z.infer<typeof Secret>;

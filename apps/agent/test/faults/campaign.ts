@@ -4,7 +4,7 @@ import {basename, join} from 'node:path';
 import {setTimeout as pause} from 'node:timers/promises';
 import {App, Container, Node} from '@hivemind/contracts';
 import {waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {startCluster, type TestCluster} from '../cluster.ts';
 import type {RuntimeName} from '../engines.ts';
 import type {Member} from '../member.ts';

@@ -7,7 +7,7 @@ import {execFile} from 'node:child_process';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
 import {waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {startCluster, type TestCluster} from '../cluster.ts';
 import {hivemind} from '../control-plane.ts';
 import {programEnv} from '../program.ts';

@@ -1,6 +1,6 @@
 /** A whole cluster under load: replicas come and go behind a virtual IP, and no request fails. */
 import {waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {startCluster, type TestCluster} from '../cluster.ts';
 import {servingOk, startLoad} from '../load.ts';
 

@@ -3,7 +3,7 @@ import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {type Container, Service} from '@hivemind/contracts';
 import {waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {startCluster, type TestCluster} from '../cluster.ts';
 
 let cluster: TestCluster;

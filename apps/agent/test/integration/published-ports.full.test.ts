@@ -2,7 +2,7 @@
 import type {ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
 import {type Machine, waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {startCluster, type TestCluster} from '../cluster.ts';
 
 let cluster: TestCluster;

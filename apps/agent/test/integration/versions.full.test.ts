@@ -7,7 +7,7 @@ import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {Deployment} from '@hivemind/deployment/model';
 import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {startCluster, type TestCluster} from '../cluster.ts';
 import type {EngineContainer} from '../engines.ts';
 import {programEnv} from '../program.ts';

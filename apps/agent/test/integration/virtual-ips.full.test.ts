@@ -1,6 +1,6 @@
 /** A whole cluster: a service's virtual IP leads to its containers on both machines, and to those only that are there. */
 import {waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {startCluster, type TestCluster} from '../cluster.ts';
 
 let cluster: TestCluster;

@@ -1,7 +1,7 @@
 /** Clients in a container that ask for an app by its name each time, by the resolver that the container was given. */
 import {readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
-import {z} from 'zod';
+import * as z from 'zod';
 import {askingProgram, type Load} from '../load.ts';
 
 const Asked = z.object({

@@ -2,7 +2,7 @@
 import {copyFileSync, mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import {z} from 'zod';
+import * as z from 'zod';
 import {askingProgram, type Load, nodeFolders} from '../load.ts';
 
 /** Of `web`, on every machine. */

@@ -2,7 +2,7 @@
 import {execFileSync} from 'node:child_process';
 import {cpSync, mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync} from 'node:fs';
 import {join, resolve} from 'node:path';
-import {z} from 'zod';
+import * as z from 'zod';
 import {runtimeUnderTest} from '../engines.ts';
 
 /** A source tree that programs are run from. */

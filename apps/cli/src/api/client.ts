@@ -3,7 +3,7 @@ import {type ClientRequest, type IncomingMessage, request as httpRequest} from '
 import {request as httpsRequest} from 'node:https';
 import type {Readable} from 'node:stream';
 import {ErrorBody, HivemindError} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 import {cliErrors} from '../errors.ts';
 
 export interface ApiOptions {

@@ -4,7 +4,7 @@
  */
 import {WebSocket} from 'ws';
 import {HivemindError, ErrorBody} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 import {cliErrors} from '../errors.ts';
 import type {Session} from '../session.ts';
 import type {OutputStream} from '../terminal.ts';

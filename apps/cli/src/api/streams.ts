@@ -1,7 +1,7 @@
 /** Answers that come in pieces: lines of JSON, and server-sent events. */
 import type {IncomingMessage} from 'node:http';
 import {createInterface} from 'node:readline';
-import {z} from 'zod';
+import * as z from 'zod';
 import {cliErrors} from '../errors.ts';
 
 /** One value a line. @throws `connection-lost` when the answer breaks off */

@@ -1,5 +1,5 @@
 /** What the command shows of each resource. Fields that it does not know are left alone: the server may be newer. */
-import {z} from 'zod';
+import * as z from 'zod';
 
 const Meta = z.object({uid: z.string().default(''), version: z.number().default(0), generation: z.number().default(0), createdAt: z.string().default(''), updatedAt: z.string().default('')});
 const named = {name: z.string(), namespace: z.string().default(''), labels: z.record(z.string(), z.string()).default({}), meta: Meta.prefault({})};

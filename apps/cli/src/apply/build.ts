@@ -1,7 +1,7 @@
 /** Images of a Compose file, built by the engine before the apps that run them are applied. */
 import type {Readable} from 'node:stream';
 import type {ComposeBuild} from '@hivemind/compose';
-import {z} from 'zod';
+import * as z from 'zod';
 import {jsonLines} from '../api/streams.ts';
 import {ImageView, ProgressView} from '../api/views.ts';
 import {cliErrors} from '../errors.ts';

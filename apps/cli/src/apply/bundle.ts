@@ -2,7 +2,7 @@
 import {readdir, readFile, stat} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
 import {type ComposeBuild, composeErrors, dnsLabel, isManifest, type Notice, projectLabel, projectLabelKey, readComposeProject, readManifest} from '@hivemind/compose';
-import {z} from 'zod';
+import * as z from 'zod';
 import {cliErrors, systemCode} from '../errors.ts';
 import type {Session} from '../session.ts';
 import type {Terminal} from '../terminal.ts';

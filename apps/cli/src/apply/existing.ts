@@ -1,7 +1,7 @@
 /** What the server has of each kind, to tell created from changed, and to find what left the file. */
 import {projectLabelKey} from '@hivemind/compose';
 import {isError} from '@hivemind/contracts';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {ResourceView} from '../api/views.ts';
 import type {Session} from '../session.ts';
 import {type Bundle, collections, type Kind, prunable, type Resource} from './bundle.ts';

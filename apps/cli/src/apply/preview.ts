@@ -1,7 +1,7 @@
 /** What a plan is asked for: the body as `apply` would send it, as far as that is known before anything is done. */
 import {isDeepStrictEqual} from 'node:util';
 import {IngressBody, NetworkPolicyBody} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 import {path} from '../api/client.ts';
 import {ConfigView, ResourceView} from '../api/views.ts';
 import type {Session} from '../session.ts';

@@ -2,7 +2,7 @@
  * A container keeps the files it was started with. So an app carries the generations of the configs and secrets it mounts,
  * as a label of its containers: new contents make a new revision, and are rolled out like any other change.
  */
-import {z} from 'zod';
+import * as z from 'zod';
 import {existingKey} from './existing.ts';
 import type {Resource} from './bundle.ts';
 

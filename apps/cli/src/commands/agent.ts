@@ -2,7 +2,7 @@
 import {isIP} from 'node:net';
 import {DnsLabel, isError} from '@hivemind/contracts';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {NODE_REMOVED} from '../errors.ts';
 import {openLog, signalled} from '../foreground.ts';
 import {printError} from '../output/error-text.ts';

@@ -1,6 +1,6 @@
 /** `hivemind app …`: everything about one app, or all of them. */
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {path} from '../api/client.ts';
 import {type AppView, AppView as App, Anything, ContainerView as Container, RevisionView} from '../api/views.ts';
 import {cliErrors} from '../errors.ts';

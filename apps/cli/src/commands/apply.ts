@@ -1,7 +1,7 @@
 /** `hivemind apply`: make it so. */
 import {isError} from '@hivemind/contracts';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {path} from '../api/client.ts';
 import {Anything, ResourceView} from '../api/views.ts';
 import {buildImages, withImage} from '../apply/build.ts';

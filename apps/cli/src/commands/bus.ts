@@ -1,7 +1,7 @@
 /** `hivemind bus …`: the NATS that a cluster's services and machines speak over. */
 import {join, resolve} from 'node:path';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {cliErrors} from '../errors.ts';
 import {exampleText, type Host, leaf, oneArg} from './define.ts';
 

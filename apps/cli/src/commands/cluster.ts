@@ -1,6 +1,6 @@
 /** `hivemind cluster …`: after a store was lost or put back. */
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {exampleText, type Host, leaf, noArgs} from './define.ts';
 
 const Skipped = z.object({id: z.string(), reason: z.string()});

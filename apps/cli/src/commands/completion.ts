@@ -1,6 +1,6 @@
 /** `hivemind completion`: what a shell offers after Tab, made from the tree of commands itself. */
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {type Host, leaf} from './define.ts';
 
 /** Words that may follow `words` (without `hivemind`): a branch's commands, and flags. */

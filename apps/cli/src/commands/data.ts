@@ -3,7 +3,7 @@ import {readFile} from 'node:fs/promises';
 import {basename, resolve} from 'node:path';
 import {contentKey, contentsOf} from '@hivemind/compose';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {path} from '../api/client.ts';
 import {Anything, ResourceView} from '../api/views.ts';
 import {cliErrors} from '../errors.ts';

@@ -1,6 +1,6 @@
 /** How a command is declared: its words, flags, an example, and zod schemas for what commander hands over as text. */
 import {type Command, Option} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {cliErrors} from '../errors.ts';
 import {formats} from '../output/output.ts';
 import {openSession, type Session} from '../session.ts';

@@ -1,6 +1,6 @@
 /** `hivemind deployment …`: rollouts. */
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {path} from '../api/client.ts';
 import {type DeploymentView, DeploymentView as Deployment} from '../api/views.ts';
 import {age} from '../output/quantities.ts';

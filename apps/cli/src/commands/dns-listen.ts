@@ -1,6 +1,6 @@
 /** Where the machine's sidecar answers names, as `--dns-listen` says it. */
 import {isIP} from 'node:net';
-import {z} from 'zod';
+import * as z from 'zod';
 
 const DNS_PORT = 53;
 

@@ -3,7 +3,7 @@ import {readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {isError} from '@hivemind/contracts';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {path} from '../api/client.ts';
 import {Anything, ContainerView as Container, ResourceView} from '../api/views.ts';
 import type {Session} from '../session.ts';

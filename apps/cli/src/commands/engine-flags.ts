@@ -1,7 +1,7 @@
 /** Flags that say in which engine this machine's containers are. */
 import type {RegistrySettings, Retention} from '@hivemind/agent';
 import {Duration, durationMs} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 import {cliErrors} from '../errors.ts';
 
 export const engineAddressFlags = [

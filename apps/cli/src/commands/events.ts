@@ -1,6 +1,6 @@
 /** `hivemind events`: changes as they happen. */
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {serverEvents} from '../api/streams.ts';
 import {type Host, leaf, noArgs} from './define.ts';
 

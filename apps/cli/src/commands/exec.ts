@@ -1,6 +1,6 @@
 /** `hivemind exec` and `hivemind attach`. */
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {runInContainer} from '../api/exec.ts';
 import {type Flag, type Host, leaf} from './define.ts';
 import {containerFor} from './logs.ts';

@@ -5,7 +5,7 @@ import {resolve} from 'node:path';
 import {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {path} from '../api/client.ts';
 import {jsonLines} from '../api/streams.ts';
 import {ImageView as Image, ProgressView} from '../api/views.ts';

@@ -4,7 +4,7 @@ import {dirname} from 'node:path';
 import {createInterface} from 'node:readline/promises';
 import {Writable} from 'node:stream';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {Anything} from '../api/views.ts';
 import {cliErrors} from '../errors.ts';
 import {SavedTokens, savedTokensFile, type Session} from '../session.ts';

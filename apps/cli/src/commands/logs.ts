@@ -1,7 +1,7 @@
 /** `hivemind logs`: what containers print. */
 import {isError} from '@hivemind/contracts';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {path, type Query} from '../api/client.ts';
 import {jsonLines} from '../api/streams.ts';
 import {Anything, LogLineView} from '../api/views.ts';

@@ -2,7 +2,7 @@
 import {readFile} from 'node:fs/promises';
 import {resolve} from 'node:path';
 import {parseAllDocuments} from 'yaml';
-import {z} from 'zod';
+import * as z from 'zod';
 import {cliErrors} from '../errors.ts';
 
 /** As much of it as says where it goes; the server looks at the rest. */

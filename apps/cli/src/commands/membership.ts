@@ -2,7 +2,7 @@
 import type {Command} from 'commander';
 import {type FlagValues, readFlags, type SidecarFlag, sidecarFlags} from '@hivemind/sidecar/flags';
 import {readKeyFile} from '@hivemind/sidecar/key-file';
-import {z} from 'zod';
+import * as z from 'zod';
 import {cliErrors} from '../errors.ts';
 import type {Terminal} from '../terminal.ts';
 import {type Host, leaf, noArgs} from './define.ts';

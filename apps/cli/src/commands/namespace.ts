@@ -1,6 +1,6 @@
 /** `hivemind namespace …`. */
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {path} from '../api/client.ts';
 import {Anything, ResourceView} from '../api/views.ts';
 import {age} from '../output/quantities.ts';

@@ -4,7 +4,7 @@ import {networkOwner, removeNetwork} from '@hivemind/network/node';
 import {endIngress} from '@hivemind/sidecar/ingress';
 import type {EngineOptions} from '@hivemind/agent';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {cliErrors} from '../errors.ts';
 import {bytes} from '../output/quantities.ts';
 import {fields} from '../output/table.ts';
@@ -83,7 +83,7 @@ export function register(parent: Command, host: Host): void {
 async function forgetBridge({dataDir, output, terminal}: Session, engine: EngineOptions): Promise<void> {
   const cluster = await networkOwner();
   if (cluster === undefined) return;
-  const [{likelyEngines, openRuntime}, {pino}] = await Promise.all([import('@hivemind/agent'), import('pino')]);
+  const [{likelyEngines, openRuntime}, {default: pino}] = await Promise.all([import('@hivemind/agent'), import('pino')]);
   for (const name of await likelyEngines(engine, dataDir)) {
     const runtime = await openRuntime(name, engine, {cluster, node: 'local', logger: pino({level: 'silent'}), now: () => terminal.now()});
     await runtime.pruneNetworks().catch((error: unknown) => output.note(`${name} could not be asked to forget its network: ${error instanceof Error ? error.message : String(error)}`)).finally(() => runtime.close());

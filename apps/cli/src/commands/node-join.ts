@@ -1,7 +1,7 @@
 /** `hivemind node join-token`: what to run on a machine that is to become a node. */
 import {CreatedJoinToken, Duration, JoinToken} from '@hivemind/contracts';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {path} from '../api/client.ts';
 import {cliErrors} from '../errors.ts';
 import type {Session} from '../session.ts';

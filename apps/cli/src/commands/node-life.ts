@@ -1,7 +1,7 @@
 /** `hivemind node drain|maintenance|taint|rm|fence|brake`: emptying machines, and giving them up. */
 import {setTimeout as pause} from 'node:timers/promises';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {path} from '../api/client.ts';
 import {DrainView, NodeView as Node} from '../api/views.ts';
 import {cliErrors} from '../errors.ts';

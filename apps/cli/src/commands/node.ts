@@ -1,6 +1,6 @@
 /** `hivemind node …`: machines. */
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {path} from '../api/client.ts';
 import {type NodeView, NodeView as Node} from '../api/views.ts';
 import {cliErrors} from '../errors.ts';

@@ -1,6 +1,6 @@
 /** `hivemind ps`: containers. */
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {Session} from '../session.ts';
 import {type ContainerView, ContainerView as Container} from '../api/views.ts';
 import {age} from '../output/quantities.ts';

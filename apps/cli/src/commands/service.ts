@@ -4,7 +4,7 @@
  */
 import {isError} from '@hivemind/contracts';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {cliErrors} from '../errors.ts';
 import {openLog, signalled} from '../foreground.ts';
 import {checked, type Host, leaf} from './define.ts';

@@ -1,7 +1,7 @@
 /** `hivemind stats` and `hivemind top`: what containers use. */
 import {isError} from '@hivemind/contracts';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {path} from '../api/client.ts';
 import {ContainerView as Container, StatsView} from '../api/views.ts';
 import {bytes, cores} from '../output/quantities.ts';

@@ -1,7 +1,7 @@
 /** `hivemind status` and `hivemind version`. */
 import {isError} from '@hivemind/contracts';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {fields} from '../output/table.ts';
 import {version} from '@hivemind/contracts/version';
 import {type Host, leaf, noArgs, noOptions} from './define.ts';

@@ -2,7 +2,7 @@
 import {existsSync} from 'node:fs';
 import {join, resolve} from 'node:path';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {cliErrors} from '../errors.ts';
 import {exampleText, type Host, leaf, noOptions, oneArg} from './define.ts';
 

@@ -3,7 +3,7 @@ import {mkdir} from 'node:fs/promises';
 import {isIP} from 'node:net';
 import {join} from 'node:path';
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {openLog, signalled} from '../foreground.ts';
 import type {Terminal} from '../terminal.ts';
 import {cliErrors} from '../errors.ts';

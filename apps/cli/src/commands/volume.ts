@@ -1,6 +1,6 @@
 /** `hivemind volume …`. */
 import type {Command} from 'commander';
-import {z} from 'zod';
+import * as z from 'zod';
 import {path} from '../api/client.ts';
 import {Anything, VolumeView as Volume} from '../api/views.ts';
 import {cliErrors} from '../errors.ts';

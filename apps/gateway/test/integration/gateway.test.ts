@@ -10,7 +10,7 @@ import {collection, openSqliteStore, type Store} from '@hivemind/store';
 import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import {pino} from 'pino';
 import {Registry} from 'prom-client';
-import {z} from 'zod';
+import * as z from 'zod';
 import {adminToken, adminTokenFile, createGateway, Status, tokenHash, type Gateway} from '../../src/index.ts';
 
 const now = '2026-01-01T00:00:00.000Z';

@@ -7,7 +7,7 @@ import {instanceKey, serviceInstances} from '@hivemind/service';
 import {openRedisStore} from '@hivemind/store';
 import {freePort, waitFor} from '@hivemind/testkit';
 import {WebSocket} from 'ws';
-import {z} from 'zod';
+import * as z from 'zod';
 import {catalogue} from '../../src/catalogue.ts';
 import type {RunningService} from '../../src/index.ts';
 import {outerAddress, TestCluster} from '../services.ts';

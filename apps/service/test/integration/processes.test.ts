@@ -1,7 +1,7 @@
 /** Services as processes: each may be killed while a deploy runs, when another of its kind is there. */
 import {join} from 'node:path';
 import {waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {serviceNames} from '../../src/index.ts';
 import {startServiceProcess, type ServiceProcess} from '../process.ts';
 import {TestCluster} from '../services.ts';

@@ -1,6 +1,6 @@
 /** Two of every service at once, each with connections of its own: one cluster, not two halves. */
 import {waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {serviceNames, type RunningService} from '../../src/index.ts';
 import {TestCluster} from '../services.ts';
 

@@ -6,7 +6,7 @@ import {openRedisStore} from '@hivemind/store';
 import {startRedis} from '@hivemind/testkit';
 import {openClusterKey, openClusterTrust} from '@hivemind/trust';
 import {startTrustedNats, type TrustedNats} from '@hivemind/trust/testing';
-import {z} from 'zod';
+import * as z from 'zod';
 import {serviceNames, sharedIdentity, type RunningService} from '../../src/index.ts';
 import {logger, outerAddress, TestCluster} from '../services.ts';
 

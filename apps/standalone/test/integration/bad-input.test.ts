@@ -2,7 +2,7 @@ import {spawnSync} from 'node:child_process';
 import {writeFileSync} from 'node:fs';
 import {join, resolve} from 'node:path';
 import {freePort, waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {aHivemind, app, createApp, sleeper, untilRunning, type Fixture} from '../standalone.ts';
 
 const Problem = z.object({type: z.string(), title: z.string(), status: z.number(), code: z.string(), detail: z.string(), errors: z.array(z.object({path: z.string(), message: z.string()})).optional(), traceId: z.string()});

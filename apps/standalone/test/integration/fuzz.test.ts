@@ -4,7 +4,7 @@ import {endIngress} from '@hivemind/sidecar/ingress';
 import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import fc from 'fast-check';
 import {pino} from 'pino';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {Standalone} from '../../src/index.ts';
 import {startOnFake, tokenOf} from '../fake-engine.ts';
 

@@ -1,7 +1,7 @@
 import {cpSync, rmSync} from 'node:fs';
 import {join} from 'node:path';
 import {startHivemind, waitFor, type HivemindProcess} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {aHivemind, app, clusterOf, createApp, engineContainers, sleeper, untilRunning, type Fixture} from '../standalone.ts';
 
 describe('a store that lost or rewound its data (law 12)', () => {

@@ -1,6 +1,6 @@
 import {waitFor, type HivemindProcess} from '@hivemind/testkit';
 import type Docker from 'dockerode';
-import {z} from 'zod';
+import * as z from 'zod';
 import {aHivemind, app, clusterOf, containersOf, createApp, engineContainers, sleeper, untilRunning, type Fixture} from '../standalone.ts';
 
 describe('containers that fail', () => {

@@ -1,6 +1,6 @@
 /** Telling NATS servers in operator mode what an account's claims are now: who was revoked. */
 import type {ConnectionOptions} from 'nats';
-import {z} from 'zod';
+import * as z from 'zod';
 import {busErrors} from '../errors.ts';
 import type {CredentialSource} from './nats.ts';
 import {jwtAuthenticator} from './nats-authenticator.ts';
@@ -23,7 +23,7 @@ const PUSH_MS = 5_000;
  * @throws `disconnected`, `timeout`, `not-permitted`
  */
 export async function pushAccount({servers, tls, credentials, jwt}: PushAccountOptions): Promise<void> {
-  const {connect} = await import('nats');
+  const {default: {connect}} = await import('nats');
   const where = `NATS at ${String(servers)}`;
   try {
     const connection = await connect({servers, reconnect: false, timeout: PUSH_MS, ...checkedTls(tls, servers), authenticator: jwtAuthenticator(() => credentials)});

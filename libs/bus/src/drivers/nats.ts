@@ -70,7 +70,7 @@ export async function connectNatsBus(options: NatsBusOptions): Promise<Bus> {
 
 async function connectTransport(options: NatsBusOptions): Promise<NatsTransport> {
   const {logger, credentials, mayBeAway: _, subjectPrefix = 'hivemind', streamKeepAliveMs = 5_000, tls, ...passed} = options;
-  const library = await import('nats');
+  const {default: library} = await import('nats');
   const connect = async (name: string): Promise<NatsConnection> => {
     const patience = new Patience(Math.random);
     const tuned = {maxReconnectAttempts: -1, reconnectDelayHandler: patience.waitMs, pingInterval: 10_000, maxPingOut: 2, noAsyncTraces: true};

@@ -1,5 +1,5 @@
 /** The part of the contract that is about typed subjects. */
-import {z} from 'zod';
+import * as z from 'zod';
 import {defineMessage, defineRequest, defineStream} from '@hivemind/contracts';
 import {call, emit, listen, open, serve, serveStream} from '../subject.ts';
 import {codeOf, collect, eventually} from './observe.ts';

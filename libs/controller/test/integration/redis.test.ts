@@ -2,7 +2,7 @@
 import {collection, commit, openRedisStore, type Fence, type Store} from '@hivemind/store';
 import {startRedis, waitFor, type RedisServer} from '@hivemind/testkit';
 import {pino} from 'pino';
-import {z} from 'zod';
+import * as z from 'zod';
 import {runAsLeader, type Leader} from '../../src/index.ts';
 
 const TTL_MS = 1_500;

@@ -1,6 +1,6 @@
 /** Whether Redis keeps what it acknowledges: every write on disk first, and nothing evicted. */
 import type {Redis} from 'ioredis';
-import {z} from 'zod';
+import * as z from 'zod';
 import {storeErrors} from '../errors.ts';
 
 const REQUIRED = [

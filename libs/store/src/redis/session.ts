@@ -7,7 +7,7 @@
 import {createHash} from 'node:crypto';
 import {isError, type HivemindError} from '@hivemind/contracts';
 import type {Redis, RedisOptions} from 'ioredis';
-import {z} from 'zod';
+import * as z from 'zod';
 import {storeErrors} from '../errors.ts';
 import type {Revision} from '../store.ts';
 import {redisAddress, type RedisAddress} from './address.ts';

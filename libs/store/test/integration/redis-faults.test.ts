@@ -3,7 +3,7 @@ import {collection, informer, openRedisStore, type Store} from '../../src/index.
 import {put, Watching, write} from '../../src/testing/index.ts';
 import {startRedis, waitFor, type RedisServer} from '@hivemind/testkit';
 import {Redis} from 'ioredis';
-import {z} from 'zod';
+import * as z from 'zod';
 
 const closing: (() => Promise<unknown>)[] = [];
 afterEach(async () => {

@@ -6,7 +6,7 @@ import {call, serve, type Subscription} from '@hivemind/bus';
 import {EngineOrigin, resourceKey, revisionKey, subjects, type AdoptionRecord, type StrangerRecord} from '@hivemind/contracts';
 import {recordEvent, type ManagerContext} from '@hivemind/service';
 import {commit, type Stored, type Write} from '@hivemind/store';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {adoptApp, type Found} from '../core/adopt.ts';
 import {errors} from '../errors.ts';
 import {ADOPTION_KEY, checkSession} from './assignments.ts';

@@ -3,7 +3,7 @@ import {call} from '@hivemind/bus';
 import {placementRequest, resourceKey, subjects, templateOf, type App, type AppRecord, type NodeRefusal} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {appResource} from '../core/resource.ts';
 import {appStatus, missingContainers} from '../core/status.ts';
 import type {ClusterView} from './view.ts';

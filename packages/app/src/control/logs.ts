@@ -2,7 +2,7 @@
 import {open} from '@hivemind/bus';
 import {LogLine, subjects, type ContainerRecord, type LogOptions} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {interleave, mergeByTime} from '../core/merge-lines.ts';
 import {errors} from '../errors.ts';
 

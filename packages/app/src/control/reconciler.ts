@@ -6,7 +6,7 @@ import {call} from '@hivemind/bus';
 import {placementRequest, resourceKey, revisionKey, splitKey, subjects, templateOf, type AppRecord, type ContainerRecord, type ContainerTemplate} from '@hivemind/contracts';
 import {recordEvent, type ManagerContext} from '@hivemind/service';
 import {commit, type Compare, type Fence} from '@hivemind/store';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {planSteps} from '../core/reconcile.ts';
 import {containerId} from '../core/ids.ts';
 import {unplacedText} from '../core/status.ts';

@@ -1,6 +1,6 @@
 /** What a write would do, for a person to read before it is done. */
 import type {AppRecord, Plan, Rollout, subjects} from '@hivemind/contracts';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import type {ContainerView} from '../model.ts';
 import {canonical} from './canonical.ts';
 import {isLive} from './containers.ts';

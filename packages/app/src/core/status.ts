@@ -6,7 +6,7 @@
  * `degraded` when it serves, but not all of it or not as asked; `failed` when nothing serves and something is wrong.
  */
 import {type AppRecord, type AppStatus, type Condition, type NodeRefusal} from '@hivemind/contracts';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import type {AppView, ContainerView, Waiting} from '../model.ts';
 import {isFailing, isFinished, isGivenUp, isLive, isReady, isRunning} from './containers.ts';
 import {endpointsOf, type Publishing, publishedCondition} from './endpoints.ts';

@@ -1,5 +1,5 @@
 import type {AppSpecInput, NodeSpec} from '@hivemind/contracts';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {aContainer, anApp, aStatus, at, epoch} from '../testing/builders.ts';
 import {whereaboutsOf, type MachineView, type Surroundings} from './whereabouts.ts';
 

@@ -2,7 +2,7 @@
 import {setTimeout as pause} from 'node:timers/promises';
 import {engineLabels, EngineOrigin, type LogLine, type LogOptions} from '@hivemind/contracts';
 import type {Runtime, RuntimeContainer} from '@hivemind/runtime';
-import type {z} from 'zod';
+import type * as z from 'zod';
 
 /** How often it is looked whether a container that ended runs again. Only while somebody follows it. */
 const LOOK_MS = 500;

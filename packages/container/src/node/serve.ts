@@ -3,7 +3,7 @@ import {serve, serveStream, type Subscription, type TypedStream} from '@hivemind
 import {subjects, type LogLine} from '@hivemind/contracts';
 import {runtimeErrors, type ExecSession, type Runtime} from '@hivemind/runtime';
 import type {Logger} from 'pino';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {channels, encodeFrames} from '../core/exec-frames.ts';
 import type {Bus} from '@hivemind/bus';
 import {followLogs} from './follow.ts';

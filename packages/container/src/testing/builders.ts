@@ -1,7 +1,7 @@
 /** Containers with everything that a test does not care about filled in. */
 import {ContainerTemplate, type ContainerRecord} from '@hivemind/contracts';
 import type {RuntimeSpec} from '@hivemind/runtime';
-import type {z} from 'zod';
+import type * as z from 'zod';
 
 export interface ContainerOverrides extends Partial<Omit<ContainerRecord, 'template'>> {
   readonly template?: Partial<z.input<typeof ContainerTemplate>>;

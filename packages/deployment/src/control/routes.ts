@@ -2,7 +2,7 @@
 import {resourceKey, type Rollout} from '@hivemind/contracts';
 import {listQuery, listReply, NamespaceQuery, namespaceOf, withETag, type HttpServer, type ManagerContext} from '@hivemind/service';
 import type {Fence, Stored} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 import {command, desiredReplicas, goalOf} from '../core/plan.ts';
 import {errors} from '../errors.ts';
 import {Deployment} from '../model.ts';

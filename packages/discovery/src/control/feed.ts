@@ -4,7 +4,7 @@
  * the first of them.
  */
 import {getNames, type NameItem, type ServiceRecord} from '@hivemind/contracts';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import type {Point} from '../model.ts';
 import type {Tables} from './tables.ts';
 

@@ -1,7 +1,7 @@
 /** /ingresses: which requests from outside go to which app. */
 import {Ingress, IngressBody, IngressMachines, mergePatch, parseInput} from '@hivemind/contracts';
 import {checkMatch, created, type HttpServer, ifMatch, listQuery, listReply, manifest, namespaceOf, NamespaceQuery, sameName, withETag, withSpec, WriteQuery} from '@hivemind/service';
-import {z} from 'zod';
+import * as z from 'zod';
 import {discoveryErrors} from '../errors.ts';
 import type {Ingresses} from './ingresses.ts';
 import type {Tables} from './tables.ts';

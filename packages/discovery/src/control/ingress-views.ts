@@ -4,7 +4,7 @@ import {type Bus, emit} from '@hivemind/bus';
 import {type getIngresses, type IngressRecord, ingressesChanged, type MachineIngress, takesIngress} from '@hivemind/contracts';
 import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {settle, type Settled} from '../core/ingress/claims.ts';
 import type {Tables} from './tables.ts';
 

@@ -3,7 +3,7 @@ import {call} from '@hivemind/bus';
 import {checkCertificate, type FieldError, type Ingress, ingressAppClashes, type IngressBody, type IngressMachines, type IngressPlan, ingressPorts, type IngressRecord, type IngressSpec, isError, reportIngress, resourceKey} from '@hivemind/contracts';
 import {checkMatch, type ManagerContext, recordEvent} from '@hivemind/service';
 import type {Compare, Stored} from '@hivemind/store';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {conflictsOf, repeated} from '../core/ingress/claims.ts';
 import {type IngressContext, presentIngress, takersOf} from '../core/ingress/present.ts';
 import {rotation} from '../core/registry.ts';

@@ -2,7 +2,7 @@
 import {CLUSTER_NETWORK, DISCOVERY_SETTINGS_KEY, DiscoverySettings, Endpoint, mergePatch, NetworkSpec, parseInput, Resolution, resourceKey, Service, type ServiceRecord} from '@hivemind/contracts';
 import {type HttpServer, listQuery, listReply, type ManagerContext, namespaceOf, NamespaceQuery, withETag} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 import {presentEndpoints, presentService, resolve} from '../core/present.ts';
 import {isWithin, overlap, rangeOf} from '../core/virtual-ips.ts';
 import {discoveryErrors} from '../errors.ts';

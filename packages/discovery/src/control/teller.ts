@@ -6,7 +6,7 @@ import {type Bus, emit} from '@hivemind/bus';
 import {type namesApplied, namesChanged} from '@hivemind/contracts';
 import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {AppliedCount, takesOut} from '../core/applied.ts';
 import type {Feed} from './feed.ts';
 

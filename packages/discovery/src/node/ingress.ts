@@ -9,7 +9,7 @@ import {type Bus, call, listen, serve, type Subscription} from '@hivemind/bus';
 import {getIngresses, ingressesChanged, MachineIngress, reportIngress} from '@hivemind/contracts';
 import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
-import {z} from 'zod';
+import * as z from 'zod';
 import {compile} from '../core/ingress/compile.ts';
 import {PLAN_FILE, planText, type ProxyPlan, type ProxyState, readPlan, socketsOf} from '../core/ingress/plan.ts';
 import type {EndpointsChange, ServiceView} from '../model.ts';

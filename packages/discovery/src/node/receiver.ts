@@ -6,7 +6,7 @@ import {type Bus, call, listen, type Subscription} from '@hivemind/bus';
 import {getNames, isError, namesChanged, type NamesEverywhere} from '@hivemind/contracts';
 import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import type {NameItem, Point} from '../model.ts';
 
 export interface ReceiverOptions {

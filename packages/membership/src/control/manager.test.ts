@@ -5,7 +5,7 @@ import {collection, openSqliteStore, type Store, storeErrors} from '@hivemind/st
 import {waitFor} from '@hivemind/testkit';
 import {pino} from 'pino';
 import {Registry} from 'prom-client';
-import {z} from 'zod';
+import * as z from 'zod';
 import {createMembershipManager} from './manager.ts';
 
 const logger = pino({level: 'silent'});

@@ -2,7 +2,7 @@
 import {Leader, Member, type MemberRecord} from '@hivemind/contracts';
 import {type HttpServer, listQuery, listReply, withETag} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 import {membershipErrors} from '../errors.ts';
 import type {LeaderView} from './leader-view.ts';
 import type {Reports} from './reports.ts';

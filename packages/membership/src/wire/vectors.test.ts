@@ -3,7 +3,7 @@ import {createSecretKey} from 'node:crypto';
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {decode as libraryDecode} from '@msgpack/msgpack';
-import {z} from 'zod';
+import * as z from 'zod';
 import {decodePacket, encodePacket, type Framing, StreamDecoder} from './index.ts';
 
 const Vector = z.object({ring: z.enum(['plain', 'compressed', 'sealed']), kind: z.enum(['packet', 'stream']), hex: z.string(), reads: z.array(z.looseObject({type: z.string()}))});

@@ -2,7 +2,7 @@ import {collections} from '@hivemind/contracts';
 import {flushEvents} from '@hivemind/service';
 import {collection, openSqliteStore, type Store} from '@hivemind/store';
 import {pino} from 'pino';
-import {z} from 'zod';
+import * as z from 'zod';
 import {askedBackend, beginNetwork} from './begin.ts';
 import {networks, openTables, whenReady} from './tables.ts';
 

@@ -4,7 +4,7 @@
  */
 import {CLUSTER_NETWORK, collections, networkBackends, NetworkSpec} from '@hivemind/contracts';
 import {type FirstNetwork, type ManagerContext, recordEvent} from '@hivemind/service';
-import {z} from 'zod';
+import * as z from 'zod';
 import {networkErrors} from '../errors.ts';
 import {networks, type Tables} from './tables.ts';
 

@@ -2,7 +2,7 @@
 import {type NetworkPolicy, type NetworkPolicyBody, type NetworkPolicyRecord, type PolicyParty, type PolicyTest, type PolicyVerdict, resourceKey, type RuleName} from '@hivemind/contracts';
 import {checkMatch, type ManagerContext, recordEvent} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {findings} from '../core/policy/check.ts';
 import {evaluate, type Party} from '../core/policy/evaluate.ts';
 import {resolvePolicies, targetsOf} from '../core/policy/resolve.ts';

@@ -1,7 +1,7 @@
 /** /network-policies: who may reach whom. */
 import {mergePatch, NetworkPolicy, NetworkPolicyBody, parseInput, PolicyTest, PolicyVerdict} from '@hivemind/contracts';
 import {checkMatch, created, type HttpServer, ifMatch, listQuery, listReply, manifest, namespaceOf, NamespaceQuery, sameName, withETag, withSpec} from '@hivemind/service';
-import {z} from 'zod';
+import * as z from 'zod';
 import {networkErrors} from '../errors.ts';
 import type {Policies} from './policies.ts';
 import type {Tables} from './tables.ts';

@@ -4,7 +4,7 @@ import {emit} from '@hivemind/bus';
 import {type getPolicies, policiesChanged, type PolicyMembers, type ResolvedPolicy} from '@hivemind/contracts';
 import {createController} from '@hivemind/controller';
 import type {ManagerContext} from '@hivemind/service';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {type LabelledApp, resolvePolicies} from '../core/policy/resolve.ts';
 import {networkErrors} from '../errors.ts';
 import {type Tables, whenReady} from './tables.ts';

@@ -2,7 +2,7 @@
 import type {Bus} from '@hivemind/bus';
 import {CLUSTER_NETWORK, Ipam, mergePatch, Network, NetworkBody, Overlay, parseInput} from '@hivemind/contracts';
 import {type HttpServer, ifMatch, listQuery, listReply, manifest, sameName, withETag, withSpec} from '@hivemind/service';
-import {z} from 'zod';
+import * as z from 'zod';
 import {gatewayOf, parseCidr} from '../core/cidr.ts';
 import {capacityOf} from '../core/subnets.ts';
 import {askMachines} from './ask-machines.ts';

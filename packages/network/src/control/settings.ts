@@ -3,7 +3,7 @@ import type {Bus} from '@hivemind/bus';
 import {CLUSTER_NETWORK, type Network, type NetworkBody, type NetworkRecord, type NetworkSpec} from '@hivemind/contracts';
 import {checkMatch, type ManagerContext, recordEvent} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {capacityOf, outside, unreachable, unusable} from '../core/subnets.ts';
 import {networkErrors} from '../errors.ts';
 import {askMachines} from './ask-machines.ts';

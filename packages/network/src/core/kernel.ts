@@ -1,5 +1,5 @@
 /** What the kernel has, as far as the network is concerned: read from what `ip -json -details` and `bridge -json` print. Pure. */
-import {z} from 'zod';
+import * as z from 'zod';
 import type {WireGuardState} from './wireguard.ts';
 
 /** The containers' bridge, the devices to other machines, and the mark of our routes (rtproto). */

@@ -1,5 +1,5 @@
 /** Whether a machine uses addresses for something else that would be the cluster's. Pure. */
-import {z} from 'zod';
+import * as z from 'zod';
 import {contains, parseCidr} from './cidr.ts';
 import {BRIDGE, ROUTE_PROTOCOL, VXLAN, WIREGUARD} from './kernel.ts';
 

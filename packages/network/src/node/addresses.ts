@@ -4,7 +4,7 @@
  */
 import {mkdir, open, readFile, rename} from 'node:fs/promises';
 import {dirname} from 'node:path';
-import {z} from 'zod';
+import * as z from 'zod';
 import {nextAddress} from '../core/addresses.ts';
 import {contains, parseAddress, parseCidr} from '../core/cidr.ts';
 import {networkErrors} from '../errors.ts';

@@ -7,7 +7,7 @@ import {connect, createServer, type Server} from 'node:net';
 import {delimiter, join} from 'node:path';
 import {setTimeout as pause} from 'node:timers/promises';
 import {DiscoverySettings, NetworkSpec} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 import {BRIDGE} from '../core/kernel.ts';
 import {aliasOf, clusterOf} from '../core/mend.ts';
 import {takenRange} from '../core/taken-ranges.ts';

@@ -1,6 +1,6 @@
 /** What the device to other machines has carried. */
 import type {OverlayStatus} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 import {run} from './command.ts';
 
 const Side = z.object({bytes: z.number(), packets: z.number(), errors: z.number(), dropped: z.number()});

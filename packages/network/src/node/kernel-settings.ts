@@ -3,7 +3,7 @@
  * another namespace's, which may have a bridge of that name too.
  */
 import {access, readdir, readFile, writeFile} from 'node:fs/promises';
-import {z} from 'zod';
+import * as z from 'zod';
 import {run} from './command.ts';
 
 const BRIDGED = '/proc/sys/net/bridge/bridge-nf-call-iptables';

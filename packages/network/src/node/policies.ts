@@ -7,7 +7,7 @@ import {type Bus, call, listen, type Subscription} from '@hivemind/bus';
 import {getPolicies, isError, policiesChanged, PolicyMembers, ResolvedPolicy} from '@hivemind/contracts';
 import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
-import {z} from 'zod';
+import * as z from 'zod';
 import {type Member, planPolicies, POLICY_TABLE, rulesetOf} from '../core/policy/compile.ts';
 import {writeAtomically} from './addresses.ts';
 import {showBridge} from './kernel-settings.ts';

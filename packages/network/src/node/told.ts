@@ -4,7 +4,7 @@ import {type Bus, call, listen, type Subscription} from '@hivemind/bus';
 import {getNetwork, type HivemindError, isError, networkChanged, NetworkPeer, NetworkView} from '@hivemind/contracts';
 import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {InForce} from '../core/force.ts';
 import {writeAtomically} from './addresses.ts';
 

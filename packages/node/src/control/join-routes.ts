@@ -1,7 +1,7 @@
 /** /nodes/join-tokens, and the routes that machines ask before they have a credential of their own. */
 import {AuthorityReply, CreatedJoinToken, CredentialsReply, CredentialsRequest, JoinReply, JoinRequest, JoinToken, NewJoinToken} from '@hivemind/contracts';
 import type {HttpServer, ManagerContext} from '@hivemind/service';
-import {z} from 'zod';
+import * as z from 'zod';
 import {Attempts} from './join-attempts.ts';
 import type {Join} from './join.ts';
 

@@ -3,7 +3,7 @@ import {collections, commonErrors, type CreatedJoinToken, durationMs, type JoinT
 import type {ManagerContext} from '@hivemind/service';
 import {collection, type Stored} from '@hivemind/store';
 import {isSecret, type JoinTokenParts, newJoinToken, secretHash} from '@hivemind/trust';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {joinErrors} from './join-errors.ts';
 
 export const joinTokens = collection(collections.joinTokens);

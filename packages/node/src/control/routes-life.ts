@@ -3,7 +3,7 @@ import {call} from '@hivemind/bus';
 import {BRAKE_KEY, Duration, durationMs, fencingOf, isError, mergePatch, NodeSettings, parseInput, placementRequest, resourceKey, SETTINGS_KEY, subjects} from '@hivemind/contracts';
 import {type HttpServer, ifMatch, type ManagerContext, withETag} from '@hivemind/service';
 import {commit, type Compare, type Write} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 import {nodeErrors} from '../errors.ts';
 import type {Join} from './join.ts';
 import type {Machines} from './machines.ts';

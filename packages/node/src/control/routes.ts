@@ -1,7 +1,7 @@
 /** /nodes: the machines as people see and mark them. */
 import {Node, NodeCapacity, Taint} from '@hivemind/contracts';
 import {type HttpServer, ifMatch, listQuery, listReply, withETag} from '@hivemind/service';
-import {z} from 'zod';
+import * as z from 'zod';
 import {allocated} from '../core/present.ts';
 import {nodeErrors} from '../errors.ts';
 import {type Machines, mergeLabels, mergeTaints, opened} from './machines.ts';

@@ -6,7 +6,7 @@ import {request as httpRequest} from 'node:http';
 import {request as httpsRequest} from 'node:https';
 import {AuthorityReply, CredentialsReply, type CredentialsRequest, ErrorBody, HivemindError, JoinReply, type JoinRequest} from '@hivemind/contracts';
 import {authorityHash} from '@hivemind/trust/node';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {joiningErrors} from './join-errors.ts';
 
 const ANSWER_MS = 10_000;

@@ -7,7 +7,7 @@ import {mkdir, open, readFile, rename} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {DnsLabel, JoinReply} from '@hivemind/contracts';
 import {createKeyPair} from '@hivemind/trust/node';
-import {z} from 'zod';
+import * as z from 'zod';
 import {joiningErrors} from './join-errors.ts';
 
 const Membership = JoinReply.extend({

@@ -1,7 +1,7 @@
 /** Routes of the scheduler, all of them read-only. */
 import {AppBody, placementRequest, placementStrategies, templateOf, unsupportedFields} from '@hivemind/contracts';
 import {namespaceOf, NamespaceQuery, type HttpServer} from '@hivemind/service';
-import {z} from 'zod';
+import * as z from 'zod';
 import {explain, filterNames, place} from '../core/place.ts';
 import {errors} from '../errors.ts';
 import type {Explanation, SchedulerConfig, Simulation} from '../model.ts';

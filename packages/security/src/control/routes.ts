@@ -2,7 +2,7 @@
 import {Annotations, collections, invalidInput, Labels, mergePatch, parseInput, resourceKey, type FieldError, type SecretRecord} from '@hivemind/contracts';
 import {checkMatch, created, ifMatch, listQuery, listReply, manifest, namespaceFilter, namespaceOf, NamespaceQuery, sameName, withETag, type HttpServer, type ManagerContext} from '@hivemind/service';
 import {collection, type Stored} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 import {dataErrors, encode, merge, sizeErrors, type SecretData} from '../core/secret-data.ts';
 import {secretsOf} from '../core/references.ts';
 import {errors} from '../errors.ts';

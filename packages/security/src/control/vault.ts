@@ -3,7 +3,7 @@ import {randomBytes} from 'node:crypto';
 import {collections, isError, resourceKey, type SecretRecord} from '@hivemind/contracts';
 import type {ManagerContext} from '@hivemind/service';
 import {collection, type Stored} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 import {NONCE_BYTES, openAtRest, sealAtRest} from '../core/sealing.ts';
 import {isSame, type SecretData} from '../core/secret-data.ts';
 import {errors} from '../errors.ts';

@@ -3,7 +3,7 @@ import {call} from '@hivemind/bus';
 import {commonErrors, isError, mergePatch, parseInput, resourceKey, subjects, Volume, VolumeBody, type VolumeRecord, VolumeUsage} from '@hivemind/contracts';
 import {checkMatch, created, type HttpServer, ifMatch, listQuery, listReply, type ManagerContext, manifest, namespaceOf, NamespaceQuery, recordEvent, sameName, withETag, withSpec} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 import {type Home, presentVolume, usersOf} from '../core/users.ts';
 import {storageErrors} from '../errors.ts';
 import {type Tables, volumes} from './tables.ts';

@@ -1,6 +1,6 @@
 /** Who uses a volume, and how it reads. Pure. */
 import {type AppRecord, type ContainerRecord, resourceKey, type Volume, type VolumeRecord} from '@hivemind/contracts';
-import type {z} from 'zod';
+import type * as z from 'zod';
 
 /** Keys (`namespace/name`) of the volumes that a template mounts. */
 export function volumesOf(namespace: string, {volumes}: Pick<ContainerRecord['template'], 'volumes'>): readonly string[] {

@@ -2,7 +2,7 @@
 import type {Command} from 'commander';
 import {isError} from '@hivemind/contracts';
 import type {Member, SidecarClient, Statistics} from '@hivemind/sidecar/client';
-import {z} from 'zod';
+import * as z from 'zod';
 import {cliErrors} from '../../errors.ts';
 import {age, bytes} from '../../output/quantities.ts';
 import {type Column, fields} from '../../output/table.ts';

@@ -1,6 +1,6 @@
 /** `hivemind service ls|get|endpoints|resolve`: what apps are reached by, and who is behind it. */
 import type {Command} from 'commander';
-import {type z} from 'zod';
+import type * as z from 'zod';
 import {path} from '../../api/client.ts';
 import {EndpointView, ResolutionView, ServiceView} from '../../api/views.ts';
 import {age} from '../../output/quantities.ts';

@@ -1,7 +1,7 @@
 /** Routes that ask something of one app: scale, restart, stop, start, roll back, plan; its revisions. */
 import {AppBody, AppSpec, invalidInput, revisionKey, resourceKey, type AppRecord, type AppRevision} from '@hivemind/contracts';
 import {ifMatch, manifest, namespaceOf, NamespaceQuery, revisionText, sameName, WriteQuery} from '@hivemind/service';
-import {z} from 'zod';
+import * as z from 'zod';
 import {errors} from '../../errors.ts';
 import type {Change} from '../app-writes.ts';
 import {appRevisions} from '../collections.ts';

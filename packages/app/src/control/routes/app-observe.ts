@@ -3,7 +3,7 @@ import {call} from '@hivemind/bus';
 import {resourceKey, subjects, type AppRecord, type ContainerRecord, type ContainerStats, type EventRecord, type LogLine} from '@hivemind/contracts';
 import {namespaceOf, NamespaceQuery, queryFlag, queryInteger, revisionText} from '@hivemind/service';
 import {Readable} from 'node:stream';
-import {z} from 'zod';
+import * as z from 'zod';
 import {isLive} from '../../core/containers.ts';
 import {events} from '../collections.ts';
 import {appLogs} from '../logs.ts';

@@ -3,7 +3,7 @@ import {App, AppBody, mergePatch, parseInput, type AppRecord} from '@hivemind/co
 import {checkMatch, created, ifMatch, listQuery, listReply, manifest, namespaceFilter, namespaceOf, NamespaceQuery, queryFlag, queryInteger, sameName, withETag, withSpec, WriteQuery} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
 import type {FastifyReply, FastifyRequest} from 'fastify';
-import {z} from 'zod';
+import * as z from 'zod';
 import {errors} from '../../errors.ts';
 import {appResources} from '../app-reads.ts';
 import type {Change, WriteRequest} from '../app-writes.ts';

@@ -1,5 +1,5 @@
 /** Routes about what is held after the store was rewound (law 12). */
-import {z} from 'zod';
+import * as z from 'zod';
 import type {HttpServer} from '@hivemind/service';
 import type {Adoption} from '../adoption.ts';
 

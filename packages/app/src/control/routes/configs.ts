@@ -5,7 +5,7 @@
 import {Config, ConfigBody, mergePatch, parseInput, resourceKey, type ConfigRecord, type FieldError} from '@hivemind/contracts';
 import {checkMatch, created, ifMatch, listQuery, listReply, manifest, namespaceOf, NamespaceQuery, sameName, withETag, withSpec} from '@hivemind/service';
 import {commit, type Stored} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 import {canonical} from '../../core/canonical.ts';
 import {configResource} from '../../core/resource.ts';
 import {errors} from '../../errors.ts';

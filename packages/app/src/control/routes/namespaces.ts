@@ -2,7 +2,7 @@
 import {Namespace, NamespaceBody, mergePatch, parseInput, type NamespaceRecord} from '@hivemind/contracts';
 import {checkMatch, created, DEFAULT_NAMESPACE, ifMatch, listQuery, listReply, type ManagerContext, manifest, sameName, withETag, withSpec} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 import {namespaceResource} from '../../core/resource.ts';
 import {errors} from '../../errors.ts';
 import {namespaces} from '../collections.ts';

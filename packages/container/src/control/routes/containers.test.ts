@@ -2,7 +2,7 @@ import {serve} from '@hivemind/bus';
 import {collections, NodeReport, subjects} from '@hivemind/contracts';
 import {collection} from '@hivemind/store';
 import {waitFor} from '@hivemind/testkit';
-import {z} from 'zod';
+import * as z from 'zod';
 import {TestBench} from '../../testing/bench.ts';
 
 let bench: TestBench;

@@ -2,7 +2,7 @@
 import {HivemindError, isError, type ContainerRecord} from '@hivemind/contracts';
 import type {HttpServer, ManagerContext} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
-import {z} from 'zod';
+import * as z from 'zod';
 import {containerErrors} from '../../errors.ts';
 import type {Tables} from '../tables.ts';
 

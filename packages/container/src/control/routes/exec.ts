@@ -8,7 +8,7 @@ import {NamespaceQuery, queryFlag, queryInteger} from '@hivemind/service';
 import type {FastifyRequest} from 'fastify';
 import type {ZodTypeProvider} from 'fastify-type-provider-zod';
 import type {RawData, WebSocket} from 'ws';
-import {z} from 'zod';
+import * as z from 'zod';
 import {channels, FrameDecoder} from '../../core/exec-frames.ts';
 import {containerErrors} from '../../errors.ts';
 import {asking, ContainerParams, failureLine, findContainer, tags, type RouteContext} from './context.ts';

@@ -5,7 +5,7 @@ import {commonErrors, ImageInfo, isError, nodeState, RegistryCredentials, subjec
 import {listQuery, listReply, queryFlag} from '@hivemind/service';
 import type {FastifyReply} from 'fastify';
 import type {ZodTypeProvider} from 'fastify-type-provider-zod';
-import {z} from 'zod';
+import * as z from 'zod';
 import {containerErrors} from '../../errors.ts';
 import {jsonLines} from '../../core/json-lines.ts';
 import {asking, failureLine, type RouteContext} from './context.ts';

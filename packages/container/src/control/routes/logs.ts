@@ -3,7 +3,7 @@ import {Readable} from 'node:stream';
 import {open} from '@hivemind/bus';
 import {Duration, durationMs, LogLine, subjects} from '@hivemind/contracts';
 import {NamespaceQuery, queryFlag, queryInteger} from '@hivemind/service';
-import {z} from 'zod';
+import * as z from 'zod';
 import {jsonLines} from '../../core/json-lines.ts';
 import {begun} from '../begun.ts';
 import {asking, ContainerParams, findContainer, tags, type RouteContext} from './context.ts';

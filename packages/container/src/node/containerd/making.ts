@@ -4,7 +4,7 @@ import {randomUUID} from 'node:crypto';
 import {join} from 'node:path';
 import {runtimeErrors, type RuntimeSpec} from '@hivemind/runtime';
 import type {Logger} from 'pino';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {ContainerdClient} from './api/client.ts';
 import type {Container, Mount as SnapshotMount} from './api/messages.ts';
 import {type GivenDevice, type MachineFacts, type Mount, ociSpec} from './core/oci-spec.ts';

@@ -4,7 +4,7 @@ import {randomUUID} from 'node:crypto';
 import {mkdir, readdir, readFile, rename, rm, rmdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
-import {z} from 'zod';
+import * as z from 'zod';
 import {errnoOf} from './errno.ts';
 import {markIn} from './logs/reader-mark.ts';
 import {ownerLives, ownMark} from './owner.ts';

@@ -1,7 +1,7 @@
 /** What the driver keeps of a container in containerd: labels to find it by, and the rest, which labels are too short for. */
 import {engineLabels} from '@hivemind/contracts';
 import type {RuntimeContainer, RuntimeSpec} from '@hivemind/runtime';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {Any, Container, Process} from './api/messages.ts';
 import {specText} from './core/spec-text.ts';
 import {fromTimestamp} from './core/time.ts';

@@ -5,7 +5,7 @@ import {join} from 'node:path';
 import {promisify} from 'node:util';
 import {engineLabels} from '@hivemind/contracts';
 import {runtimeErrors, type Runtime, type RuntimeMount} from '@hivemind/runtime';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {Mount as SnapshotMount} from './api/messages.ts';
 import type {Mount} from './core/oci-spec.ts';
 import {errnoOf} from './errno.ts';

@@ -1,7 +1,7 @@
 /** What the engine answers, as far as the driver reads it. Everything else is ignored, so engines may differ. */
 import {engineLabels, type PortBinding} from '@hivemind/contracts';
 import type {RuntimeContainer} from '@hivemind/runtime';
-import {z} from 'zod';
+import * as z from 'zod';
 
 /** Go renders an empty list or map as null. */
 const orEmpty = <V extends z.ZodType>(value: V) => z.record(z.string(), value).nullish().transform((map) => map ?? {});

@@ -1,7 +1,7 @@
 /** Archives of images, in and out of the engine as streams. */
 import {Readable} from 'node:stream';
 import {runtimeErrors, type Runtime} from '@hivemind/runtime';
-import {z} from 'zod';
+import * as z from 'zod';
 import {asking, type Engine} from './engine.ts';
 import {engineError, isStatus} from './errors.ts';
 import {listImages, progress} from './images.ts';

@@ -1,6 +1,6 @@
 import {createServer, type Socket} from 'node:net';
 import {join} from 'node:path';
-import {removeTempDir, tempDir} from '@hivemind/testkit';
+import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import {asking, openEngine} from './engine.ts';
 
 describe('an engine that takes a call and never answers', () => {
@@ -17,7 +17,7 @@ describe('an engine that takes a call and never answers', () => {
         status: 503,
         message: expect.stringMatching(new RegExp(`Listing containers: .*${socketPath}.*has not answered`)),
       });
-      expect(open.size).toBe(1);
+      await waitFor(() => open.size === 1, {what: 'the call to have arrived'});
     } finally {
       engine.close();
       for (const socket of open) socket.destroy();

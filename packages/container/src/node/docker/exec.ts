@@ -2,7 +2,7 @@
 import {setTimeout as pause} from 'node:timers/promises';
 import {runtimeErrors, type ExecOptions, type ExecSession} from '@hivemind/runtime';
 import type {Socket} from 'node:net';
-import {z} from 'zod';
+import * as z from 'zod';
 import {InspectedContainer} from './answers.ts';
 import {asking, type Engine} from './engine.ts';
 import {Demultiplexer} from './logs.ts';

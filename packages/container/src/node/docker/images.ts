@@ -1,7 +1,7 @@
 /** Images: list, pull with progress, build. */
 import {runtimeErrors, type BuildOptions, type Runtime} from '@hivemind/runtime';
 import {Readable} from 'node:stream';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {PullProgress, RegistryCredentials} from '@hivemind/contracts';
 import {EngineProgress} from './answers.ts';
 import {asking, type Engine} from './engine.ts';

@@ -6,7 +6,7 @@
  * carries the first one's timestamp, and only the last ends in a newline.
  */
 import type {LogLine, LogOptions} from '@hivemind/contracts';
-import type {z} from 'zod';
+import type * as z from 'zod';
 
 export type RuntimeLogLine = Pick<LogLine, 'time' | 'stream' | 'line'>;
 

@@ -2,7 +2,7 @@
 import {setTimeout as pause} from 'node:timers/promises';
 import {engineLabels} from '@hivemind/contracts';
 import {type ContainerNetwork, runtimeErrors} from '@hivemind/runtime';
-import {z} from 'zod';
+import * as z from 'zod';
 import {asking, type Engine} from './engine.ts';
 import {isStatus} from './errors.ts';
 

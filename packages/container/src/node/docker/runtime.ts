@@ -9,7 +9,7 @@ import {engineLabels} from '@hivemind/contracts';
 import {runtimeErrors, type Runtime, type RuntimeContainer, type RuntimeInfo, type RuntimeSpec} from '@hivemind/runtime';
 import {setTimeout as pause} from 'node:timers/promises';
 import type {Logger} from 'pino';
-import {z} from 'zod';
+import * as z from 'zod';
 import {InspectedContainer, ListedContainer, toRuntimeContainer} from './answers.ts';
 import {createBody} from './create-body.ts';
 import {ANSWER_MS, asking, openEngine, type Engine, type EngineAddress} from './engine.ts';

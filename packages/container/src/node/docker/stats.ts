@@ -1,7 +1,7 @@
 /** What containers take of the machine, from the engine's one-shot figures. */
 import {setTimeout as pause} from 'node:timers/promises';
 import type {ContainerStats} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {Engine} from './engine.ts';
 
 /** Time between two readings when there is no earlier one to compare with. */

@@ -2,7 +2,7 @@
 import {json} from 'node:stream/consumers';
 import {engineLabels} from '@hivemind/contracts';
 import {runtimeErrors, type Runtime} from '@hivemind/runtime';
-import {z} from 'zod';
+import * as z from 'zod';
 import {asking, type Engine} from './engine.ts';
 import {isStatus} from './errors.ts';
 

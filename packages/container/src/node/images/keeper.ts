@@ -5,7 +5,7 @@ import {isError} from '@hivemind/contracts';
 import type {Clock} from '@hivemind/controller';
 import type {Runtime} from '@hivemind/runtime';
 import type {Logger} from 'pino';
-import {z} from 'zod';
+import * as z from 'zod';
 import {parseImageName} from '../../core/image-name.ts';
 import {writeAtomically} from '../worker/files.ts';
 import {type HeldImage, isOld, removable, type Retention} from './core/retention.ts';

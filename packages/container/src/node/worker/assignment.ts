@@ -6,7 +6,7 @@
 import {readFile, rm} from 'node:fs/promises';
 import {call, type Bus} from '@hivemind/bus';
 import {ContainerRecord, isError, subjects} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {StoreRevision} from './core/timeline.ts';
 import {workerErrors} from './errors.ts';
 import {writeAtomically} from './files.ts';

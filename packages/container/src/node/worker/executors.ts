@@ -4,7 +4,7 @@ import {type ContainerRecord, isError} from '@hivemind/contracts';
 import type {Clock} from '@hivemind/controller';
 import type {Contribution, NodeHook, Runtime, Verdict} from '@hivemind/runtime';
 import type {Logger} from 'pino';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {afterStart, afterStop, type Cause} from './core/memory.ts';
 import type {Executors} from './core/steps.ts';
 import {drain, type Rotation} from './drain.ts';

@@ -5,7 +5,7 @@
 import {readFile} from 'node:fs/promises';
 import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {Memory} from './core/memory.ts';
 import {writeAtomically} from './files.ts';
 

@@ -1,7 +1,7 @@
 /** One pull an image at a time, however many containers wait for it; each of them sees the progress. */
 import type {RegistryCredentials} from '@hivemind/contracts';
 import {type Runtime, runtimeErrors} from '@hivemind/runtime';
-import type {z} from 'zod';
+import type * as z from 'zod';
 
 type Credentials = z.infer<typeof RegistryCredentials>;
 type Watcher = (progress: string) => void;

@@ -8,7 +8,7 @@ import type {ContainerRecord, RegistryCredentials} from '@hivemind/contracts';
 import {type Clock, systemClock} from '@hivemind/controller';
 import type {NodeHook, Runtime} from '@hivemind/runtime';
 import type {Logger} from 'pino';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import type {Retention} from '../images/core/retention.ts';
 import {ImageKeeper} from '../images/keeper.ts';
 import {connectionsTo} from './connections.ts';

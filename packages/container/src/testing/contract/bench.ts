@@ -2,7 +2,7 @@
 import type {LogOptions, RegistryCredentials} from '@hivemind/contracts';
 import {waitFor} from '@hivemind/testkit';
 import type {Runtime, RuntimeContainer, RuntimeEvent, RuntimeSpec} from '@hivemind/runtime';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {containerSpec, type ContainerOverrides} from '../builders.ts';
 
 export interface RuntimeUnderTest {

@@ -1,7 +1,7 @@
 /** The contract: images, volumes and networks. */
 import {Readable} from 'node:stream';
 import {engineLabels, type RegistryCredentials} from '@hivemind/contracts';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import type {Lacks} from '../contract.ts';
 import type {ContractBench} from './bench.ts';
 

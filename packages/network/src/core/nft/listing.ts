@@ -1,5 +1,5 @@
 /** What `nft -j list table` prints, in the words of a ruleset. Pure. */
-import {z} from 'zod';
+import * as z from 'zod';
 import type {Present} from './ruleset.ts';
 
 const Named = z.object({name: z.string()});

@@ -1,5 +1,5 @@
 /** What archives of images say: the names of their parts, and which images there are. Pure. */
-import {z} from 'zod';
+import * as z from 'zod';
 import {parseImageName} from '../../../core/image-name.ts';
 import type {Descriptor} from './manifest.ts';
 

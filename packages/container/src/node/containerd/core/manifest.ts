@@ -1,5 +1,5 @@
 /** What registries and archives say of images: manifests, indexes and configs of OCI and of Docker. Pure. */
-import {z} from 'zod';
+import * as z from 'zod';
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'is not a sha256 digest');
 export const Descriptor = z.object({

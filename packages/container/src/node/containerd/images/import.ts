@@ -1,6 +1,6 @@
 /** Archives of images into containerd: what `docker save` writes, and OCI's layout. */
 import type {PullProgress} from '@hivemind/contracts';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import type {ContainerdClient} from '../api/client.ts';
 import {nameOf, SavedImages} from '../core/archive.ts';
 import {familiarName, parseImageName} from '../../../core/image-name.ts';

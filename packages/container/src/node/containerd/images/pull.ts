@@ -7,7 +7,7 @@ import type {PullProgress, RegistryCredentials} from '@hivemind/contracts';
 import {runtimeErrors} from '@hivemind/runtime';
 import {once} from 'node:events';
 import {setTimeout as pause} from 'node:timers/promises';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {type ContainerdClient, isStatus, wordsOf} from '../api/client.ts';
 import {type ImageName, parseImageName} from '../../../core/image-name.ts';
 import {type Descriptor, forPlatform, ImageConfig, Index, indexTypes, Manifest, type Platform} from '../core/manifest.ts';

@@ -2,7 +2,7 @@
 import {readFile, stat} from 'node:fs/promises';
 import {dirname, resolve} from 'node:path';
 import {commonErrors} from '@hivemind/contracts';
-import {z} from 'zod';
+import * as z from 'zod';
 import {errnoOf} from '../errno.ts';
 import type {RegistryAccess, RegistrySettings} from './registry.ts';
 

@@ -3,7 +3,7 @@ import type {IncomingMessage} from 'node:http';
 import type {RegistryCredentials} from '@hivemind/contracts';
 import {runtimeErrors} from '@hivemind/runtime';
 import {setTimeout as pause} from 'node:timers/promises';
-import {z} from 'zod';
+import * as z from 'zod';
 import {errnoOf} from '../errno.ts';
 import type {ImageName} from '../../../core/image-name.ts';
 import {indexTypes, manifestTypes} from '../core/manifest.ts';

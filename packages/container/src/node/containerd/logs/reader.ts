@@ -2,7 +2,7 @@
 import {watch} from 'node:fs';
 import {type FileHandle, mkdir, open, stat} from 'node:fs/promises';
 import type {LogOptions} from '@hivemind/contracts';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {MAX_LINE_BYTES, type RuntimeLogLine} from '../../docker/logs.ts';
 import {type LogRecord, parseRecord, type StreamName} from '../core/log-record.ts';
 import {logFile, OLDER_FILES} from './writer.ts';

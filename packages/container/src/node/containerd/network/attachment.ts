@@ -1,5 +1,5 @@
 /** A container's place in a network, as it is kept with the container: it has the same address for life. */
-import {z} from 'zod';
+import * as z from 'zod';
 
 export const Attachment = z.object({
   /** The network's name. */

@@ -1,6 +1,6 @@
 /** Bridges, and the pairs of interfaces that lead from one into a container. */
 import {readFile, writeFile} from 'node:fs/promises';
-import {z} from 'zod';
+import * as z from 'zod';
 import type {Attachment} from './attachment.ts';
 import {ip, ipLines, run} from './command.ts';
 import {hardwareAddress} from './ranges.ts';

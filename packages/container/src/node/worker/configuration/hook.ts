@@ -7,7 +7,7 @@ import {join} from 'node:path';
 import {type Bus, call} from '@hivemind/bus';
 import {type ContainerRecord, type RegistryCredentials, subjects} from '@hivemind/contracts';
 import type {Contribution, NodeHook, RuntimeMount} from '@hivemind/runtime';
-import type {z} from 'zod';
+import type * as z from 'zod';
 import {configurationErrors} from './errors.ts';
 import {decoded, type Opened, openSecrets} from './secrets.ts';
 

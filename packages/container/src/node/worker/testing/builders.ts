@@ -1,7 +1,7 @@
 /** Records with defaults, so that each test shows only what matters. */
 import {ContainerRecord, ContainerTemplate} from '@hivemind/contracts';
 import type {RuntimeContainer} from '@hivemind/runtime';
-import type {z} from 'zod';
+import type * as z from 'zod';
 
 type TemplateInput = Partial<z.input<typeof ContainerTemplate>>;
 
