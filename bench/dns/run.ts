@@ -6,7 +6,7 @@
  *
  * Needs the Debian packages dnsperf, dnsmasq-base and unbound, which nothing else of the repository needs. Servers run one after the
  * other in each round, the rounds' medians count; processor time a query is told too, since it hardly depends on what else runs on
- * the machine. Exit status 1: a *must* was missed. The sidecar is measured bundled, as it ships.
+ * the machine. Exit status 1: a *must* was missed. The sidecar is measured bundled, and with the flags that an agent starts it with.
  */
 import {execFileSync, spawn, spawnSync} from 'node:child_process';
 import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
@@ -16,6 +16,7 @@ import {parseArgs} from 'node:util';
 import type {NameItem} from '@hivemind/contracts';
 import {Zone} from '@hivemind/discovery/names';
 import {SNAPSHOT_FILE, writeSnapshot} from '@hivemind/discovery/names/kept';
+import {sidecarNodeFlags} from '@hivemind/sidecar/program';
 import {freePort, waitFor} from '@hivemind/testkit';
 import {median, meets, nowMs, type Row} from '../measure.ts';
 import {printRows, writeReport} from '../report.ts';
@@ -94,7 +95,7 @@ function contenders(dir: string): readonly Contender[] {
         const dataDir = join(dir, 'data');
         if (!existsSync(join(dataDir, SNAPSHOT_FILE))) execFileSync('mkdir', ['-p', join(dataDir, 'agent')]);
         await writeSnapshot(join(dataDir, SNAPSHOT_FILE), {node: 'n0', listen: [`127.0.0.1:${port}`], virtualIps: true, lacks: false, at: {epoch: 'e', n: 1}}, items());
-        return [process.execPath, join(dir, 'sidecar.js'), 'membership', '--name=n0', '--bind=127.0.0.1:0', `--data-dir=${dataDir}`, `--socket=${join(dir, 's')}`];
+        return [process.execPath, ...sidecarNodeFlags, join(dir, 'sidecar.js'), 'membership', '--name=n0', '--bind=127.0.0.1:0', `--data-dir=${dataDir}`, `--socket=${join(dir, 's')}`];
       },
     },
     {

@@ -2,6 +2,7 @@
 import {readFile, stat} from 'node:fs/promises';
 import {dirname, join, resolve, sep} from 'node:path';
 import {build} from 'esbuild';
+import ts from 'typescript';
 import {root} from '../setup/enter.mjs';
 
 /** CommonJS packages in the bundle still call `require` for Node's own modules. */
@@ -96,12 +97,26 @@ const workerUrl = /new URL\(\s*(['"])(\.{1,2}\/[^'"]+\.worker\.ts)\1\s*,\s*impor
  * Inlines `new URL('./x.worker.ts', import.meta.url)` as a data: URL of the bundled worker, which
  * Node runs as a module; and refuses anything else that looks for a file beside the source.
  */
+/** Files that hold schemas and nothing that happens when they are loaded. */
+const schemas = /[\\/]libs[\\/]contracts[\\/]src[\\/][^\\/]+\.ts$/;
+
+/**
+ * Lets the bundler leave out what no program uses of them: it cannot know that `z.string().min(1)` changes nothing elsewhere, and
+ * each schema takes one or two kilobytes of a process.
+ */
+function withDroppableConstants(source) {
+  const file = ts.createSourceFile('schemas.ts', source, ts.ScriptTarget.Latest);
+  const values = file.statements.filter(ts.isVariableStatement).flatMap(({declarationList}) => declarationList.declarations.flatMap(({initializer}) => initializer ?? []));
+  return values.toReversed().reduce((text, {pos, end}) => `${text.slice(0, pos)} /* @__PURE__ */ (() => (${text.slice(pos, end)}))()${text.slice(end)}`, source);
+}
+
 const ownSources = {
   name: 'own-sources',
   setup({onLoad}) {
     onLoad({filter: /\.ts$/}, async ({path}) => {
       if (path.includes(`${sep}node_modules${sep}`)) return undefined;
       const source = await readFile(path, 'utf8');
+      if (schemas.test(path)) return {contents: withDroppableConstants(source), loader: 'ts'};
       if (!source.includes('import.meta.')) return undefined;
       const workers = new Map();
       for (const [, , relative] of source.matchAll(workerUrl)) {

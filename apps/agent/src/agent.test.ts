@@ -1,5 +1,6 @@
 import {busErrors, createEmbeddedBus, emit, serve} from '@hivemind/bus';
-import {ContainerRecord, type ContainerStatus, subjects} from '@hivemind/contracts';
+import {ContainerRecord, type ContainerStatus} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {FakeClock} from '@hivemind/controller/testing';
 import {createFakeRuntime} from '@hivemind/container/testing';
 import {createNodeManager} from '@hivemind/node/control';

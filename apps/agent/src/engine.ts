@@ -7,7 +7,7 @@ import {mkdir, readFile, writeFile} from 'node:fs/promises';
 import {request} from 'node:http';
 import {connect} from 'node:net';
 import {join} from 'node:path';
-import {CONTAINERD_SOCKET, type ContainerdRuntimeOptions, type RegistrySettings, createContainerdRuntime, createDockerRuntime, earlierClusters, earlierClustersOfContainerd} from '@hivemind/container/node';
+import {CONTAINERD_SOCKET, type ContainerdRuntimeOptions, type RegistrySettings, createContainerdRuntime, createDockerRuntime, earlierClustersOfContainerd, earlierClustersOfDocker} from '@hivemind/container/node';
 import {commonErrors} from '@hivemind/contracts';
 import {type Runtime, runtimeErrors} from '@hivemind/runtime';
 import type {Logger} from 'pino';
@@ -82,7 +82,7 @@ export async function likelyEngines(options: EngineOptions, dataDir: string): Pr
 export async function earlierLives(options: EngineOptions, dataDir: string): Promise<readonly string[]> {
   const {dockerHost, containerdSocket = CONTAINERD_SOCKET} = options;
   const lives = [];
-  for (const name of await likelyEngines(options, dataDir)) lives.push(...(name === 'docker' ? await earlierClusters(dockerHost === undefined ? {} : {host: dockerHost}, dataDir) : await earlierClustersOfContainerd(containerdSocket, dataDir)));
+  for (const name of await likelyEngines(options, dataDir)) lives.push(...(name === 'docker' ? await earlierClustersOfDocker(dockerHost === undefined ? {} : {host: dockerHost}, dataDir) : await earlierClustersOfContainerd(containerdSocket, dataDir)));
   return [...new Set(lives)];
 }
 

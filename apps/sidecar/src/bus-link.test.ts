@@ -5,7 +5,7 @@ import {FakeClock} from '@hivemind/controller/testing';
 import type {MemberInfo} from '@hivemind/membership/model';
 import {waitFor} from '@hivemind/testkit';
 import {linkToBus} from './bus-link.ts';
-import type {MemberListener} from './membership/remote-member.ts';
+import type {MemberListener} from './membership/listen.ts';
 import {reportsOf} from './report.ts';
 
 const info = (name: string, state: MemberInfo['state'] = 'alive', since = 0): MemberInfo => ({name, state, address: {host: '10.0.0.1', port: 7946}, incarnation: 1, since});

@@ -7,7 +7,7 @@ import {leaderChanged, meetMembers, membershipChanged, membershipReport, REPORT_
 import type {MemberInfo} from '@hivemind/membership/model';
 import type {Logger} from 'pino';
 import type {LeaderWatch} from './leader-watch.ts';
-import type {MemberListener} from './membership/remote-member.ts';
+import type {MemberListener} from './membership/listen.ts';
 import {reportsOf, sightingOf, type Told} from './report.ts';
 
 /** Changes of so long (ms) are told in one report: a death is known to many at once. */

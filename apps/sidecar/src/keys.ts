@@ -1,9 +1,9 @@
-/** The ring's keys while it runs. They outlive the thread that uses them, and, with a key file, the process. */
+/** The ring's keys while it runs. With a key file they outlive the process. */
 import {createHash} from 'node:crypto';
 import {open, rename} from 'node:fs/promises';
 import type {Logger} from 'pino';
 import {formatKeyFile} from './key-file.ts';
-import type {RemoteMember} from './membership/remote-member.ts';
+import {type KeyringControl, type Member, membershipErrors} from '@hivemind/membership/model';
 
 /** Each answers the fingerprints afterwards. Errors: `key-invalid` 422, `key-unknown` 404, `key-in-use` 409, `no-keyring` 409. */
 export interface Keys {
@@ -11,12 +11,10 @@ export interface Keys {
   install(key: Uint8Array): Promise<readonly string[]>;
   use(fingerprint: string): Promise<readonly string[]>;
   remove(fingerprint: string): Promise<readonly string[]>;
-  /** The keys themselves, for a thread that is started again. */
-  current(): readonly Uint8Array[];
 }
 
 export interface KeysOptions {
-  readonly member: Pick<RemoteMember, 'ask'>;
+  readonly member: Pick<Member, 'keyring'>;
   readonly keys: readonly Uint8Array[];
   /** Kept in step with the keys, so that a restart knows them. */
   readonly file: string | undefined;
@@ -27,10 +25,15 @@ export function createKeys({member, keys: initial, file, logger}: KeysOptions): 
   let keys = [...initial];
   let queue: Promise<unknown> = Promise.resolve();
 
-  /** One change after the other: the thread decides whether it may be, and in which order the keys stand then. */
-  const change = (how: () => Promise<readonly string[]>, installed?: Uint8Array): Promise<readonly string[]> => {
+  const keyring = (): KeyringControl => {
+    if (member.keyring) return member.keyring;
+    throw membershipErrors['no-keyring']('This ring speaks in the clear: start its members with --key-file to give it keys.');
+  };
+  /** One change after the other: the ring decides whether it may be, and in which order the keys stand then. */
+  const change = (how: (ring: KeyringControl) => void, installed?: Uint8Array): Promise<readonly string[]> => {
     const done = queue.then(async () => {
-      const fingerprints = await how();
+      how(keyring());
+      const fingerprints = keyring().list();
       const known = [...keys, ...(installed ? [installed] : [])];
       keys = fingerprints.flatMap((fingerprint) => known.find((key) => fingerprintOf(key) === fingerprint) ?? []);
       logger.info({fingerprints}, 'the keys of the ring were changed');
@@ -42,11 +45,10 @@ export function createKeys({member, keys: initial, file, logger}: KeysOptions): 
   };
 
   return {
-    list: () => member.ask('keys'),
-    install: (key) => change(() => member.ask('installKey', key), key),
-    use: (fingerprint) => change(() => member.ask('useKey', fingerprint)),
-    remove: (fingerprint) => change(() => member.ask('removeKey', fingerprint)),
-    current: () => keys,
+    list: async () => keyring().list(),
+    install: (key) => change((ring) => ring.install(key), key),
+    use: (fingerprint) => change((ring) => ring.use(fingerprint)),
+    remove: (fingerprint) => change((ring) => ring.remove(fingerprint)),
   };
 }
 

@@ -1,14 +1,13 @@
 /** Hears who leads, from the bus and from the ring, and passes on in the ring what only the bus knew. */
 import type {Leader} from '@hivemind/contracts';
-import type {Announcement} from '@hivemind/membership/model';
-import type {RemoteMember} from './membership/remote-member.ts';
+import type {Announcement, Member} from '@hivemind/membership/model';
 import {type AnnouncedLeader, decodeLeader, encodeLeader, type HeardLeader, LEADER_TOPIC, leaderNow, supersedes} from './leader.ts';
 
 /** All sidecars hear the bus at once: each waits up to so long (ms) for another to say it in the ring. */
 const SPREAD_MS = 2_000;
 
 export interface LeaderWatchOptions {
-  readonly member: Pick<RemoteMember, 'ask' | 'onAnnouncement'>;
+  readonly member: Pick<Member, 'members' | 'announce' | 'announcements' | 'onAnnouncement'>;
   /** Monotonic ms. */
   readonly now: () => number;
   /** In [0, 1). */
@@ -30,15 +29,12 @@ export class LeaderWatch {
   constructor(options: LeaderWatchOptions) {
     this.#options = options;
     this.#stopListening = options.member.onAnnouncement((announcement) => this.#heardInRing(announcement));
+    // What the ring knew before this machine listened.
+    for (const announcement of options.member.announcements()) this.#heardInRing(announcement);
   }
 
-  /** What the ring knew before this machine listened. */
-  async catchUp(): Promise<void> {
-    for (const announcement of await this.#options.member.ask('announcements')) this.#heardInRing(announcement);
-  }
-
-  async view(): Promise<Leader | undefined> {
-    return leaderNow(this.#heard, await this.#options.member.ask('members'), this.#options.now());
+  view(): Leader | undefined {
+    return leaderNow(this.#heard, this.#options.member.members(), this.#options.now());
   }
 
   heardOnBus(leader: AnnouncedLeader): void {
@@ -69,7 +65,6 @@ export class LeaderWatch {
     // Beyond the fencing revision, where the ring still tells of an epoch that had come further.
     this.#version = Math.max(this.#version + 1, leader.revision.n);
     this.#spread = leader;
-    // Refused only while the thread is being started again; the next renewal is told.
-    this.#options.member.ask('announce', {topic: LEADER_TOPIC, version: this.#version, payload}).catch(() => undefined);
+    this.#options.member.announce({topic: LEADER_TOPIC, version: this.#version, payload});
   }
 }

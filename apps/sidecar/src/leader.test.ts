@@ -54,10 +54,9 @@ describe('a ring of sidecars', () => {
     let now = 0;
     const watch = new LeaderWatch({
       member: {
-        ask: (async (question: string, ask?: Announcement) => {
-          if (question === 'announce' && ask) told.push(ask);
-          return question === 'members' ? alive('b', 'a') : [];
-        }) as never,
+        members: () => alive('b', 'a').map((member) => ({...member, address: {host: '127.0.0.1', port: 1}, incarnation: 0, since: 0})),
+        announce: (announcement) => void told.push(announcement),
+        announcements: () => [],
         onAnnouncement: (listener) => (listeners.push(listener), () => undefined),
       },
       now: () => now,

@@ -1,14 +1,12 @@
 /** Liveness and Prometheus metrics over HTTP, on loopback as a rule. */
 import {once} from 'node:events';
 import {createServer, request as ask, type Server, type ServerResponse} from 'node:http';
-import type {NamesVitals} from './dns/thread.ts';
+import type {NamesVitals} from './dns/parts.ts';
 import type {ProxyState} from '@hivemind/discovery/ingress';
 import type {MemberStatistics} from '@hivemind/membership/model';
 
 export interface Vitals {
-  /** Undefined while membership is being started again. */
-  readonly statistics: MemberStatistics | undefined;
-  readonly tenants: Readonly<Record<string, {readonly running: boolean; readonly restarts: number}>>;
+  readonly statistics: MemberStatistics;
   /** Undefined where names are not answered. */
   readonly names?: NamesVitals | undefined;
   readonly ingress?: ProxyState | undefined;
@@ -21,20 +19,17 @@ export interface Vitals {
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
 /** Prometheus' text format, version 0.0.4. */
-export function metricsText({statistics, tenants, names, ingress, busConnected, residentMemory}: Vitals): string {
+export function metricsText({statistics, names, ingress, busConnected, residentMemory}: Vitals): string {
   const one = (value: number): readonly Sample[] => [[{}, value]];
   const by = (label: string, values: Readonly<Record<string, number>>): readonly Sample[] => Object.entries(values).map(([name, value]) => [{[label]: name}, value]);
-  const ofTenants = (value: (tenant: {running: boolean; restarts: number}) => number) => by('tenant', Object.fromEntries(Object.entries(tenants).map(([name, tenant]) => [name, value(tenant)])));
   return [
-    family('hivemind_sidecar_tenant_up', 'gauge', 'Whether the thread of a tenant is there.', ofTenants(({running}) => Number(running))),
-    family('hivemind_sidecar_tenant_restarts_total', 'counter', 'How often a tenant was started again.', ofTenants(({restarts}) => restarts)),
     family('hivemind_sidecar_bus_connected', 'gauge', 'Whether the bus is there.', busConnected === undefined ? [] : one(Number(busConnected))),
     family('process_resident_memory_bytes', 'gauge', 'Resident memory of the process.', one(residentMemory)),
     ...(ingress === undefined || ingress.version === '' ? [] : [
       family('hivemind_ingress_running', 'gauge', 'Whether HAProxy runs here. Its own metrics are at /metrics/ingress.', one(Number(ingress.running))),
       family('hivemind_ingress_problem', 'gauge', 'Whether something of ingress is not as it was told.', one(Number(ingress.problem !== ''))),
     ]),
-    ...(statistics ? ofMembership(statistics, one, by) : []),
+    ...ofMembership(statistics, one, by),
     ...(names ? ofNames(names, one, by) : []),
   ].join('');
 }
@@ -101,9 +96,8 @@ export async function serveMetrics({host, port}: {readonly host: string; readonl
     if (path !== '/livez' && path !== '/metrics') return answer(404, 'There is /livez, /metrics and /metrics/ingress\n');
     vitals().then(
       (now) => {
-        if (path === '/metrics') return answer(200, metricsText(now), 'text/plain; version=0.0.4; charset=utf-8');
-        const down = Object.entries(now.tenants).filter(([, {running}]) => !running).map(([name]) => name);
-        return answer(down.length === 0 ? 200 : 503, down.length === 0 ? 'ok\n' : `being started again: ${down.join(', ')}\n`);
+        if (path === '/metrics') answer(200, metricsText(now), 'text/plain; version=0.0.4; charset=utf-8');
+        else answer(200, 'ok\n');
       },
       () => answer(503, 'not available now\n'),
     );

@@ -25,9 +25,11 @@ const UNWRITTEN_BYTES = 262_144;
  */
 export async function runSidecar({values, dataDir, cwd, level = 'info', print}: RunOptions): Promise<void> {
   const {bus, ...options} = readFlags(values, {dataDir, cwd});
-  const destination = pino.destination({dest: 2, sync: true, maxLength: UNWRITTEN_BYTES});
+  // Not at once: a disk that hangs would hold the ring up.
+  const destination = pino.destination({dest: 2, sync: false, maxLength: UNWRITTEN_BYTES});
   // What cannot be written, on a full disk, is lost; the fence goes on.
-  destination.on('error', () => undefined);
+  let stuck = false;
+  destination.on('error', () => (stuck = true)).on('write', () => (stuck = false));
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const logger = pino({level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime}, destination);
   const asked = signalled();
@@ -38,6 +40,8 @@ export async function runSidecar({values, dataDir, cwd, level = 'info', print}: 
   await Promise.race([asked, sidecar.left, orphaned.promise]);
   orphaned.stop();
   await sidecar.stop();
+  if (stuck) destination.destroy();
+  else destination.flushSync();
 }
 
 async function started(start: () => Promise<Sidecar>): Promise<Sidecar> {

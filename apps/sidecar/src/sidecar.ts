@@ -1,15 +1,16 @@
 /**
- * The machine's long-lived process beside the agent. What must outlive an agent lives here: each part a tenant on a thread of
- * its own, membership of the ring the first. This thread serves the socket, the metrics and the bus for them.
+ * The machine's long-lived process beside the agent: what must outlive an agent lives here, all of it on one thread, for a second
+ * one takes a tenth of what Hivemind takes of a machine (docs/decisions/0010). So nothing here may take long at once.
  */
 import {randomUUID} from 'node:crypto';
 import {isIP} from 'node:net';
 import {join, resolve} from 'node:path';
+import {setTimeout as pause} from 'node:timers/promises';
 import type {Bus} from '@hivemind/bus';
-import {isError} from '@hivemind/contracts/define-errors';
 import {PLAN_FILE} from '@hivemind/discovery/ingress';
 import {SNAPSHOT_FILE} from '@hivemind/discovery/names/kept';
-import type {Address} from '@hivemind/membership/model';
+import type {Address, Member} from '@hivemind/membership/model';
+import {startMember} from '@hivemind/membership/node';
 import type {Logger} from 'pino';
 import {type BusConnection, seekBus} from './bus-connection.ts';
 import {type HostPort, parseAddress} from './address.ts';
@@ -20,17 +21,16 @@ import {connectEngine} from './fence/engine.ts';
 import {Fence} from './fence/fence.ts';
 import type {Description, Statistics} from './grpc/messages.ts';
 import {serveSocket} from './grpc/server.ts';
+import {claimSocketPath} from './grpc/socket.ts';
 import {IngressKeeper} from './ingress/keeper.ts';
 import {readKeyFile} from './key-file.ts';
 import {createKeys} from './keys.ts';
 import {LeaderWatch} from './leader-watch.ts';
 import {keepOutputs} from './outputs.ts';
 import {joinByName} from './membership/join-by-name.ts';
-import {RemoteMember} from './membership/remote-member.ts';
-import {membershipTenant} from './membership/tenant.ts';
+import {listenToMember} from './membership/listen.ts';
 import {serveMetrics} from './metrics.ts';
 import {addressText} from './report.ts';
-import {keepTenants, type Tenants} from './tenants.ts';
 import {version} from '@hivemind/contracts/version';
 
 export interface SidecarOptions {
@@ -75,12 +75,14 @@ export interface Sidecar {
 type Undo = (() => Promise<unknown> | void)[];
 
 interface Parts {
-  tenants?: Tenants;
   names?: Names;
   ingress?: IngressKeeper;
   bus?: BusConnection;
   metrics?: string;
 }
+
+/** Ms for the ring to be told that this member leaves; the telling's own bound is shorter. */
+const LEAVE_WITHIN_MS = 6_000;
 
 const setTimer = (callback: () => void, ms: number): (() => void) => {
   const timer = setTimeout(callback, ms);
@@ -108,18 +110,21 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
 
 async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sidecar, 'stop'>> {
   const {name, logger} = options;
-  const member = new RemoteMember(name);
-  const keys = createKeys({member, keys: await readKeys(options), file: options.keyFile, logger});
+  const part = (what: string) => logger.child({part: what});
+  // Before the ring hears of a second member of this name.
+  await claimSocketPath(options.socket);
+  const ring = await joinRing(options, undo);
+  const {member} = ring;
+  const keys = createKeys({member, keys: ring.keys, file: options.keyFile, logger});
   const left = Promise.withResolvers<void>();
   const parts: Parts = {};
-  const membership = membershipTenant({member, settings: () => settingsOf(options, keys.current()), logger: logger.child({tenant: 'membership'})});
   const leader = new LeaderWatch({member, now: () => performance.now(), random: Math.random, setTimer});
   undo.push(() => leader.stop());
-  const fence = new Fence({file: fileOf(options, 'fence.json'), boottime, connectEngine, setTimer, logger: logger.child({tenant: 'fence'})});
+  const fence = new Fence({file: fileOf(options, 'fence.json'), boottime, connectEngine, setTimer, logger: part('fence')});
   undo.push(() => fence.stop());
-  const outputs = keepOutputs({logger: logger.child({tenant: 'outputs'}), setTimer});
+  const outputs = keepOutputs({logger: part('outputs'), setTimer});
   undo.push(() => outputs.stop());
-  const names = new Names({file: options.dataDir === undefined ? undefined : join(resolve(options.dataDir), SNAPSHOT_FILE), logger: logger.child({tenant: 'names'}), setTimer, now: () => performance.now()});
+  const names = new Names({file: options.dataDir === undefined ? undefined : join(resolve(options.dataDir), SNAPSHOT_FILE), logger: part('names'), setTimer, now: () => performance.now(), random: Math.random});
   parts.names = names;
   undo.push(() => names.stop());
   const ingress = keeperOf(options);
@@ -136,11 +141,11 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
       await outputs.heard(lease);
     },
     hearLeader: (heard) => leader.heardOnBus(heard),
-    applyNames: (part) => names.apply(part),
+    applyNames: (told) => names.apply(told),
     applyIngress: () => ingress.apply(),
     async leave() {
-      await member.ask('leave');
-      membership.farewell = false;
+      await member.leave();
+      ring.farewell = false;
       left.resolve();
     },
   });
@@ -148,34 +153,46 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
   await Promise.all([fence.start(), names.start(), outputs.start(fileOf(options, 'fence.json'))]);
   // HAProxy may take seconds, or hang: the ring does not wait for it.
   void ingress.start();
-  const tenants = (parts.tenants = keepTenants([membership], {logger, setTimer, now: () => performance.now()}));
-  undo.push(() => tenants.stop());
-  const address = await membership.listening.catch((error: unknown) => {
-    membership.farewell = false;
-    throw error;
-  });
-  await leader.catchUp();
   undo.push(joinByName({names: (options.join ?? []).filter(({host}) => isIP(host) === 0), member, setTimer, logger}));
   parts.metrics = await startMetrics(options, member, parts, undo);
   if (options.connectBus) {
     const bus = (parts.bus = seekBus({connect: options.connectBus, setTimer, logger, onBus: async (connected) => (await import('./bus-link.ts')).linkToBus({bus: connected, member: linked(member), leader, boot: randomUUID(), setTimer, logger})}));
     undo.push(() => bus.stop());
   }
-  logger.info({name, address: addressText(address), socket: socket.path, metrics: parts.metrics}, 'the sidecar is up');
-  return {address, socket: socket.path, metrics: parts.metrics, left: left.promise};
+  logger.info({name, address: addressText(member.address), socket: socket.path, metrics: parts.metrics}, 'the sidecar is up');
+  return {address: member.address, socket: socket.path, metrics: parts.metrics, left: left.promise};
+}
+
+interface InRing {
+  readonly member: Member;
+  /** In the order of the key file. */
+  readonly keys: readonly Uint8Array[];
+  /** Whether the ring is to be told when the process ends. */
+  farewell: boolean;
+}
+
+async function joinRing(options: SidecarOptions, undo: Undo): Promise<InRing> {
+  const keys = await readKeys(options);
+  const member = await startMember({...settingsOf(options, keys), logger: options.logger.child({part: 'membership'})});
+  const ring: InRing = {member, keys, farewell: true};
+  undo.push(async () => {
+    if (ring.farewell) await Promise.race([member.leave(), pause(LEAVE_WITHIN_MS, undefined, {ref: false})]);
+    await member.close();
+  });
+  return ring;
 }
 
 function keeperOf({dataDir, logger}: SidecarOptions): IngressKeeper {
   const dir = fileOf({dataDir}, 'ingress') ?? '';
-  return new IngressKeeper({file: dataDir === undefined ? undefined : join(resolve(dataDir), PLAN_FILE), dir, logger: logger.child({tenant: 'ingress'}), setTimer, now: () => performance.now()});
+  return new IngressKeeper({file: dataDir === undefined ? undefined : join(resolve(dataDir), PLAN_FILE), dir, logger: logger.child({part: 'ingress'}), setTimer, now: () => performance.now()});
 }
 
-function linked(member: RemoteMember): LinkedMember {
+function linked(member: Member): LinkedMember {
   return {
     name: member.name,
-    members: () => member.ask('members'),
-    listen: (listener) => member.listen(listener),
-    meet: (addresses) => member.ask('join', addresses.flatMap((address) => parseAddress(address) ?? [])),
+    members: async () => member.members(),
+    listen: (listener) => listenToMember(member, listener),
+    meet: (addresses) => member.join(addresses.flatMap((address) => parseAddress(address) ?? [])),
   };
 }
 
@@ -206,14 +223,10 @@ async function readKeys({keyFile, logger}: SidecarOptions): Promise<readonly Uin
   return keys;
 }
 
-async function startMetrics({metrics = {host: '127.0.0.1', port: 0}}: SidecarOptions, member: RemoteMember, parts: Parts, undo: Undo): Promise<string | undefined> {
+async function startMetrics({metrics = {host: '127.0.0.1', port: 0}}: SidecarOptions, member: Member, parts: Parts, undo: Undo): Promise<string | undefined> {
   if (metrics === 'off') return undefined;
   const server = await serveMetrics(metrics, async () => ({
-    statistics: await member.ask('statistics').catch((error: unknown) => {
-      if (isError(error, 'tenant-down')) return undefined;
-      throw error;
-    }),
-    tenants: statusOf(parts),
+    statistics: member.statistics(),
     names: await parts.names?.vitals(),
     ingress: parts.ingress?.state,
     ...(parts.bus ? {busConnected: parts.bus.state() === 'connected'} : {}),
@@ -223,16 +236,6 @@ async function startMetrics({metrics = {host: '127.0.0.1', port: 0}}: SidecarOpt
   return addressText(server);
 }
 
-const statusOf = ({tenants, names}: Parts): ReturnType<Tenants['status']> => ({...tenants?.status(), ...names?.status()});
-
-async function statisticsOf(member: RemoteMember, parts: Parts): Promise<Statistics> {
-  const {bus, metrics} = parts;
-  const restarts = Object.entries(statusOf(parts)).map(([tenant, status]) => [tenant, status.restarts] as const);
-  return {
-    ...(await member.ask('statistics')),
-    metricsAddress: metrics ?? '',
-    restarts: Object.fromEntries(restarts),
-    residentMemory: process.memoryUsage.rss(),
-    bus: bus?.state() ?? 'off',
-  };
+function statisticsOf(member: Member, {bus, metrics}: Parts): Statistics {
+  return {...member.statistics(), metricsAddress: metrics ?? '', residentMemory: process.memoryUsage.rss(), bus: bus?.state() ?? 'off'};
 }

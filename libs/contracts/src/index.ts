@@ -16,7 +16,6 @@ export * from './node-life.ts';
 export * from './service-instance.ts';
 export * from './trust.ts';
 export * from './join.ts';
-export * as subjects from './subjects.ts';
 export {LogLine, LogOptions, ContainerStats, ImageInfo, PullProgress, PlacementRequest, NodeRefusal, RegistryCredentials, VolumeUsage, OpenedSecrets} from './subjects.ts';
 export * from './node-subjects.ts';
 export * from './placement.ts';

@@ -1,6 +1,7 @@
 import * as contracts from './index.ts';
+import * as subjects from './subjects.ts';
 
-const {nodeSubjects, subjects} = contracts;
+const {nodeSubjects} = contracts;
 
 describe('the subjects of machines', () => {
   it('each have an end that the machine is at, so that its credentials can permit them', () => {

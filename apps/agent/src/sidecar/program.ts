@@ -20,7 +20,8 @@ export async function launchSidecar(settings: SidecarSettings): Promise<StartedP
   const {size} = await stat(path).catch(() => ({size: 0}));
   if (size > LOG_BYTES) await rename(path, `${path}.1`);
   await using log = await open(path, 'a', 0o600);
-  const child = spawn(process.execPath, [...sidecarNodeFlags, sidecarProgram(process.argv[1] ?? ''), ...wordsOf(settings)], {detached: true, stdio: ['ignore', log.fd, log.fd], cwd: '/', env: leanEnvironment(process.env, settings.dataDir)});
+  const program = sidecarProgram(process.argv[1] ?? '');
+  const child = spawn(process.execPath, [...sidecarNodeFlags, program, ...wordsOf(settings)], {detached: true, stdio: ['ignore', log.fd, log.fd], cwd: '/', env: leanEnvironment(process.env, settings.dataDir, program)});
   child.unref();
   return {pid: child.pid ?? 0, ended: endOf(child)};
 }

@@ -1,6 +1,7 @@
 import {randomUUID} from 'node:crypto';
 import {createEmbeddedBus, emit, serve, type Bus} from '@hivemind/bus';
-import {ContainerRecord, type ContainerStatus, engineLabels, subjects} from '@hivemind/contracts';
+import {ContainerRecord, type ContainerStatus, engineLabels} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {busyboxImage, dockerEngine, removeTempDir, tempDir, waitFor} from '@hivemind/testkit';
 import type Docker from 'dockerode';
 import {pino} from 'pino';

@@ -38,6 +38,7 @@ export function register(parent: Command, host: Host): void {
 async function becomeSidecar(values: FlagValues, dataDir: string, {env, become}: Terminal): Promise<void> {
   const {leanEnvironment, sidecarNodeFlags, sidecarProgram} = await import('@hivemind/sidecar/program');
   const words = Object.entries(values).flatMap(([name, value]) => [value ?? []].flat().map((one) => `--${name}=${String(one)}`));
-  become?.(process.execPath, [process.execPath, ...sidecarNodeFlags, sidecarProgram(process.argv[1] ?? ''), ...words, `--data-dir=${dataDir}`], leanEnvironment(env, dataDir));
+  const program = sidecarProgram(process.argv[1] ?? '');
+  become?.(process.execPath, [process.execPath, ...sidecarNodeFlags, program, ...words, `--data-dir=${dataDir}`], leanEnvironment(env, dataDir, program));
   throw cliErrors.failed('one program cannot become another here: start sidecar.js with these flags');
 }

@@ -1,9 +1,13 @@
 /** The names of this machine, answered: from the file at first, then from what the agent tells. */
-import {Forwarder, type ListenAddress, machineResolvers, NameServer, readItems, readSnapshot, Zone} from '@hivemind/discovery/names';
+import {setImmediate as turn} from 'node:timers/promises';
+import type {NameItem} from '@hivemind/contracts';
+import {Forwarder, type ListenAddress, machineResolvers, NameServer, readItems, readSnapshot, Zone, type ZoneOptions} from '@hivemind/discovery/names';
 import {parseAddress} from '../address.ts';
-import type {NamesPart, NamesPoint, NamesThreadSettings, NamesVitals} from './thread.ts';
+import type {NamesPart, NamesPoint, NamesVitals} from './parts.ts';
 
-export interface AnsweringOptions extends NamesThreadSettings {
+export interface AnsweringOptions {
+  /** What the agent keeps of names; undefined: nothing is kept. */
+  readonly file: string | undefined;
   readonly log: (level: 'info' | 'warn', fields: Readonly<Record<string, unknown>>, text: string) => void;
   /** Monotonic ms. */
   readonly now: () => number;
@@ -11,20 +15,23 @@ export interface AnsweringOptions extends NamesThreadSettings {
   readonly setTimer: (callback: () => void, ms: number) => () => void;
 }
 
+/** Names that are made before others have their turn: some ms of work. */
+const AT_ONCE = 500;
 const NOTHING: NamesPoint = {epoch: '', n: 0};
 
 export class Answering {
   readonly #options: AnsweringOptions;
-  readonly #zone = new Zone({node: '', virtualIps: false});
+  #zone = new Zone({node: '', virtualIps: false});
   readonly #forwarder: Forwarder;
   readonly #server: NameServer;
   /** Those that were told to be out of order already. */
   readonly #complained = new Set<string>();
-  #settings = '';
   #listen: readonly string[] = [];
+  #closed = false;
   #point: NamesPoint = NOTHING;
-  /** Of a whole that is being brought. */
-  #parts: NamesPart[] = [];
+  #before: Promise<unknown> = Promise.resolve();
+  /** Of a whole that is being brought: each part is made when it comes, so that none of them holds up the process for long. */
+  #next: {readonly zone: Zone; parts: number} | undefined;
 
   constructor(options: AnsweringOptions) {
     const {now, random, setTimer, log} = options;
@@ -32,7 +39,7 @@ export class Answering {
     const own = (): ReadonlySet<string> => new Set(this.#listen.flatMap((text) => parseAddress(text)?.host ?? []));
     this.#forwarder = new Forwarder({upstreams: machineResolvers({own, now}), now, setTimer});
     this.#server = new NameServer({
-      zone: this.#zone, forwarder: this.#forwarder, random, setTimer,
+      zone: {lookup: (key, from) => this.#zone.lookup(key, from)}, forwarder: this.#forwarder, random, setTimer,
       onProblem: (address, error) => {
         if (!this.#complained.has(address)) log('warn', {address, error: String(error)}, 'names cannot be answered there yet; it is tried again');
         this.#complained.add(address);
@@ -48,35 +55,46 @@ export class Answering {
   async start(): Promise<void> {
     const {file, log} = this.#options;
     const kept = file === undefined ? undefined : await readSnapshot(file);
-    // Told meanwhile: that is newer.
-    if (!kept || this.#settings !== '') return;
+    if (!kept) return;
     if (kept.at) {
-      this.#zone.apply(kept.items, true, kept.at.n);
+      this.#zone = await made({node: kept.node, virtualIps: kept.virtualIps}, kept.items, kept.at.n);
       this.#point = kept.at;
     }
-    this.#configure(kept);
+    this.#listenAt(kept.listen);
     log('info', {services: this.#zone.services, at: this.#point}, 'names as they were known last');
   }
 
-  /** @throws SyntaxError, TypeError where `items` are none */
-  apply(part: NamesPart): NamesPoint {
-    const {epoch, from, n, whole, more} = part;
-    const items = whole ? [] : read(part);
+  /** One part after the other. @throws SyntaxError, TypeError where `items` are none */
+  apply(part: NamesPart): Promise<NamesPoint> {
+    const done = this.#before.then(() => this.#take(part));
+    this.#before = done.catch(() => undefined);
+    return done;
+  }
+
+  async #take(part: NamesPart): Promise<NamesPoint> {
+    const {epoch, from, n, whole, more, node, virtualIps} = part;
+    const items = read(part);
     if (!whole && epoch === this.#point.epoch && from === this.#point.n) {
       if (items.length > 0) this.#zone.apply(items, false, n);
       this.#point = {epoch, n};
     }
     if (whole) {
       // One that does not follow on the part before is of a whole that was given up.
-      if (part.part === 0 || this.#parts.length !== part.part) this.#parts = [];
-      if (this.#parts.length === part.part) this.#parts.push(part);
-      if (!more && this.#parts.length === part.part + 1) {
-        this.#zone.apply(this.#parts.flatMap(read), true, n);
-        this.#parts = [];
+      if (part.part === 0) this.#next = {zone: new Zone({node, virtualIps}), parts: 0};
+      else if (this.#next?.parts !== part.part) this.#next = undefined;
+      if (this.#next) {
+        this.#next.zone.apply(items, false, n);
+        this.#next.parts += 1;
+      }
+      if (!more && this.#next) {
+        this.#zone = this.#next.zone;
+        this.#next = undefined;
         this.#point = {epoch, n};
       }
+    } else if (this.#zone.options.node !== node || this.#zone.options.virtualIps !== virtualIps) {
+      this.#zone = await made({node, virtualIps}, [...this.#zone.items()], this.#zone.serial);
     }
-    this.#configure(part);
+    if (!this.#closed) this.#listenAt(part.listen);
     return this.#point;
   }
 
@@ -86,15 +104,13 @@ export class Answering {
   }
 
   close(): void {
+    this.#closed = true;
     this.#server.close();
     this.#forwarder.close();
   }
 
-  #configure({node, listen, virtualIps}: Pick<NamesPart, 'node' | 'listen' | 'virtualIps'>): void {
-    const settings = JSON.stringify([node, listen, virtualIps]);
-    if (settings === this.#settings) return;
-    this.#settings = settings;
-    this.#zone.configure({node, virtualIps});
+  #listenAt(listen: readonly string[]): void {
+    if (listen.join() === this.#listen.join()) return;
     this.#listen = listen;
     this.#server.listen(listen.flatMap((text): readonly ListenAddress[] => {
       const parsed = parseAddress(text);
@@ -105,3 +121,13 @@ export class Answering {
 }
 
 const read = ({items}: NamesPart) => readItems(Buffer.from(items.buffer, items.byteOffset, items.byteLength).toString('utf8'));
+
+/** Some at a time: others have their turn in between. */
+async function made(options: ZoneOptions, items: readonly NameItem[], serial: number): Promise<Zone> {
+  const zone = new Zone(options);
+  for (let at = 0; at < items.length; at += AT_ONCE) {
+    zone.apply(items.slice(at, at + AT_ONCE), false, serial);
+    await turn();
+  }
+  return zone;
+}

@@ -1,6 +1,6 @@
 /**
  * Keeps the fence: it takes each renewal of the control lease from the agent, and, when none comes, stops through the engine
- * what must never run twice. On the main thread, whose other work is small; a thread of its own would take 17 MB.
+ * what must never run twice.
  */
 import type {Logger} from 'pino';
 import type {Boottime} from './boottime.ts';

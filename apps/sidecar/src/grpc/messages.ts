@@ -42,7 +42,6 @@ export const Statistics = messageType({
   probeFailures: field(9, unsigned),
   pushPulls: field(10, unsigned),
   metricsAddress: field(11, text),
-  restarts: mapOf(12, unsigned),
   residentMemory: field(13, unsigned),
   bus: field(14, text),
 });
@@ -100,7 +99,7 @@ function method<Request, Reply>(name: string, request: MessageType<Request>, rep
   };
 }
 
-/** See `NamesPart` in `dns/thread.ts`. */
+/** See `NamesPart` in `dns/parts.ts`. */
 const NamesPart = messageType({
   node: field(1, text),
   listen: repeated(2, text),

@@ -2,10 +2,10 @@
 import {type handleServerStreamingCall, type handleUnaryCall, Server, ServerCredentials} from '@grpc/grpc-js';
 import type {Leader} from '@hivemind/contracts';
 import {commonErrors} from '@hivemind/contracts/define-errors';
-import type {Address, MemberInfo} from '@hivemind/membership/model';
+import type {Address, Member as RingMember, MemberInfo} from '@hivemind/membership/model';
 import {parseAddress} from '../address.ts';
 import {sidecarErrors} from '../errors.ts';
-import type {RemoteMember} from '../membership/remote-member.ts';
+import {listenToMember} from '../membership/listen.ts';
 import type {Keys} from '../keys.ts';
 import type {AnnouncedLeader} from '../leader.ts';
 import type {Lease} from '../fence/lease-file.ts';
@@ -15,10 +15,10 @@ import {toStatus} from './status.ts';
 
 export interface SocketOptions {
   readonly path: string;
-  readonly member: Pick<RemoteMember, 'name' | 'ask' | 'listen'>;
+  readonly member: Pick<RingMember, 'name' | 'members' | 'onEvent' | 'join'>;
   readonly keys: Keys;
-  readonly leader: () => Promise<Leader | undefined>;
-  readonly statistics: () => Promise<Statistics>;
+  readonly leader: () => Leader | undefined;
+  readonly statistics: () => Statistics;
   readonly describe: () => Description;
   /** Answered when nothing is done here any more that an agent does itself. */
   readonly renew: (lease: Lease) => Promise<void>;
@@ -57,9 +57,9 @@ export async function serveSocket(options: SocketOptions): Promise<SocketServer>
 function handlers({member, keys, leader, statistics, leave}: SocketOptions) {
   const fingerprints = async (answer: Promise<readonly string[]>) => ({fingerprints: await answer});
   return {
-    listMembers: unary(async () => ({self: member.name, members: (await member.ask('members')).map(memberMessage)})),
+    listMembers: unary(async () => ({self: member.name, members: member.members().map(memberMessage)})),
     watch: watchOf(member),
-    join: unary(async ({addresses}: {addresses: readonly string[]}) => ({joined: await member.ask('join', addresses.map(joinAddress))})),
+    join: unary(async ({addresses}: {addresses: readonly string[]}) => ({joined: await member.join(addresses.map(joinAddress))})),
     leave: unary(async () => {
       await leave();
       return {};
@@ -68,8 +68,8 @@ function handlers({member, keys, leader, statistics, leave}: SocketOptions) {
     installKey: unary(({key}: {key: Uint8Array}) => fingerprints(keys.install(key))),
     useKey: unary(({fingerprint}: {fingerprint: string}) => fingerprints(keys.use(fingerprint))),
     removeKey: unary(({fingerprint}: {fingerprint: string}) => fingerprints(keys.remove(fingerprint))),
-    getStatistics: unary(statistics),
-    getLeader: unary(async () => leaderMessage(await leader())),
+    getStatistics: unary(async () => statistics()),
+    getLeader: unary(async () => leaderMessage(leader())),
   };
 }
 
@@ -103,7 +103,7 @@ function watchOf(member: SocketOptions['member']): handleServerStreamingCall<obj
       stop();
       call.emit('error', toStatus(commonErrors.unavailable('Changes came faster than they were read: watch again for the whole.')));
     };
-    const stop = member.listen({
+    const stop = listenToMember(member, {
       whole: (members) => send({whole: {self: member.name, members: members.map(memberMessage)}, change: '', member: undefined}),
       changed: ({type, member: changed}) => send({whole: undefined, change: type, member: memberMessage(changed)}),
     });

@@ -1,14 +1,14 @@
 /** Members to join may be given by names, whose addresses are asked for anew until one of them has answered. */
 import type {Logger} from 'pino';
 import {type HostPort, resolveHost} from '../address.ts';
-import type {RemoteMember} from './remote-member.ts';
+import type {Member} from '@hivemind/membership/model';
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
 
 export interface JoinByNameOptions {
   readonly names: readonly HostPort[];
-  readonly member: Pick<RemoteMember, 'ask'>;
+  readonly member: Pick<Member, 'join'>;
   readonly setTimer: (callback: () => void, ms: number) => () => void;
   readonly logger: Pick<Logger, 'warn'>;
 }
@@ -20,7 +20,7 @@ export function joinByName({names, member, setTimer, logger}: JoinByNameOptions)
   const attempt = async (failures: number): Promise<void> => {
     try {
       const addresses = (await Promise.all(names.map(resolveHost))).flat();
-      await member.ask('join', addresses);
+      await member.join(addresses);
     } catch (err) {
       if (stopped) return;
       if (failures === 0) logger.warn({err}, 'the ring could not be joined yet');

@@ -1,6 +1,6 @@
 /** A machine's credentials in the hands of somebody hostile, against a real server: nothing but that machine's own. */
 import {call, emit, listen, open, pushAccount, serve, serveStream, type Bus} from '@hivemind/bus';
-import {subjects} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {waitFor} from '@hivemind/testkit';
 import {connect, jwtAuthenticator, type NatsConnection} from 'nats';
 import {createNodeKey, startTrustedNats, type NodeKey, type TrustedNats} from '../../src/testing/index.ts';

@@ -1,6 +1,6 @@
 /** Credentials that are replaced while the bus is used, against a real server; and a bus that is not there yet. */
 import {call, connectNatsBus, open, serve, serveStream, type Bus, type CredentialSource} from '@hivemind/bus';
-import {subjects} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {waitFor} from '@hivemind/testkit';
 import {nodeInbox} from '../../src/node.ts';
 import {createNodeKey, startTrustedNats, type TrustedNats} from '../../src/testing/index.ts';

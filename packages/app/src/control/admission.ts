@@ -1,6 +1,7 @@
 /** May this app be? Everything that is checked before a spec is accepted, each refusal with a field and a way out. */
 import {call, type RequestOptions} from '@hivemind/bus';
-import {durationMs, ingressAppClashes, isError, placementRequest, resourceKey, subjects, templateOf, unsupportedFields, type AppRecord, type FieldError} from '@hivemind/contracts';
+import {durationMs, ingressAppClashes, isError, placementRequest, resourceKey, templateOf, unsupportedFields, type AppRecord, type FieldError} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {ManagerContext} from '@hivemind/service';
 import {dependencyCircle} from '../core/dependencies.ts';
 import {portClash, portErrors, portGiven} from '../core/host-ports.ts';

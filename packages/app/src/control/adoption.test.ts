@@ -1,5 +1,6 @@
 import {call} from '@hivemind/bus';
-import {subjects, type ContainerRecord, type EngineOrigin} from '@hivemind/contracts';
+import {type ContainerRecord, type EngineOrigin} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {waitFor} from '@hivemind/testkit';
 import {aContainer, anApp} from '../testing/builders.ts';
 import {TestCluster} from '../testing/cluster.ts';

@@ -3,7 +3,8 @@
  * what becomes of it.
  */
 import {call, serve, type Subscription} from '@hivemind/bus';
-import {EngineOrigin, resourceKey, revisionKey, subjects, type AdoptionRecord, type StrangerRecord} from '@hivemind/contracts';
+import {EngineOrigin, resourceKey, revisionKey, type AdoptionRecord, type StrangerRecord} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {recordEvent, type ManagerContext} from '@hivemind/service';
 import {commit, type Stored, type Write} from '@hivemind/store';
 import type * as z from 'zod';

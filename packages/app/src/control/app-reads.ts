@@ -1,6 +1,7 @@
 /** Apps with their status, worked out when asked. */
 import {call} from '@hivemind/bus';
-import {placementRequest, resourceKey, subjects, templateOf, type App, type AppRecord, type NodeRefusal} from '@hivemind/contracts';
+import {placementRequest, resourceKey, templateOf, type App, type AppRecord, type NodeRefusal} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {ManagerContext} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
 import type * as z from 'zod';

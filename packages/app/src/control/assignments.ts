@@ -4,7 +4,8 @@
  * woken by a commit must find it.
  */
 import {serve, type Subscription} from '@hivemind/bus';
-import {resourceKey, subjects, type ConfigRecord, type ContainerRecord} from '@hivemind/contracts';
+import {resourceKey, type ConfigRecord, type ContainerRecord} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {ManagerContext} from '@hivemind/service';
 import type {CollectionDefinition, Store, Stored} from '@hivemind/store';
 import {errors} from '../errors.ts';

@@ -1,6 +1,7 @@
 /** The logs of all replicas of an app as one stream, read from the machines they run on. */
 import {open} from '@hivemind/bus';
-import {LogLine, subjects, type ContainerRecord, type LogOptions} from '@hivemind/contracts';
+import {LogLine, type ContainerRecord, type LogOptions} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {ManagerContext} from '@hivemind/service';
 import type * as z from 'zod';
 import {interleave, mergeByTime} from '../core/merge-lines.ts';

@@ -1,5 +1,5 @@
 import {call} from '@hivemind/bus';
-import {subjects} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {waitFor} from '@hivemind/testkit';
 import {TestCluster} from '../testing/cluster.ts';
 import {appRevisions, containerStatus} from './collections.ts';

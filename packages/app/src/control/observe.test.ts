@@ -1,5 +1,6 @@
 import {serve, serveStream} from '@hivemind/bus';
-import {subjects, type LogLine} from '@hivemind/contracts';
+import {type LogLine} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {flushEvents, recordEvent} from '@hivemind/service';
 import {waitFor} from '@hivemind/testkit';
 import {TestCluster} from '../testing/cluster.ts';

@@ -1,6 +1,7 @@
 /** `?dryRun=true` and `…/plan`: what a write would do, asked of those who would do it, and not done. */
 import {call} from '@hivemind/bus';
-import {isError, placementRequest, resourceKey, subjects, templateOf, type AppRecord, type Plan} from '@hivemind/contracts';
+import {isError, placementRequest, resourceKey, templateOf, type AppRecord, type Plan} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {ManagerContext} from '@hivemind/service';
 import {planDelta, planOf, type PlanInput} from '../core/plan.ts';
 import type {ClusterView} from './view.ts';

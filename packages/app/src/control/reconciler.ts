@@ -3,7 +3,8 @@
  * asks the scheduler, and commits all in one transaction; a lost race reads and decides anew.
  */
 import {call} from '@hivemind/bus';
-import {placementRequest, resourceKey, revisionKey, splitKey, subjects, templateOf, type AppRecord, type ContainerRecord, type ContainerTemplate} from '@hivemind/contracts';
+import {placementRequest, resourceKey, revisionKey, splitKey, templateOf, type AppRecord, type ContainerRecord, type ContainerTemplate} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {recordEvent, type ManagerContext} from '@hivemind/service';
 import {commit, type Compare, type Fence} from '@hivemind/store';
 import type * as z from 'zod';

@@ -1,6 +1,6 @@
 /** Putting another container in the place of one: this one is told to go, and the reconciler makes what is then missing. */
 import {serve, type Subscription} from '@hivemind/bus';
-import {subjects} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {ManagerContext} from '@hivemind/service';
 import {commit} from '@hivemind/store';
 import {errors} from '../errors.ts';

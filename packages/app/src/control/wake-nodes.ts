@@ -1,6 +1,6 @@
 /** Tells nodes that their assignment moved. */
 import {emit} from '@hivemind/bus';
-import {subjects} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {ManagerContext} from '@hivemind/service';
 
 /** Only a wake: a node that misses it asks by itself, so a failure is not one of whoever moved it. */

@@ -1,5 +1,6 @@
 /** What a write would do, for a person to read before it is done. */
-import type {AppRecord, Plan, Rollout, subjects} from '@hivemind/contracts';
+import type {AppRecord, Plan, Rollout} from '@hivemind/contracts';
+import type * as subjects from '@hivemind/contracts/subjects';
 import type * as z from 'zod';
 import type {ContainerView} from '../model.ts';
 import {canonical} from './canonical.ts';

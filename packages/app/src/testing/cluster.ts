@@ -1,6 +1,7 @@
 /** A cluster in one process around the app manager: its neighbours in miniature, machines that are simulated. */
 import {createEmbeddedBus, listen, serve, call, type Bus} from '@hivemind/bus';
-import {App, resourceKey, revisionKey, subjects, type AllocationRecord, type AppRecord, type ContainerRecord, type ContainerStatus} from '@hivemind/contracts';
+import {App, resourceKey, revisionKey, type AllocationRecord, type AppRecord, type ContainerRecord, type ContainerStatus} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {createHttp, type HttpServer, type Manager, type ManagerContext} from '@hivemind/service';
 import {informer, openSqliteStore, type Store} from '@hivemind/store';
 import {waitFor} from '@hivemind/testkit';

@@ -1,6 +1,6 @@
 /** The container manager: what the nodes report of their containers, and what people may ask of each. */
 import {serve, type Subscription} from '@hivemind/bus';
-import {subjects} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {CreateManager} from '@hivemind/service';
 import {Gauge} from 'prom-client';
 import {Reports} from './reports.ts';

@@ -1,5 +1,6 @@
 /** What a node's report changes. Pure. */
-import type {ContainerRecord, ContainerStatus, ContainerStatusRecord, subjects} from '@hivemind/contracts';
+import type {ContainerRecord, ContainerStatus, ContainerStatusRecord} from '@hivemind/contracts';
+import type * as subjects from '@hivemind/contracts/subjects';
 import type * as z from 'zod';
 
 export type StatusReport = z.output<typeof subjects.reportStatus.request>;

@@ -1,6 +1,7 @@
 /** What people may ask of one machine's containers and images: served here, each through the runtime. */
 import {serve, serveStream, type Subscription, type TypedStream} from '@hivemind/bus';
-import {subjects, type LogLine} from '@hivemind/contracts';
+import {type LogLine} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {runtimeErrors, type ExecSession, type Runtime} from '@hivemind/runtime';
 import type {Logger} from 'pino';
 import type * as z from 'zod';

@@ -1,6 +1,7 @@
 /** The container manager with what it talks to: a store, a bus, one machine with a fake engine. For tests. */
 import {createEmbeddedBus, call, type Bus} from '@hivemind/bus';
-import {Container, subjects, type ContainerRecord, type ContainerStatus} from '@hivemind/contracts';
+import {Container, type ContainerRecord, type ContainerStatus} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {createHttp, stopHttp, type HttpServer, type Manager} from '@hivemind/service';
 import {openSqliteStore, type Store} from '@hivemind/store';
 import {waitFor} from '@hivemind/testkit';

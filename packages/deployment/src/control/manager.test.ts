@@ -1,4 +1,5 @@
-import {collections, ContainerRecord, ContainerStatusRecord, resourceKey, revisionKey, subjects, templateOf, type AppRecord} from '@hivemind/contracts';
+import {collections, ContainerRecord, ContainerStatusRecord, resourceKey, revisionKey, templateOf, type AppRecord} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {call, createEmbeddedBus, type Bus} from '@hivemind/bus';
 import {createHttp, type Manager} from '@hivemind/service';
 import {collection, openSqliteStore, type Store} from '@hivemind/store';

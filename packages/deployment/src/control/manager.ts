@@ -2,7 +2,7 @@
  * The deployment manager: how an app goes from one revision to the next. It decides how many containers of each revision
  * there should be (`rollouts`); the app manager makes it so.
  */
-import {subjects} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {serve, type Subscription} from '@hivemind/bus';
 import {createController, runAsLeader, type Controller, type Leader} from '@hivemind/controller';
 import type {CreateManager} from '@hivemind/service';

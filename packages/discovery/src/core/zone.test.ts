@@ -88,7 +88,9 @@ describe('names', () => {
   });
 
   it('give addresses in rotation where virtual IPs are not carried', () => {
-    zone.configure({node: 'n1', virtualIps: false});
+    const items = [...zone.items()];
+    zone = new Zone({node: 'n1', virtualIps: false});
+    zone.apply(items, true, 5);
     expect(ask('web.shop.svc.hive')).toEqual(['10.244.1.2', '10.244.2.2']);
     expect(ask('_http._tcp.web.shop.svc.hive', 'SRV')).toEqual(['web-a.web.shop.svc.hive:80 weight 100', 'web-b.web.shop.svc.hive:80 weight 100']);
     zone.apply([endpoint('web-a', 'shop/web', '10.244.1.2', {ready: false}), {kind: 'endpoint', key: 'web-b'}], false, 6);

@@ -47,6 +47,7 @@ type Found =
   | {readonly kind: 'empty' | 'none'};
 
 export class Zone {
+  readonly options: ZoneOptions;
   readonly #registry = new Registry();
   readonly #claims = new Map<string, Claim[]>();
   readonly #holders = new Map<string, Holder[]>();
@@ -55,20 +56,23 @@ export class Zone {
   readonly #namespaces = new Map<string, number>();
   readonly #kept = new Map<string, Body>();
   readonly #keptWithin = new Map<string, Map<string, Body>>();
-  #options: ZoneOptions;
   #serial = 0;
 
   constructor(options: ZoneOptions) {
-    this.#options = options;
+    this.options = options;
   }
 
   get services(): number {
     return this.#compiled.size;
   }
 
-  configure(options: ZoneOptions): void {
-    this.#options = options;
-    this.apply([...this.#registry.items()], true, this.#serial);
+  get serial(): number {
+    return this.#serial;
+  }
+
+  /** What another zone is made of, with other options. */
+  items(): Iterable<NameItem> {
+    return this.#registry.items();
   }
 
   /** `serial`: of the SOA, any number that grows. */
@@ -192,7 +196,7 @@ export class Zone {
   }
 
   #virtualIp({facts}: Entry): string | undefined {
-    return this.#options.virtualIps && facts?.headless === false ? facts.virtualIp : undefined;
+    return this.options.virtualIps && facts?.headless === false ? facts.virtualIp : undefined;
   }
 
   #addressesOf(key: string): readonly string[] {
@@ -258,7 +262,7 @@ export class Zone {
       held.push(facts.virtualIp);
     }
     for (const [container, {address, node}] of endpoints) {
-      put(this.#holders, address, {key, name: replicaName(namespace, name, container), ...(node === this.#options.node ? {asks: namespace} : {})});
+      put(this.#holders, address, {key, name: replicaName(namespace, name, container), ...(node === this.options.node ? {asks: namespace} : {})});
       held.push(address);
     }
     this.#compiled.set(key, {names: names.map(({text}) => text), addresses: held});

@@ -1,4 +1,4 @@
-/** The names of a cluster, answered: for the thread of the sidecar that does nothing else. Loads no schemas. */
+/** The names of a cluster, answered: by the sidecar. Loads no schemas. */
 export {Zone, type ZoneOptions} from '../core/zone.ts';
 export {Forwarder} from './forwarder.ts';
 export {machineResolvers, RESOLV_CONF} from './resolvers.ts';

@@ -4,6 +4,7 @@
  * contracts take 10 MB; a test holds it to them.
  */
 import {open, readFile, rename} from 'node:fs/promises';
+import {setImmediate as turn} from 'node:timers/promises';
 import type {EndpointFacts, NameItem, Point, ServiceFacts} from '../model.ts';
 
 /** How the machine's names are answered. */
@@ -42,6 +43,9 @@ export async function writeSnapshot(path: string, {node, listen, virtualIps, at,
   await rename(`${path}.new`, path);
 }
 
+/** Of some µs each. */
+const LINES_AT_ONCE = 1_000;
+
 /** In pieces, so that some megabytes of it hold nobody up. */
 function* lines(head: object, items: Iterable<NameItem>): Generator<string> {
   let piece = `${JSON.stringify(head)}\n`;
@@ -59,7 +63,15 @@ export async function readSnapshot(path: string): Promise<Snapshot | undefined> 
   try {
     const [head = '', ...rest] = (await readFile(path, 'utf8')).split('\n');
     const settings = settingsOf(JSON.parse(head));
-    return settings && {...settings, items: rest.flatMap((line) => (line === '' ? [] : readItem(JSON.parse(line)) ?? []))};
+    if (!settings) return undefined;
+    const items: NameItem[] = [];
+    for (const [index, line] of rest.entries()) {
+      const item = line === '' ? undefined : readItem(JSON.parse(line));
+      if (item) items.push(item);
+      // Others have their turn.
+      if (index % LINES_AT_ONCE === 0) await turn();
+    }
+    return {...settings, items};
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
 import {randomBytes} from 'node:crypto';
 import {call, createEmbeddedBus, type Bus} from '@hivemind/bus';
-import {collections, credentialsChallenge, NodeReport, subjects, type JoinRequest} from '@hivemind/contracts';
+import {collections, credentialsChallenge, NodeReport, type JoinRequest} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {createHttp, type HttpServer, type Manager, type ManagerContext} from '@hivemind/service';
 import {collection, openSqliteStore, type Store} from '@hivemind/store';
 import {waitFor} from '@hivemind/testkit';

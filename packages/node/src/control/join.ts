@@ -3,7 +3,8 @@
  * the machine is removed. Where the bus is inside the process there is nothing to join.
  */
 import {pushAccount, serve, type Subscription} from '@hivemind/bus';
-import {type BusRevocationsRecord, type CredentialsReply, type CredentialsRequest, credentialsChallenge, commonErrors, isError, type JoinReply, type JoinRequest, subjects} from '@hivemind/contracts';
+import {type BusRevocationsRecord, type CredentialsReply, type CredentialsRequest, credentialsChallenge, commonErrors, isError, type JoinReply, type JoinRequest} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {ManagerContext} from '@hivemind/service';
 import {authorityHash, type ClusterTrust, isSignedBy, isUserKey, openClusterTrust, parseJoinToken} from '@hivemind/trust';
 import {joinErrors} from './join-errors.ts';

@@ -1,7 +1,8 @@
 /** The node manager: who the machines are, what they have, and whether they are there. */
 import {serve, type Subscription} from '@hivemind/bus';
 import {type Clock, type Leader, runAsLeader} from '@hivemind/controller';
-import {isError, subjects} from '@hivemind/contracts';
+import {isError} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {Manager, ManagerContext} from '@hivemind/service';
 import {Join} from './join.ts';
 import {joinRoutes} from './join-routes.ts';

@@ -1,6 +1,7 @@
 /** Emptying, removing and giving up machines, and how soon one is missed. */
 import {call} from '@hivemind/bus';
-import {BRAKE_KEY, Duration, durationMs, fencingOf, isError, mergePatch, NodeSettings, parseInput, placementRequest, resourceKey, SETTINGS_KEY, subjects} from '@hivemind/contracts';
+import {BRAKE_KEY, Duration, durationMs, fencingOf, isError, mergePatch, NodeSettings, parseInput, placementRequest, resourceKey, SETTINGS_KEY} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {type HttpServer, ifMatch, type ManagerContext, withETag} from '@hivemind/service';
 import {commit, type Compare, type Write} from '@hivemind/store';
 import * as z from 'zod';

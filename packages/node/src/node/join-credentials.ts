@@ -3,7 +3,8 @@
  * out while the machine was away), by a gateway, whom the machine's key convinces. Until one answers, it goes on alone.
  */
 import {type Bus, call} from '@hivemind/bus';
-import {credentialsChallenge, type HivemindError, isError, subjects} from '@hivemind/contracts';
+import {credentialsChallenge, type HivemindError, isError} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {type Clock, systemClock} from '@hivemind/controller';
 import {keyPairFromSeed, sign, type KeyPair} from '@hivemind/trust/node';
 import type {Logger} from 'pino';

@@ -4,7 +4,8 @@
  */
 import {readFileSync} from 'node:fs';
 import {type Bus, call} from '@hivemind/bus';
-import {isError, type NodeReport, subjects} from '@hivemind/contracts';
+import {isError, type NodeReport} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {type Clock, systemClock} from '@hivemind/controller';
 import type {Logger} from 'pino';
 

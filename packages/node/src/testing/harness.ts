@@ -1,6 +1,7 @@
 /** The node manager over a store in memory whose clock a test moves, with its routes open. */
 import {type Bus, call, createEmbeddedBus} from '@hivemind/bus';
-import {NodeReport, subjects} from '@hivemind/contracts';
+import {NodeReport} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {Clock} from '@hivemind/controller';
 import {createHttp, flushEvents, type HttpServer, type Manager} from '@hivemind/service';
 import {openSqliteStore, type Store} from '@hivemind/store';

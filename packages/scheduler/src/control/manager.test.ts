@@ -1,5 +1,6 @@
 import {call, createEmbeddedBus, type Bus} from '@hivemind/bus';
-import {AppSpec, collections, subjects, templateOf} from '@hivemind/contracts';
+import {AppSpec, collections, templateOf} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {createHttp, type Manager} from '@hivemind/service';
 import {collection, openSqliteStore, type Store} from '@hivemind/store';
 import {pino} from 'pino';

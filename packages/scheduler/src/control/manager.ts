@@ -1,6 +1,6 @@
 /** The scheduler: answers where containers can go, and why not elsewhere. It writes nothing: the app manager commits. */
 import {serve, type Subscription} from '@hivemind/bus';
-import {subjects} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {CreateManager} from '@hivemind/service';
 import {place} from '../core/place.ts';
 import {mountRoutes} from './routes.ts';

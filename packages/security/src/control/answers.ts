@@ -1,7 +1,8 @@
 /** What the security manager answers on the bus: may this app be, and what is in these secrets. */
 import {randomBytes} from 'node:crypto';
 import {serve, type Subscription} from '@hivemind/bus';
-import {checkCertificate, collections, resourceKey, subjects, takesIngress, type FieldError, type SecretRecord} from '@hivemind/contracts';
+import {checkCertificate, collections, resourceKey, takesIngress, type FieldError, type SecretRecord} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {ManagerContext} from '@hivemind/service';
 import {collection, type CollectionDefinition, type Store, type Stored} from '@hivemind/store';
 import {pairProblem} from '@hivemind/trust/certificate-pair';

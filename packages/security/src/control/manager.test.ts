@@ -1,7 +1,8 @@
 import {createDecipheriv, createPublicKey, diffieHellman, generateKeyPairSync, hkdfSync, randomUUID} from 'node:crypto';
 import {readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {call, createEmbeddedBus, type Bus} from '@hivemind/bus';
-import {AppSpec, collections, ContainerTemplate, OpenedSecrets, subjects} from '@hivemind/contracts';
+import {AppSpec, collections, ContainerTemplate, OpenedSecrets} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {createHttp, type HttpServer, type Manager} from '@hivemind/service';
 import {collection, openSqliteStore, type Store} from '@hivemind/store';
 import {removeTempDir, tempDir} from '@hivemind/testkit';

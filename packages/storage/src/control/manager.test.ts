@@ -1,5 +1,6 @@
 import {type Bus, call, createEmbeddedBus} from '@hivemind/bus';
-import {AppRecord, collections, ContainerRecord, templateOf, subjects} from '@hivemind/contracts';
+import {AppRecord, collections, ContainerRecord, templateOf} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {createHttp, type HttpServer, type Manager} from '@hivemind/service';
 import {collection, openSqliteStore, type Store} from '@hivemind/store';
 import {removeTempDir, tempDir, waitFor} from '@hivemind/testkit';

@@ -1,6 +1,6 @@
 /** The storage manager: volumes, where their data is and who uses it. Nothing but a deletion by hand removes data. */
 import {serve, type Subscription} from '@hivemind/bus';
-import {subjects} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {CreateManager} from '@hivemind/service';
 import {claimVolumes} from './claims.ts';
 import {volumeRoutes} from './routes.ts';

@@ -1,6 +1,7 @@
 /** /volumes: data that outlives the apps that use it. */
 import {call} from '@hivemind/bus';
-import {commonErrors, isError, mergePatch, parseInput, resourceKey, subjects, Volume, VolumeBody, type VolumeRecord, VolumeUsage} from '@hivemind/contracts';
+import {commonErrors, isError, mergePatch, parseInput, resourceKey, Volume, VolumeBody, type VolumeRecord, VolumeUsage} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {checkMatch, created, type HttpServer, ifMatch, listQuery, listReply, type ManagerContext, manifest, namespaceOf, NamespaceQuery, recordEvent, sameName, withETag, withSpec} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
 import * as z from 'zod';

@@ -1,7 +1,7 @@
 /** Storage on the machine: mounts for containers, and the data of volumes looked after for the storage manager. */
 import {mkdir, stat} from 'node:fs/promises';
 import {type Bus, serve, type Subscription} from '@hivemind/bus';
-import {subjects} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {NodeHook, Runtime} from '@hivemind/runtime';
 import {mountsOf} from '../core/mounts.ts';
 import {volumeName} from '../core/names.ts';

@@ -149,13 +149,13 @@ function columns(self: string, now: number): readonly Column<Member>[] {
   ];
 }
 
-function statisticsText({health, members, packetsIn, packetsOut, bytesIn, bytesOut, dropped, probes, probeFailures, pushPulls, metricsAddress, restarts, residentMemory, bus}: Statistics): string {
+function statisticsText({health, members, packetsIn, packetsOut, bytesIn, bytesOut, dropped, probes, probeFailures, pushPulls, metricsAddress, residentMemory, bus}: Statistics): string {
   const amounts = (counts: Readonly<Record<string, number>>): string => Object.entries(counts).map(([name, count]) => `${count} ${name}`).join(', ');
   return fields([
     ['Members', amounts(members)], ['Health', health === 0 ? 'well' : `${health} of 8 (0 is well)`],
     ['Probes', `${probes}, ${probeFailures} failed`], ['Views exchanged', pushPulls],
     ['Received', `${packetsIn} packets, ${bytes(bytesIn)}`], ['Sent', `${packetsOut} packets, ${bytes(bytesOut)}`], ['Dropped', amounts(dropped)],
     ['Bus', bus], ['Metrics', metricsAddress === '' ? 'off' : `http://${metricsAddress}/metrics`],
-    ['Restarts', amounts(restarts)], ['Memory', bytes(residentMemory)],
+    ['Memory', bytes(residentMemory)],
   ]);
 }

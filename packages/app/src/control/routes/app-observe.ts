@@ -1,6 +1,7 @@
 /** Routes that look at what an app does: its logs, what its containers use, what happened. */
 import {call} from '@hivemind/bus';
-import {resourceKey, subjects, type AppRecord, type ContainerRecord, type ContainerStats, type EventRecord, type LogLine} from '@hivemind/contracts';
+import {resourceKey, type AppRecord, type ContainerRecord, type ContainerStats, type EventRecord, type LogLine} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {namespaceOf, NamespaceQuery, queryFlag, queryInteger, revisionText} from '@hivemind/service';
 import {Readable} from 'node:stream';
 import * as z from 'zod';

@@ -1,5 +1,6 @@
 import {serve} from '@hivemind/bus';
-import {collections, NodeReport, subjects} from '@hivemind/contracts';
+import {collections, NodeReport} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {collection} from '@hivemind/store';
 import {waitFor} from '@hivemind/testkit';
 import * as z from 'zod';

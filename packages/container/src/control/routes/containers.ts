@@ -1,6 +1,7 @@
 /** Routes that read containers, and ask their node or the app manager to do something with one. */
 import {call} from '@hivemind/bus';
-import {Container, resourceKey, subjects, type ContainerRecord} from '@hivemind/contracts';
+import {Container, resourceKey, type ContainerRecord} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {listQuery, listReply, NamespaceQuery, withETag} from '@hivemind/service';
 import type {Stored} from '@hivemind/store';
 import {presentContainer} from '../../core/present.ts';

@@ -3,7 +3,7 @@
  * docs/api-exec.md. What is refused is refused before the upgrade, as problem+json.
  */
 import {open, type TypedStream} from '@hivemind/bus';
-import {subjects} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {NamespaceQuery, queryFlag, queryInteger} from '@hivemind/service';
 import type {FastifyRequest} from 'fastify';
 import type {ZodTypeProvider} from 'fastify-type-provider-zod';

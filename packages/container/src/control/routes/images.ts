@@ -1,7 +1,8 @@
 /** Images on the machines: list, pull, build, import, export, remove. Progress is lines of JSON; the last says `done` or what failed. */
 import {PassThrough, Readable} from 'node:stream';
 import {call, open, type ByteStream} from '@hivemind/bus';
-import {commonErrors, ImageInfo, isError, nodeState, RegistryCredentials, subjects} from '@hivemind/contracts';
+import {commonErrors, ImageInfo, isError, nodeState, RegistryCredentials} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {listQuery, listReply, queryFlag} from '@hivemind/service';
 import type {FastifyReply} from 'fastify';
 import type {ZodTypeProvider} from 'fastify-type-provider-zod';

@@ -1,7 +1,8 @@
 /** `GET /containers/{id}/logs`: a container's output as its node has it, as lines of JSON or of text. */
 import {Readable} from 'node:stream';
 import {open} from '@hivemind/bus';
-import {Duration, durationMs, LogLine, subjects} from '@hivemind/contracts';
+import {Duration, durationMs, LogLine} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {NamespaceQuery, queryFlag, queryInteger} from '@hivemind/service';
 import * as z from 'zod';
 import {jsonLines} from '../../core/json-lines.ts';

@@ -15,7 +15,7 @@ export async function createContainerdRuntime(options: ContainerdRuntimeOptions)
   return new ContainerdRuntime(options);
 }
 
-/** As `earlierClusters` of Docker. @throws `runtime-unavailable` 503 */
+/** As `earlierClustersOfDocker`. @throws `runtime-unavailable` 503 */
 export async function earlierClustersOfContainerd(socketPath: string, dataDir: string): Promise<readonly string[]> {
   const {earlierClusters} = await import('./earlier-clusters.ts');
   return earlierClusters(socketPath, dataDir);

@@ -40,8 +40,8 @@ const LIST_MS = 30_000;
 const CREATE_TRIES = 5;
 const CREATE_RETRY_MS = 50;
 
-/** Does not connect yet: an engine that is away shows in `events()` and in each call. @throws `invalid-input` for a bad address */
-export async function createDockerRuntime(options: DockerRuntimeOptions): Promise<Runtime> {
+/** See `createDockerRuntime`. */
+export async function openDockerRuntime(options: DockerRuntimeOptions): Promise<Runtime> {
   return new DockerRuntime(await openEngine(options), options);
 }
 

@@ -5,7 +5,8 @@
  */
 import {readFile, rm} from 'node:fs/promises';
 import {call, type Bus} from '@hivemind/bus';
-import {ContainerRecord, isError, subjects} from '@hivemind/contracts';
+import {ContainerRecord, isError} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import * as z from 'zod';
 import type {StoreRevision} from './core/timeline.ts';
 import {workerErrors} from './errors.ts';

@@ -3,7 +3,7 @@
  * another past are told to the control plane, and only what it says once it knows them is acted upon.
  */
 import {type Bus, call, listen, type Subscription} from '@hivemind/bus';
-import {subjects} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {Clock} from '@hivemind/controller';
 import type {RuntimeContainer} from '@hivemind/runtime';
 import type {Logger} from 'pino';

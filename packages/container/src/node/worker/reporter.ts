@@ -3,7 +3,8 @@
  * phases that pass by themselves with the next change or within a tenth of a second; everything after each registration and every 30 s, so that a lost report heals. Retries until it gets through.
  */
 import {type Bus, call} from '@hivemind/bus';
-import {type ContainerStatus, type EventRecord, isError, subjects} from '@hivemind/contracts';
+import {type ContainerStatus, type EventRecord, isError} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {Clock} from '@hivemind/controller';
 import type {Logger} from 'pino';
 import type {Session} from './session.ts';

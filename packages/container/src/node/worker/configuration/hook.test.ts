@@ -2,7 +2,7 @@ import {createCipheriv, createPublicKey, diffieHellman, generateKeyPairSync, hkd
 import {readFile, stat} from 'node:fs/promises';
 import {existsSync} from 'node:fs';
 import {type Bus, createEmbeddedBus, serve} from '@hivemind/bus';
-import {subjects} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {removeTempDir, tempDir} from '@hivemind/testkit';
 import {containerRecord, type template} from '../testing/builders.ts';
 import {type Configuration, createConfiguration} from './hook.ts';

@@ -5,7 +5,8 @@
 import {chmod, chown, mkdir, rename, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {type Bus, call} from '@hivemind/bus';
-import {type ContainerRecord, type RegistryCredentials, subjects} from '@hivemind/contracts';
+import {type ContainerRecord, type RegistryCredentials} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {Contribution, NodeHook, RuntimeMount} from '@hivemind/runtime';
 import type * as z from 'zod';
 import {configurationErrors} from './errors.ts';

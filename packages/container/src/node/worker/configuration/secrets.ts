@@ -5,7 +5,8 @@
  */
 import {createDecipheriv, createPublicKey, diffieHellman, generateKeyPairSync, hkdfSync} from 'node:crypto';
 import {type Bus, call} from '@hivemind/bus';
-import {OpenedSecrets, resourceKey, subjects} from '@hivemind/contracts';
+import {OpenedSecrets, resourceKey} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import {configurationErrors} from './errors.ts';
 
 const INFO = 'hivemind.secrets';

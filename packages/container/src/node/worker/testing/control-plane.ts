@@ -1,6 +1,7 @@
 /** What the worker hears of the managers, in memory: an assignment to change, and the statuses that were reported. */
 import {type Bus, emit, serve, type Subscription} from '@hivemind/bus';
-import {type ContainerRecord, type ContainerStatus, defineErrors, type EventRecord, subjects} from '@hivemind/contracts';
+import {type ContainerRecord, type ContainerStatus, defineErrors, type EventRecord} from '@hivemind/contracts';
+import * as subjects from '@hivemind/contracts/subjects';
 import type {Session} from '../session.ts';
 
 const errors = defineErrors({'session-expired': {status: 409, title: 'Session expired'}});
