@@ -12,7 +12,7 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
 // has little to do beside, and gives speed for memory: with V8 13 (Node 24) code is compiled where it is called ten thousands of times,
 // and once; another V8 might not know one of these words, and would not start. What it frees goes back to the system: buffers that
 // sockets read into are mapped apart, and leave no holes behind.
-const leanV8 = process.versions.v8.startsWith('13.') ? ['--no-opt', '--no-sparkplug', '--invocation-count-for-maglev=20000', '--memory-saver-mode', '--compact-on-every-full-gc'] : [];
+const leanV8 = process.versions.v8.startsWith('13.') ? ['--no-opt', '--no-sparkplug', '--invocation-count-for-maglev=20000', '--memory-saver-mode', '--compact-on-every-full-gc', '--bytecode-old-age=1'] : [];
 const lean = new Map([
   ['up', {flags: ['--max-semi-space-size=2'], env: {MALLOC_ARENA_MAX: '2'}}],
   ['agent', {

@@ -26,7 +26,7 @@ export function sidecarProgram(command: string): string {
  * under load is, and once; a full collection leaves no holes. As in `scripts/build/launcher.mjs`, for the agent. Another V8 might not
  * know one of them, and would not start.
  */
-const leanV8 = process.versions.v8.startsWith('13.') ? ['--no-opt', '--no-sparkplug', '--invocation-count-for-maglev=20000', '--memory-saver-mode', '--compact-on-every-full-gc'] : [];
+const leanV8 = process.versions.v8.startsWith('13.') ? ['--no-opt', '--no-sparkplug', '--invocation-count-for-maglev=20000', '--memory-saver-mode', '--compact-on-every-full-gc', '--bytecode-old-age=1'] : [];
 
 /** For Node, before the program: from source it would say that stripping types is new; what lives shortly is collected often. */
 export const sidecarNodeFlags: readonly string[] = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=1', '--optimize-for-size', '--v8-pool-size=1', ...leanV8];
