@@ -144,8 +144,7 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
     applyNames: (told) => names.apply(told),
     applyIngress: () => ingress.apply(),
     async leave() {
-      await member.leave();
-      ring.farewell = false;
+      await ring.leave();
       left.resolve();
     },
   });
@@ -153,6 +152,8 @@ async function startParts(options: SidecarOptions, undo: Undo): Promise<Omit<Sid
   await Promise.all([fence.start(), names.start(), outputs.start(fileOf(options, 'fence.json'))]);
   // HAProxy may take seconds, or hang: the ring does not wait for it.
   void ingress.start();
+  // At the end the ring is told first: the rest may take longer than this process is given.
+  undo.push(() => ring.leave());
   undo.push(joinByName({names: (options.join ?? []).filter(({host}) => isIP(host) === 0), member, setTimer, logger}));
   parts.metrics = await startMetrics(options, member, parts, undo);
   if (options.connectBus) {
@@ -167,19 +168,17 @@ interface InRing {
   readonly member: Member;
   /** In the order of the key file. */
   readonly keys: readonly Uint8Array[];
-  /** Whether the ring is to be told when the process ends. */
-  farewell: boolean;
+  /** Tells the ring, once. */
+  leave(): Promise<void>;
 }
 
 async function joinRing(options: SidecarOptions, undo: Undo): Promise<InRing> {
   const keys = await readKeys(options);
   const member = await startMember({...settingsOf(options, keys), logger: options.logger.child({part: 'membership'})});
-  const ring: InRing = {member, keys, farewell: true};
-  undo.push(async () => {
-    if (ring.farewell) await Promise.race([member.leave(), pause(LEAVE_WITHIN_MS, undefined, {ref: false})]);
-    await member.close();
-  });
-  return ring;
+  let leaving: Promise<void> | undefined;
+  const leave = (): Promise<void> => (leaving ??= Promise.race([member.leave(), pause(LEAVE_WITHIN_MS, undefined, {ref: false})]));
+  undo.push(() => leave().finally(() => member.close()));
+  return {member, keys, leave};
 }
 
 function keeperOf({dataDir, logger}: SidecarOptions): IngressKeeper {
