@@ -66,8 +66,9 @@ async function renew({context}: Leading, record: LeaderRecord, signal: AbortSign
 
 /** Makes the records say what the reports amount to, and machines that do not know each other meet. */
 async function count({context, tables, reports, monotonic}: Leading, fence: Fence): Promise<void> {
-  const views = reports.fresh(monotonic());
   const voters = electorate(tables);
+  if (voters.machines) reports.keepOnly(voters.ready);
+  const views = reports.fresh(monotonic());
   const standings = tally(views, voters, (name) => tables.members.get(name)?.value.state);
   const records = new Map(tables.members.list().map(({key, value}) => [key, value]));
   const {put, remove} = changesOf({records, standings, complete: heardFromMost(views, voters), now: context.now(), uid: () => context.uid()});

@@ -34,6 +34,17 @@ describe('what a sidecar reports', () => {
     expect(seen(reports)).toEqual({a: 'dead'});
   });
 
+  it('counts no more once its machine was away, until the whole is told anew', () => {
+    reports.keepOnly(new Set(['n1']));
+    expect(seen(reports)).toEqual({a: 'alive', b: 'alive'});
+    reports.keepOnly(new Set());
+    expect(reports.fresh(0).has('n1')).toBe(false);
+    expect(reports.take('n1', report({seq: 2, members: [sighting('b', 'dead')]}), 1)).toBe('wanted');
+    expect(reports.fresh(1).has('n1')).toBe(false);
+    expect(reports.take('n1', report({seq: 3, full: true, members: [sighting('a')]}), 1)).toBe('changed');
+    expect(seen(reports, 1)).toEqual({a: 'alive'});
+  });
+
   it('is wanted whole of who was never heard', () => {
     expect(reports.take('n2', report({seq: 7, members: [sighting('a')]}), 0)).toBe('wanted');
     expect(reports.fresh(0).has('n2')).toBe(false);

@@ -51,6 +51,14 @@ export class Reports {
     return report.members.length > 0 || report.gone.length > 0 || report.full ? 'changed' : 'same';
   }
 
+  /**
+   * Only what those have said since then counts: who was away saw the ring as it was before it went, and has no say, back again,
+   * until it has told the whole.
+   */
+  keepOnly(here: ReadonlySet<string>): void {
+    for (const [node, book] of this.#books) if (!here.has(node)) this.#books.set(node, {...book, heardAt: -Infinity, members: new Map(), broken: true});
+  }
+
   /** Views of the sidecars that were heard lately, by node. */
   fresh(now: number): ReadonlyMap<string, View> {
     return new Map([...this.#books].filter(([, {heardAt}]) => now - heardAt < FRESH_MS).map(([node, {members}]) => [node, members]));
