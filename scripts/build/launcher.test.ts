@@ -3,6 +3,7 @@ import {once} from 'node:events';
 import {cpSync, mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {text} from 'node:stream/consumers';
+import {sidecarNodeFlags} from '@hivemind/sidecar/program';
 import {removeTempDir, tempDir} from '@hivemind/testkit';
 
 describe('the launcher', () => {
@@ -25,7 +26,7 @@ describe('the launcher', () => {
 
   it.each([
     ['up', ['--max-semi-space-size=2'], {arenas: '2'}],
-    ['agent', ['--max-semi-space-size=1', '--optimize-for-size', '--v8-pool-size=1', '--no-opt', '--no-sparkplug', '--invocation-count-for-maglev=20000', '--memory-saver-mode', '--compact-on-every-full-gc', '--bytecode-old-age=1'], {arenas: '1', trim: '65536'}],
+    ['agent', sidecarNodeFlags.filter((flag) => !flag.startsWith('--disable-warning')), {arenas: '1', trim: '65536'}],
   ])('starts %s anew, lean, under its own pid', async (command, lean, malloc) => {
     const {child, program, pid, flags, words, arenas, trim} = await launch(['--no-warnings'], command, '--data-dir', '/a b');
     expect({program, pid, flags, words, arenas, trim}).toEqual({program: command === 'agent' ? 'agent' : 'hivemind', pid: child, flags: ['--no-warnings', ...lean], words: [command, '--data-dir', '/a b'], ...malloc});

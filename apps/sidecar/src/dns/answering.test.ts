@@ -67,6 +67,24 @@ describe('the names of a machine', () => {
     answering.close();
   });
 
+  it('are made in pieces: others have their turn in between', async () => {
+    const answering = new Answering({file: undefined, log: () => undefined, now: () => 0, random: () => 0, setTimer: () => () => undefined});
+    const services = Array.from({length: 5_000}, (_, index) => service(`app${index}`, `10.96.${index >> 8}.${index & 255}`));
+    await answering.apply(part({listen: [], n: 1, whole: true, items: encoded(services)}));
+    let turns = 0;
+    let making = true;
+    const count = (): void => {
+      turns += 1;
+      if (making) setImmediate(count);
+    };
+    count();
+    await answering.apply(part({listen: [], from: 1, n: 2, virtualIps: false}));
+    making = false;
+    expect(answering.vitals().services).toBe(5_000);
+    expect(turns).toBeGreaterThan(5);
+    answering.close();
+  });
+
   it('are there only where they are answered, and again after their end, with what is on disk', async () => {
     mkdirSync(join(dir, 'agent'));
     const file = join(dir, 'agent/names.ndjson');

@@ -2,18 +2,7 @@
 import type {NameCounters} from '@hivemind/discovery/names';
 
 /** As the agent sends it: see `proto/sidecar.proto`. */
-export interface NamesPart {
-  readonly node: string;
-  readonly listen: readonly string[];
-  readonly virtualIps: boolean;
-  readonly epoch: string;
-  readonly from: number;
-  readonly n: number;
-  readonly whole: boolean;
-  readonly part: number;
-  readonly more: boolean;
-  readonly items: Uint8Array;
-}
+export type {NamesPart} from '@hivemind/discovery/node';
 
 /** Where the names stand; an empty epoch: nothing is known. */
 export interface NamesPoint {
