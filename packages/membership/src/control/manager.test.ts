@@ -89,6 +89,28 @@ describe('the membership manager', () => {
     await shows('/members/b', {status: {phase: 'dead'}});
   });
 
+  it('counts nothing of what a machine saw before it was away, and wants the whole of it', async () => {
+    const leases = collection(collections.nodeLeases).in(store);
+    for (const name of ['a', 'b', 'c']) await machine(name);
+    await manager.start();
+    const asked: string[] = [];
+    await listen(bus, reportWhole, {}, (_message, {tokens: {node}}) => void asked.push(node));
+    for (const name of ['a', 'b', 'c']) await report(name, ['a', 'b', 'c'].map((other) => sighting(other)));
+    await report('a', [sighting('b', 'dead')]);
+    await shows('/members/b', {status: {phase: 'alive', votes: {alive: 2, dead: 1}}});
+    await leases.delete('a');
+    await shows('/members/b', {status: {votes: {alive: 2, dead: 0}}});
+    // Counted without it, as what another tells then is.
+    await report('c', [sighting('d')]);
+    await shows('/members/d', {name: 'd'});
+    await machine('a');
+    for (const name of ['b', 'c']) await leases.delete(name);
+    await shows('/members/b', {status: {phase: 'alive', votes: {dead: 0, silent: 1}}});
+    await report('a', [sighting('c', 'dead')]);
+    await waitFor(() => asked.includes('a'), {what: 'the whole to be wanted'});
+    expect((await get('/members/b')).body).toMatchObject({status: {phase: 'alive'}});
+  });
+
   it('asks for the whole where a report was missed', async () => {
     await manager.start();
     const asked: string[] = [];
